@@ -1,0 +1,2 @@
+//! The profile.proto data model.
+#![forbid(unsafe_code)]

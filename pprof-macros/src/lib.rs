@@ -1,0 +1,2 @@
+//! Attribute macros of `pprof-runtime`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,6 @@
+//! Aggregation: stacks and their counters.
+//!
+//! The recording half (`stack_table`) is written to from instrumented locks and keeps capture's rules: no allocation,
+//! no locks, no panics. The reading half (`snapshot`) copies the counters out and subtracts two copies.
+
+pub(crate) mod snapshot;

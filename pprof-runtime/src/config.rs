@@ -1,0 +1,14 @@
+//! Rates and limits, each with its unit.
+
+/// Most frames kept of one stack; what lies further towards the root is cut and the stack marked truncated.
+///
+/// Go keeps 64 for CPU and 128 elsewhere; Rust stacks are deeper before inlining is expanded, so one limit serves all.
+pub const MAX_DEPTH_FRAMES: usize = 128;
+
+/// CPU sampling rate used by `cpu::start()`, in samples per second of CPU time; Go's.
+pub const DEFAULT_CPU_RATE_HZ: u32 = 100;
+
+/// Highest CPU sampling rate accepted, in samples per second of CPU time.
+///
+/// The kernel's tick caps delivered signals far below this; the rest arrives as timer overrun, that is as weight.
+pub const MAX_CPU_RATE_HZ: u32 = 10_000;
