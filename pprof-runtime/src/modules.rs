@@ -3,11 +3,19 @@
 //! Both halves that need them, the unwinder's tables and the symbolizer, read this list; neither the
 //! list nor anything made from it is ever built in a signal handler: the loader takes a lock.
 
+#[cfg_attr(target_os = "linux", path = "modules/loader_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "modules/loader_unsupported.rs")]
+mod loader;
+
+use std::path::PathBuf;
+
+pub(crate) use loader::{current, generation};
+
 /// One loaded ELF object.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
     /// Path as the loader knows it; the main program's is resolved through `/proc/self/exe`; `[vdso]` for the vDSO.
-    pub(crate) path: std::path::PathBuf,
+    pub(crate) path: PathBuf,
     /// Runtime address minus link-time address.
     pub(crate) bias: u64,
     /// Loadable segments, in the loader's order (ascending).

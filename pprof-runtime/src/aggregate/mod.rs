@@ -4,3 +4,4 @@
 //! no locks, no panics. The reading half (`snapshot`) copies the counters out and subtracts two copies.
 
 pub(crate) mod snapshot;
+pub(crate) mod stack_table;

@@ -1,5 +1,6 @@
 //! Consistent copies of live counters, and the difference of two of them.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 /// One stack and its values.
@@ -37,4 +38,91 @@ pub(crate) struct Lost {
     /// Shown as a function name: `pprof_runtime::lost_samples (ring full)`.
     pub(crate) reason: &'static str,
     pub(crate) values: [i64; 2],
+}
+
+impl Snapshot {
+    /// What was added between `self` and `later`, two snapshots of one profile: stacks that did not change are left
+    /// out; `lost` entries are subtracted by reason.
+    pub(crate) fn until(self, later: Snapshot) -> Snapshot {
+        type Key = (Box<[u64]>, bool);
+        let mut before: HashMap<Key, [i64; 2]> = HashMap::new();
+        for stack in self.stacks {
+            let sum = before.entry((stack.frames, stack.truncated)).or_default();
+            *sum = add(*sum, stack.values);
+        }
+        let mut merged: HashMap<Key, [i64; 2]> = HashMap::new();
+        for stack in later.stacks {
+            let sum = merged.entry((stack.frames, stack.truncated)).or_default();
+            *sum = add(*sum, stack.values);
+        }
+        let stacks = merged
+            .into_iter()
+            .filter_map(|((frames, truncated), values)| {
+                let key = (frames, truncated);
+                let values = subtract(values, before.get(&key).copied().unwrap_or_default());
+                (values != [0, 0]).then_some(StackSample { frames: key.0, values, truncated })
+            })
+            .collect();
+        let lost_before = |reason| {
+            self.lost.iter().find(|l: &&Lost| l.reason == reason).map_or([0, 0], |l| l.values)
+        };
+        let lost = later
+            .lost
+            .iter()
+            .map(|l| Lost { reason: l.reason, values: subtract(l.values, lost_before(l.reason)) })
+            .filter(|l| l.values != [0, 0])
+            .collect();
+        Snapshot {
+            time: later.time,
+            duration: Some(later.time.duration_since(self.time).unwrap_or_default()),
+            stacks,
+            lost,
+            comments: later.comments,
+        }
+    }
+}
+
+fn add(a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
+    [a[0].saturating_add(b[0]), a[1].saturating_add(b[1])]
+}
+
+fn subtract(a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
+    [a[0].saturating_sub(b[0]), a[1].saturating_sub(b[1])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(stacks: &[(&[u64], [i64; 2])], lost: &[(&'static str, [i64; 2])]) -> Snapshot {
+        Snapshot {
+            time: SystemTime::UNIX_EPOCH,
+            duration: None,
+            stacks: stacks
+                .iter()
+                .map(|(f, v)| StackSample { frames: (*f).into(), values: *v, truncated: false })
+                .collect(),
+            lost: lost.iter().map(|(reason, values)| Lost { reason, values: *values }).collect(),
+            comments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_difference_keeps_only_what_grew() {
+        let before = snapshot(&[(&[1], [2, 20]), (&[2], [1, 5])], &[("full", [1, 1])]);
+        let after = snapshot(&[(&[1], [3, 50]), (&[2], [1, 5]), (&[3], [1, 1])], &[("full", [4, 9])]);
+        let mut difference = before.until(after);
+        difference.stacks.sort_by_key(|s| s.frames[0]);
+        let seen: Vec<_> = difference.stacks.iter().map(|s| (s.frames[0], s.values)).collect();
+        assert_eq!(seen, [(1, [1, 30]), (3, [1, 1])]);
+        assert_eq!(difference.lost, [Lost { reason: "full", values: [3, 8] }]);
+        assert_eq!(difference.duration, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn two_entries_of_one_stack_count_as_one() {
+        let before = snapshot(&[(&[1], [1, 1]), (&[1], [1, 1])], &[]);
+        let after = snapshot(&[(&[1], [2, 2]), (&[1], [1, 1])], &[]);
+        assert_eq!(before.until(after).stacks[0].values, [1, 1]);
+    }
 }

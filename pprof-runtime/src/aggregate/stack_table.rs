@@ -1,0 +1,262 @@
+//! Counters by stack, written to by any thread without locks or allocation.
+//!
+//! An open-addressing table of fixed size over an arena of fixed size. Entries are added and never removed; a reader
+//! copies them at any time. When either is full, values go to one overflow entry, so totals stay true.
+//!
+//! | `Entry::state`     | meaning                        | leaves it                              |
+//! |--------------------|--------------------------------|----------------------------------------|
+//! | 0                  | free                           | a recorder, by compare-exchange to 1   |
+//! | 1                  | claimed, being filled          | its claimer, by a Release store        |
+//! | 2                  | dead: claimed with arena full  | never                                  |
+//! | hash, 3 and above  | published                      | never                                  |
+
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use super::snapshot::StackSample;
+
+const FREE: u64 = 0;
+const CLAIMED: u64 = 1;
+const DEAD: u64 = 2;
+const FIRST_HASH: u64 = 3;
+
+/// Entries looked at before a table is taken for full.
+const MAX_PROBES: usize = 64;
+
+/// Words of arena for each stack: with its entry, about 230 bytes, of which untouched pages cost nothing.
+const FRAMES_PER_STACK: usize = 24;
+
+/// Stacks with two counters each.
+#[derive(Debug)]
+pub(crate) struct StackTable {
+    entries: Box<[Entry]>,
+    arena: Box<[AtomicU64]>,
+    arena_used: AtomicUsize,
+    overflow: Counters,
+}
+
+/// Two values that only grow.
+#[derive(Debug, Default)]
+pub(crate) struct Counters([AtomicI64; 2]);
+
+#[derive(Debug, Default)]
+struct Entry {
+    state: AtomicU64,
+    /// Start in the arena << 16 | number of frames << 1 | truncated.
+    frames: AtomicU64,
+    counters: Counters,
+}
+
+impl Counters {
+    /// Adds to both values. A reader between the two additions sees the first alone, for that moment.
+    pub(crate) fn add(&self, values: [i64; 2]) {
+        for (counter, value) in self.0.iter().zip(values) {
+            // ORDERING: Relaxed: counters that order nothing.
+            counter.fetch_add(value, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> [i64; 2] {
+        // ORDERING: Relaxed, as above.
+        [0, 1].map(|i: usize| self.0.get(i).map_or(0, |c| c.load(Ordering::Relaxed)))
+    }
+}
+
+impl StackTable {
+    /// Room for `stacks` stacks, rounded up to a power of two, of `FRAMES_PER_STACK` frames on average.
+    pub(crate) fn new(stacks: usize) -> StackTable {
+        let stacks = stacks.next_power_of_two();
+        StackTable {
+            entries: (0..stacks).map(|_| Entry::default()).collect(),
+            arena: zeroed(stacks * FRAMES_PER_STACK),
+            arena_used: AtomicUsize::new(0),
+            overflow: Counters::default(),
+        }
+    }
+
+    /// The counters of a stack, added if new; the overflow counters if there is no room.
+    ///
+    /// # Reentrancy
+    /// Atomics and memory of the table only: may be called under any lock and inside an allocator.
+    pub(crate) fn counters(&self, frames: &[u64], truncated: bool) -> &Counters {
+        let hash = hash(frames, truncated);
+        let mask = self.entries.len().wrapping_sub(1);
+        for probe in 0..MAX_PROBES {
+            let index = (hash as usize).wrapping_add(probe) & mask;
+            let Some(entry) = self.entries.get(index) else { break };
+            // ORDERING: Acquire pairs with the Release in `fill`: the frames are there.
+            let mut state = entry.state.load(Ordering::Acquire);
+            if state == FREE {
+                // ORDERING: Acquire on failure, as above; on success there is nothing to see yet.
+                match entry.state.compare_exchange(
+                    FREE,
+                    CLAIMED,
+                    Ordering::Relaxed,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) if self.fill(entry, frames, truncated, hash) => return &entry.counters,
+                    Ok(_) => break,
+                    Err(now) => state = now,
+                }
+            }
+            if state == hash && self.holds(entry, frames, truncated) {
+                return &entry.counters;
+            }
+            // A claimed entry may be about to hold this very stack. Not waiting for a thread that may be
+            // descheduled makes a second entry at worst; the snapshot adds the two up.
+        }
+        &self.overflow
+    }
+
+    /// False, with the entry dead, if the arena is full.
+    fn fill(&self, entry: &Entry, frames: &[u64], truncated: bool, hash: u64) -> bool {
+        // ORDERING: Relaxed: reserves a range; what is written there is published by `state`.
+        let start = self.arena_used.fetch_add(frames.len(), Ordering::Relaxed);
+        let end = start.saturating_add(frames.len());
+        let Some(words) = self.arena.get(start..end) else {
+            // Give the space back, as far as nobody reserved behind us, for shorter stacks to come.
+            // ORDERING: Relaxed, as above.
+            self.arena_used.fetch_sub(frames.len(), Ordering::Relaxed);
+            entry.state.store(DEAD, Ordering::Relaxed);
+            return false;
+        };
+        for (word, frame) in words.iter().zip(frames) {
+            // ORDERING: Relaxed: published by the Release below.
+            word.store(*frame, Ordering::Relaxed);
+        }
+        let packed = (start as u64) << 16 | (frames.len() as u64) << 1 | u64::from(truncated);
+        // ORDERING: Relaxed: published by the Release below.
+        entry.frames.store(packed, Ordering::Relaxed);
+        // ORDERING: Release pairs with the Acquire loads of `state`.
+        entry.state.store(hash, Ordering::Release);
+        true
+    }
+
+    /// The frames of a published entry.
+    fn frames_of(&self, entry: &Entry) -> (&[AtomicU64], bool) {
+        // ORDERING: Relaxed: ordered by the caller's Acquire load of `state`.
+        let packed = entry.frames.load(Ordering::Relaxed);
+        let start = (packed >> 16) as usize;
+        let len = (packed as usize & 0xffff) >> 1;
+        (self.arena.get(start..start.saturating_add(len)).unwrap_or(&[]), packed & 1 == 1)
+    }
+
+    fn holds(&self, entry: &Entry, frames: &[u64], truncated: bool) -> bool {
+        let (words, cut) = self.frames_of(entry);
+        // ORDERING: Relaxed, as in `frames_of`.
+        let same = |(word, frame): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == *frame;
+        cut == truncated && words.len() == frames.len() && words.iter().zip(frames).all(same)
+    }
+
+    fn published(&self) -> impl Iterator<Item = &Entry> {
+        // ORDERING: Acquire pairs with the Release in `fill`.
+        self.entries.iter().filter(|e| e.state.load(Ordering::Acquire) >= FIRST_HASH)
+    }
+
+    /// Copies every stack that has a value.
+    pub(crate) fn samples(&self) -> Vec<StackSample> {
+        self.published()
+            .filter_map(|entry| {
+                let values = entry.counters.read();
+                let (words, truncated) = self.frames_of(entry);
+                // ORDERING: Relaxed, as in `frames_of`.
+                let frames = words.iter().map(|w| w.load(Ordering::Relaxed)).collect();
+                (values != [0, 0]).then_some(StackSample { frames, values, truncated })
+            })
+            .collect()
+    }
+
+    /// Number of stacks with a value.
+    pub(crate) fn len(&self) -> usize {
+        self.published().filter(|e| e.counters.read() != [0, 0]).count()
+    }
+
+    /// What did not fit.
+    pub(crate) fn overflowed(&self) -> [i64; 2] {
+        self.overflow.read()
+    }
+}
+
+/// Words of zero, whose pages the allocator need not touch.
+fn zeroed(words: usize) -> Box<[AtomicU64]> {
+    let plain = Box::into_raw(vec![0u64; words].into_boxed_slice());
+    // SAFETY: `AtomicU64` has the size, alignment and valid values of `u64`; the box is owned here alone.
+    unsafe { Box::from_raw(plain as *mut [AtomicU64]) }
+}
+
+/// FNV-1a over words with a final mix; never one of the reserved states.
+fn hash(frames: &[u64], truncated: bool) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(truncated);
+    for frame in frames {
+        hash = (hash ^ frame).wrapping_mul(0x0000_0100_0000_01b3);
+        hash ^= hash >> 29;
+    }
+    (hash ^ (hash >> 32)).max(FIRST_HASH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_stacks_share_counters_and_different_ones_do_not() {
+        let table = StackTable::new(16);
+        table.counters(&[1, 2, 3], false).add([1, 10]);
+        table.counters(&[1, 2, 3], false).add([1, 10]);
+        table.counters(&[1, 2], false).add([1, 5]);
+        table.counters(&[1, 2], true).add([1, 7]);
+        table.counters(&[9], false);
+        let mut samples = table.samples();
+        samples.sort_by_key(|s| s.values);
+        let seen: Vec<_> = samples.iter().map(|s| (&*s.frames, s.values, s.truncated)).collect();
+        assert_eq!(
+            seen,
+            [
+                (&[1, 2][..], [1, 5], false),
+                (&[1, 2][..], [1, 7], true),
+                (&[1, 2, 3][..], [2, 20], false)
+            ]
+        );
+        assert_eq!(table.len(), 3, "a stack without values is not in the profile");
+    }
+
+    #[test]
+    fn a_full_table_counts_the_rest_as_overflow() {
+        let table = StackTable::new(64);
+        for i in 0..10_000u64 {
+            table.counters(&[i, i + 1, i + 2], false).add([1, 2]);
+        }
+        let kept: i64 = table.samples().iter().map(|s| s.values[0]).sum();
+        assert!(kept >= 32, "{kept}");
+        assert_eq!(kept + table.overflowed()[0], 10_000);
+        assert_eq!(table.overflowed()[1], 2 * table.overflowed()[0]);
+    }
+
+    #[test]
+    fn long_stacks_fill_the_arena_and_short_ones_still_fit() {
+        let table = StackTable::new(16);
+        let long: Vec<u64> = (0..128).collect();
+        for i in 0..16u64 {
+            let mut stack = long.clone();
+            stack[0] = 1000 + i;
+            table.counters(&stack, true).add([1, 1]);
+        }
+        assert_eq!(table.samples().len(), 3, "24 x 16 words hold three stacks of 128");
+        assert_eq!(table.overflowed()[0], 13);
+    }
+
+    #[test]
+    fn concurrent_recorders_lose_nothing() {
+        let table = StackTable::new(1024);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for i in 0..20_000u64 {
+                        table.counters(&[i % 300, 7, i % 5], false).add([1, 3]);
+                    }
+                });
+            }
+        });
+        let sum = table.samples().iter().fold([0, 0], |a, s| [a[0] + s.values[0], a[1] + s.values[1]]);
+        assert_eq!([sum[0] + table.overflowed()[0], sum[1] + table.overflowed()[1]], [160_000, 480_000]);
+    }
+}

@@ -1,0 +1,242 @@
+//! Reading the observed stack without ever faulting.
+//!
+//! Inside bounds known to be this thread's stack a word is a plain load. Everywhere else (a thread whose bounds nobody
+//! registered, a coroutine, a wild pointer met on a broken stack) the kernel copies for us:
+//! `process_vm_readv` on ourselves answers a bad address with an error instead of a signal. One call fills a window, so a
+//! typical stack costs one or two calls (about 1 µs each) rather than one per frame.
+
+/// Bytes of stack fetched by one system call.
+pub(crate) const WINDOW_BYTES: usize = 8192;
+
+/// A range of addresses known to be mapped: from the current stack pointer to the end of this thread's stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+}
+
+/// Copy of a piece of stack made by the kernel.
+#[derive(Debug)]
+pub(crate) struct Window<const WORDS: usize> {
+    start: u64,
+    valid_bytes: usize,
+    words: [u64; WORDS],
+}
+
+impl<const WORDS: usize> Window<WORDS> {
+    pub(crate) const fn new() -> Self {
+        Window { start: 0, valid_bytes: 0, words: [0; WORDS] }
+    }
+
+    /// Forgets what was read: the stack has changed since.
+    pub(crate) fn clear(&mut self) {
+        self.valid_bytes = 0;
+    }
+
+    fn get(&self, address: u64) -> Option<u64> {
+        let offset = address.checked_sub(self.start)? as usize;
+        if offset.checked_add(8)? > self.valid_bytes {
+            return None;
+        }
+        self.words.get(offset / 8).copied()
+    }
+
+    /// # Signal safety
+    /// One system call on memory of our own.
+    fn fill(&mut self, address: u64) {
+        self.start = address;
+        self.valid_bytes = read_own_memory(address, &mut self.words);
+    }
+}
+
+/// The stack as one walk sees it.
+#[derive(Debug)]
+pub(crate) struct StackMemory<'w, const WORDS: usize> {
+    bounds: Option<Bounds>,
+    window: &'w mut Window<WORDS>,
+}
+
+impl<'w, const WORDS: usize> StackMemory<'w, WORDS> {
+    /// `bounds` must hold for the duration of the walk; `None` sends every read through the kernel.
+    ///
+    /// # Safety
+    /// - every address in `bounds` stays readable while this value lives.
+    pub(crate) unsafe fn new(bounds: Option<Bounds>, window: &'w mut Window<WORDS>) -> Self {
+        window.clear();
+        StackMemory { bounds, window }
+    }
+
+    /// The word at `address`, or `None` if it is unaligned or unreadable.
+    ///
+    /// # Signal safety
+    /// A load, or at most one system call; no allocation, no lock of ours, no fault.
+    pub(crate) fn read(&mut self, address: u64) -> Option<u64> {
+        if !address.is_multiple_of(8) {
+            return None;
+        }
+        if let Some(Bounds { low, high }) = self.bounds
+            && address >= low
+            && address.checked_add(8)? <= high
+        {
+            // SAFETY: aligned, and inside the bounds that `new`'s caller promised to be readable. Volatile because
+            // the compiler knows of no object there.
+            return Some(unsafe { std::ptr::read_volatile(address as *const u64) });
+        }
+        if let Some(word) = self.window.get(address) {
+            return Some(word);
+        }
+        self.window.fill(address);
+        self.window.get(address)
+    }
+}
+
+/// Copies from our own address space; returns the number of bytes read, zero for an unreadable address.
+///
+/// # Signal safety
+/// `getpid` and `process_vm_readv` are bare system calls. The pid is asked for each time because a forked child
+/// inherits every cached value and must not read its parent.
+#[cfg(target_os = "linux")]
+fn read_own_memory(address: u64, into: &mut [u64]) -> usize {
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: size_of_val(into) };
+    // A short read ends at the first unreadable page only if the request is split there: the kernel
+    // transfers whole remote vectors, so one vector per page keeps what lies before the hole.
+    let mut remote = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 4];
+    let mut next = address;
+    let end = address.saturating_add(size_of_val(into) as u64);
+    let mut count = 0;
+    for piece in &mut remote {
+        let page_end = (next | 0xfff).saturating_add(1).min(end);
+        if next >= page_end {
+            break;
+        }
+        *piece = libc::iovec {
+            iov_base: next as *mut libc::c_void,
+            iov_len: (page_end - next) as usize,
+        };
+        next = page_end;
+        count += 1;
+    }
+    // SAFETY: SIGNAL-SAFE: a bare system call without arguments.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: SIGNAL-SAFE: a bare system call; `local` describes `into`, which is ours to write, and the kernel checks every
+    // remote address itself.
+    let n = unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), count, 0) };
+    usize::try_from(n).unwrap_or(0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_own_memory(_address: u64, _into: &mut [u64]) -> usize {
+    0
+}
+
+/// Bounds of the calling thread's stack, from `sp` to its end, for code outside signal handlers.
+///
+/// Asked of libc once per thread: on glibc the question allocates and, for the main thread, parses `/proc/self/maps`.
+/// `None` when `sp` is not on the stack libc knows (a coroutine, a signal stack).
+pub(crate) fn current_bounds(sp: u64) -> Option<Bounds> {
+    thread_local! {
+        // (low, high) of the thread's stack; (0, 0) until asked. No destructor, so usable during thread teardown.
+        static STACK: std::cell::Cell<(u64, u64)> = const { std::cell::Cell::new((0, 0)) };
+    }
+    let (low, high) = STACK.get();
+    if high == 0 {
+        STACK.set(ask_libc());
+        let (low, high) = STACK.get();
+        return within(low, high, sp);
+    }
+    within(low, high, sp)
+}
+
+fn within(low: u64, high: u64, sp: u64) -> Option<Bounds> {
+    (low <= sp && sp < high).then_some(Bounds { low: sp, high })
+}
+
+/// `(lowest, end)` of the calling thread's stack; an impossible range if libc cannot tell.
+#[cfg(target_os = "linux")]
+fn ask_libc() -> (u64, u64) {
+    const UNKNOWN: (u64, u64) = (1, 1);
+    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: always valid to call.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: initialises `attributes` when it returns zero.
+    if unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) } != 0 {
+        return UNKNOWN;
+    }
+    let mut base = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: `attributes` was initialised above; the other two are ours to write.
+    let failed = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut base, &mut size) };
+    // SAFETY: initialised above and not used afterwards.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    let base = base as u64;
+    match base.checked_add(size as u64) {
+        Some(end) if failed == 0 && size > 0 => (base, end),
+        _ => UNKNOWN,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_libc() -> (u64, u64) {
+    (1, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(window: &mut Window<16>) -> StackMemory<'_, 16> {
+        // SAFETY: no bounds are claimed.
+        unsafe { StackMemory::new(None, window) }
+    }
+
+    #[test]
+    fn reads_own_words_through_the_kernel() {
+        let words = [11u64, 22, 33];
+        let mut window = Window::new();
+        let mut memory = reader(&mut window);
+        assert_eq!(memory.read(words.as_ptr() as u64), Some(11));
+        assert_eq!(memory.read(words.as_ptr() as u64 + 16), Some(33));
+    }
+
+    #[test]
+    fn wild_addresses_are_refused_not_faulted() {
+        let mut window = Window::new();
+        let mut memory = reader(&mut window);
+        for address in [0, 8, 4096, 7, u64::MAX, u64::MAX - 7, 1 << 63, 0x7fff_ffff_f000] {
+            assert_eq!(memory.read(address), None, "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn a_read_keeps_what_lies_before_a_hole() {
+        // SAFETY: an anonymous mapping of two pages, the second made inaccessible; unmapped below.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                8192,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(base, libc::MAP_FAILED);
+        // SAFETY: the second page of the mapping above.
+        assert_eq!(unsafe { libc::mprotect(base.add(4096), 4096, libc::PROT_NONE) }, 0);
+        let mut window = Window::new();
+        let mut memory = reader(&mut window);
+        assert_eq!(memory.read(base as u64 + 4088), Some(0));
+        assert_eq!(memory.read(base as u64 + 4096), None);
+        // SAFETY: mapped above, no longer used.
+        unsafe { libc::munmap(base, 8192) };
+    }
+
+    #[test]
+    fn bounds_hold_a_local() {
+        let local = 0u64;
+        let address = &raw const local as u64;
+        let bounds = current_bounds(address).expect("a test thread runs on the stack libc gave it");
+        assert!(bounds.low <= address && address < bounds.high);
+        assert_eq!(current_bounds(16), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! The registers an unwind starts from: one file per OS and architecture with the same three items.
+
+#[cfg_attr(all(target_os = "linux", target_arch = "x86_64"), path = "linux_x86_64.rs")]
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "unsupported.rs")]
+mod arch;
+
+pub(crate) use arch::{SUPPORTED, current, from_ucontext};
+
+/// Program counter, stack pointer and frame pointer of one frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Registers {
+    pub(crate) pc: u64,
+    pub(crate) sp: u64,
+    pub(crate) fp: u64,
+}

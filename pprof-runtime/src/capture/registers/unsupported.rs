@@ -1,0 +1,17 @@
+//! Platforms without a register reader: no stack can be captured.
+
+use super::Registers;
+
+/// Whether stacks can be captured on this platform.
+pub(crate) const SUPPORTED: bool = false;
+
+#[inline(always)]
+pub(crate) fn current() -> Registers {
+    Registers::default()
+}
+
+/// # Safety
+/// None asked: the context is not read.
+pub(crate) unsafe fn from_ucontext(_context: *const libc::c_void) -> Registers {
+    Registers::default()
+}

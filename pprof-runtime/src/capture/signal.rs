@@ -1,0 +1,238 @@
+//! The SIGPROF handler.
+//!
+//! Installed once and never removed: a signal may still be pending when a profile stops, and the default action of
+//! SIGPROF ends the process. It acts on signals of our own timers alone; any other is passed to the handler that was there
+//! before.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+
+use super::memory::StackMemory;
+use super::registers;
+use super::ring::Pool;
+use super::unwind::{self, Reader};
+
+/// The signal used for CPU samples, as Go and gperftools do: debuggers pass it on without stopping.
+pub(crate) const SIGNAL: libc::c_int = libc::SIGPROF;
+
+/// Marks our timers' values: signals with another value are somebody else's.
+const MAGIC: usize = 0x7070_726f;
+
+static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
+/// Generation of the running session; zero when there is none.
+static SESSION: AtomicU32 = AtomicU32::new(0);
+/// A weight above this many periods is a signal that was held back; the excess is counted as lost.
+static WEIGHT_CAP: AtomicU32 = AtomicU32::new(u32::MAX);
+
+static PREVIOUS: Previous =
+    Previous { ready: AtomicBool::new(false), action: UnsafeCell::new(MaybeUninit::uninit()) };
+
+/// What handled the signal before us.
+struct Previous {
+    ready: AtomicBool,
+    action: UnsafeCell<MaybeUninit<libc::sigaction>>,
+}
+
+// SAFETY: `action` is written once, before `ready` is set, and only read afterwards.
+unsafe impl Sync for Previous {}
+
+/// The value a session's timers carry in `si_value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerValue(usize);
+
+impl TimerValue {
+    pub(crate) fn new(session: u32) -> Self {
+        TimerValue(MAGIC << 32 | session as usize)
+    }
+
+    pub(crate) fn as_sigval(self) -> libc::sigval {
+        libc::sigval { sival_ptr: self.0 as *mut libc::c_void }
+    }
+}
+
+/// The pool that handlers write to, made on first use and kept for the life of the process.
+pub(crate) fn pool() -> &'static Pool {
+    // ORDERING: Acquire pairs with the Release below: the pool is initialised.
+    let existing = POOL.load(Ordering::Acquire);
+    // SAFETY: null or from `Box::into_raw` below, and never freed.
+    if let Some(pool) = unsafe { existing.as_ref() } {
+        return pool;
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let fresh = Box::into_raw(Box::new(Pool::new(processors)));
+    // ORDERING: Release publishes the pool's content; Acquire on failure reads the winner's.
+    match POOL.compare_exchange(
+        std::ptr::null_mut(),
+        fresh,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    ) {
+        // SAFETY: just made, now published and never freed.
+        Ok(_) => unsafe { &*fresh },
+        Err(winner) => {
+            // SAFETY: `fresh` was not published.
+            drop(unsafe { Box::from_raw(fresh) });
+            // SAFETY: published by another thread, never freed.
+            unsafe { &*winner }
+        }
+    }
+}
+
+/// Accepts signals of `session` from now on.
+pub(crate) fn open(session: u32, weight_cap: u32) {
+    // ORDERING: Relaxed: a late reader applies the former cap to one sample.
+    WEIGHT_CAP.store(weight_cap.max(1), Ordering::Relaxed);
+    // ORDERING: Release pairs with the Acquire in the handler: the pool is there.
+    SESSION.store(session, Ordering::Release);
+}
+
+/// Ignores our timers' signals from now on.
+pub(crate) fn close() {
+    // ORDERING: Release keeps it after what the session did; a handler already running finishes its sample.
+    SESSION.store(0, Ordering::Release);
+}
+
+/// Installs the handler, unless it is there already.
+pub(crate) fn install() -> std::io::Result<()> {
+    static INSTALL: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+    let _one_at_a_time = INSTALL.lock();
+    let ours = handler as *const () as usize;
+    let mut current = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null new action only asks; `current` is ours to write.
+    if unsafe { libc::sigaction(SIGNAL, std::ptr::null(), current.as_mut_ptr()) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: filled by the successful call above.
+    let current = unsafe { current.assume_init() };
+    if current.sa_sigaction == ours {
+        return Ok(());
+    }
+    // ORDERING: Relaxed: written under the lock above.
+    if !PREVIOUS.ready.load(Ordering::Relaxed) {
+        // SAFETY: nobody reads before `ready`, and the lock excludes other writers.
+        unsafe { (*PREVIOUS.action.get()).write(current) };
+        // ORDERING: Release pairs with the Acquire in `chain`.
+        PREVIOUS.ready.store(true, Ordering::Release);
+    }
+    // SAFETY: all-zero is a valid sigaction: no handler, empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = ours;
+    // ONSTACK: coroutine stacks may be too small for a signal frame. RESTART: spare callers EINTR where the
+    // kernel can.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    // SAFETY: a valid action whose handler is async-signal-safe.
+    if unsafe { libc::sigaction(SIGNAL, &action, std::ptr::null_mut()) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The part of `siginfo_t` that a timer fills in (asm-generic/siginfo.h, `_timer`).
+#[repr(C)]
+struct TimerInfo {
+    si_signo: libc::c_int,
+    si_errno: libc::c_int,
+    si_code: libc::c_int,
+    _pad: libc::c_int,
+    si_timerid: libc::c_int,
+    si_overrun: libc::c_int,
+    si_value: usize,
+}
+
+/// # Signal safety
+/// Saves and restores errno; everything called is marked.
+unsafe extern "C" fn handler(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: SIGNAL-SAFE: returns the address of this thread's errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: always valid for the running thread.
+    let saved = unsafe { *errno };
+    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo, at least as large as `TimerInfo`.
+    let timer = unsafe { &*info.cast::<TimerInfo>() };
+    if timer.si_code == libc::SI_TIMER && timer.si_value >> 32 == MAGIC {
+        // SAFETY: the kernel's context for this delivery.
+        unsafe { sample(timer, context) };
+    } else {
+        // SAFETY: passed on as received.
+        unsafe { chain(signal, info, context) };
+    }
+    // SAFETY: as above.
+    unsafe { *errno = saved };
+}
+
+/// # Safety
+/// - `context` is the one passed to the running handler.
+///
+/// # Signal safety
+/// Atomics, the pool's memory, table look-ups and guarded reads.
+unsafe fn sample(timer: &TimerInfo, context: *const libc::c_void) {
+    // ORDERING: Acquire pairs with the Release in `open`.
+    let session = SESSION.load(Ordering::Acquire);
+    if session == 0 || timer.si_value as u32 != session {
+        return;
+    }
+    // ORDERING: Acquire pairs with the Release in `pool`.
+    let pool = POOL.load(Ordering::Acquire);
+    // SAFETY: null or published for the life of the process.
+    let Some(pool) = (unsafe { pool.as_ref() }) else { return };
+    // The kernel merges expirations it could not deliver: each counts as one more period.
+    let weight = u32::try_from(timer.si_overrun).unwrap_or(0).saturating_add(1);
+    // ORDERING: Relaxed, see `open`.
+    let cap = WEIGHT_CAP.load(Ordering::Relaxed);
+    if let Some(excess) = weight.checked_sub(cap).filter(|e| *e > 0) {
+        // ORDERING: Relaxed: a counter that orders nothing.
+        pool.lost.delayed.fetch_add(u64::from(excess), Ordering::Relaxed);
+    }
+    // SAFETY: the caller's promise.
+    let start = unsafe { registers::from_ucontext(context) };
+    // Threads' stacks lie far apart: their address tells threads apart as well as a thread id, for free.
+    let thread = (start.sp >> 16) as usize;
+    pool.sample(thread, weight.min(cap), |scratch| {
+        let reader = Reader::enter(start.sp)?;
+        // SAFETY: no bounds are claimed.
+        let mut memory = unsafe { StackMemory::new(None, &mut scratch.window) };
+        Some(unwind::walk(reader.tables(), start, &mut memory, &mut scratch.frames))
+    });
+}
+
+/// Passes a foreign signal to the handler that was installed before ours.
+///
+/// The default action, ending the process, is not passed on: as in Go, a late signal of another profiler's
+/// timer must not kill the program.
+///
+/// # Safety
+/// - the arguments are those of the running handler.
+unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // ORDERING: Acquire pairs with the Release in `install`.
+    if !PREVIOUS.ready.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: written before `ready` was set and never again.
+    let previous = unsafe { (*PREVIOUS.action.get()).assume_init_ref() };
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {}
+        address if previous.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: registered with SA_SIGINFO, so the function has this signature.
+            let function = unsafe {
+                std::mem::transmute::<
+                    usize,
+                    unsafe extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
+                >(address)
+            };
+            // SAFETY: SIGNAL-SAFE as far as its owner made it so; called as the kernel would have.
+            unsafe { function(signal, info, context) };
+        }
+        address => {
+            // SAFETY: registered without SA_SIGINFO, so the function takes the signal alone.
+            let function = unsafe {
+                std::mem::transmute::<usize, unsafe extern "C" fn(libc::c_int)>(address)
+            };
+            // SAFETY: as above.
+            unsafe { function(signal) };
+        }
+    }
+}

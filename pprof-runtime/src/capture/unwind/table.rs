@@ -1,0 +1,211 @@
+//! Unwind tables: from a pc to its rule, by a cache and a binary search over immutable arrays.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::rule::Rule;
+
+/// The rules of one loaded object: 6 bytes a row plus the distinct rules, of which even large programs have few.
+#[derive(Debug, Default)]
+pub(crate) struct ModuleTable {
+    /// Runtime address that `starts` count from.
+    base: u64,
+    /// Start of each row as an offset from `base`; ascending. A row reaches to the next one's start.
+    starts: Box<[u32]>,
+    /// Index into `rules`, one for each row.
+    rule_of_row: Box<[u16]>,
+    rules: Box<[Rule]>,
+}
+
+impl ModuleTable {
+    /// `rows` are `(start, rule)`, ascending by start; the last row's reach is unbounded, so end with `Rule::NONE`.
+    ///
+    /// Rows beyond 4 GiB from `base`, or beyond 65 536 distinct rules, become `Rule::NONE`.
+    pub(super) fn new(base: u64, rows: impl Iterator<Item = (u64, Rule)>) -> ModuleTable {
+        let mut starts: Vec<u32> = Vec::new();
+        let mut rule_of_row: Vec<u16> = Vec::new();
+        let mut rules = vec![Rule::NONE];
+        let mut index_of = std::collections::HashMap::from([(Rule::NONE, 0u16)]);
+        for (start, rule) in rows {
+            let Some(offset) = start.checked_sub(base).and_then(|o| u32::try_from(o).ok()) else {
+                continue;
+            };
+            let index = *index_of.entry(rule).or_insert_with(|| match u16::try_from(rules.len()) {
+                Ok(index) => {
+                    rules.push(rule);
+                    index
+                }
+                Err(_) => 0,
+            });
+            // A row that starts where the last one did replaces it; one that repeats its rule adds nothing.
+            if starts.last() == Some(&offset) {
+                if let Some(last) = rule_of_row.last_mut() {
+                    *last = index;
+                }
+            } else if rule_of_row.last() != Some(&index) {
+                starts.push(offset);
+                rule_of_row.push(index);
+            }
+        }
+        ModuleTable {
+            base,
+            starts: starts.into(),
+            rule_of_row: rule_of_row.into(),
+            rules: rules.into(),
+        }
+    }
+
+    /// The rule at `pc`; `Rule::NONE` where the object has no information.
+    pub(super) fn rule(&self, pc: u64) -> Rule {
+        let find = || {
+            let offset = u32::try_from(pc.checked_sub(self.base)?).ok()?;
+            let row = self.starts.partition_point(|&s| s <= offset).checked_sub(1)?;
+            self.rules.get(usize::from(*self.rule_of_row.get(row)?)).copied()
+        };
+        find().unwrap_or(Rule::NONE)
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.starts.len()
+    }
+}
+
+/// An executable range and the table that covers it.
+#[derive(Clone, Debug)]
+pub(crate) struct CodeRange {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) table: Arc<ModuleTable>,
+}
+
+/// What the walk learns of a pc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// Code of a known object, with its rule.
+    Rule(Rule),
+    /// Code of a known object that has no information here.
+    NoRule,
+    /// Not the code of any object we know.
+    Unknown,
+}
+
+const CACHE_ENTRIES: usize = 2048;
+
+/// One direct-mapped entry, filled and read by any thread at any time, in handlers too.
+///
+/// `check` holds `pc ^ bits`, so an entry torn between two writers does not match either pc (Hyatt and Mann,
+/// "A lock-less transposition table implementation").
+#[derive(Debug)]
+struct CacheEntry {
+    check: AtomicU64,
+    bits: AtomicU64,
+}
+
+impl CacheEntry {
+    /// Matches nothing: its bits are no rule.
+    fn empty() -> Self {
+        CacheEntry { check: AtomicU64::new(0), bits: AtomicU64::new(u64::MAX) }
+    }
+}
+
+/// The tables of all loaded objects at one moment. Immutable but for the cache, which only repeats what they say.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// Ascending, disjoint.
+    ranges: Box<[CodeRange]>,
+    cache: Box<[CacheEntry]>,
+}
+
+impl Tables {
+    pub(super) fn new(mut ranges: Vec<CodeRange>) -> Tables {
+        ranges.sort_by_key(|r| r.start);
+        ranges.dedup_by(|later, earlier| later.start < earlier.end);
+        let cache = (0..CACHE_ENTRIES).map(|_| CacheEntry::empty()).collect();
+        Tables { ranges: ranges.into(), cache }
+    }
+
+    /// # Signal safety
+    /// Reads immutable arrays and one cache entry; writes that entry. No allocation, no wait, no panic.
+    pub(crate) fn lookup(&self, pc: u64) -> Lookup {
+        let slot = self.cache.get(slot_of(pc));
+        if let Some(entry) = slot {
+            // ORDERING: Relaxed twice: the pair is validated by `check`, and a rule refers to nothing else.
+            let check = entry.check.load(Ordering::Relaxed);
+            let bits = entry.bits.load(Ordering::Relaxed);
+            if check ^ bits == pc && let Some(rule) = Rule::from_bits(bits) {
+                return classify(rule);
+            }
+        }
+        let index = self.ranges.partition_point(|r| r.start <= pc);
+        let Some(range) = index.checked_sub(1).and_then(|i| self.ranges.get(i)) else {
+            return Lookup::Unknown;
+        };
+        if pc >= range.end {
+            return Lookup::Unknown;
+        }
+        let rule = range.table.rule(pc);
+        if let Some(entry) = slot {
+            let bits = rule.to_bits();
+            // ORDERING: as above.
+            entry.check.store(pc ^ bits, Ordering::Relaxed);
+            entry.bits.store(bits, Ordering::Relaxed);
+        }
+        classify(rule)
+    }
+
+    pub(crate) fn table_starting_at(&self, start: u64) -> Option<&Arc<ModuleTable>> {
+        self.ranges.iter().find(|r| r.start == start).map(|r| &r.table)
+    }
+
+    /// Rows over all objects; 6 bytes each.
+    pub(crate) fn rows(&self) -> usize {
+        self.ranges.iter().map(|r| r.table.rows()).sum()
+    }
+}
+
+fn classify(rule: Rule) -> Lookup {
+    if rule == Rule::NONE { Lookup::NoRule } else { Lookup::Rule(rule) }
+}
+
+/// Return addresses differ mostly in their low bits, but cluster by page: fold the high bits in.
+fn slot_of(pc: u64) -> usize {
+    ((pc ^ (pc >> 11)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % CACHE_ENTRIES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::{CfaRule, FpRule};
+    use super::*;
+
+    fn sp(offset: i32) -> Rule {
+        Rule { cfa: CfaRule::Sp, fp: FpRule::Same, cfa_offset: offset, fp_offset: 0 }
+    }
+
+    #[test]
+    fn finds_the_row_that_covers_a_pc() {
+        let rows = [(0x1010, sp(8)), (0x1011, sp(16)), (0x1011, sp(24)), (0x1020, Rule::NONE)];
+        let table = ModuleTable::new(0x1000, rows.into_iter());
+        assert_eq!(table.rule(0xfff), Rule::NONE);
+        assert_eq!(table.rule(0x1000), Rule::NONE);
+        assert_eq!(table.rule(0x1010), sp(8));
+        assert_eq!(table.rule(0x1011), sp(24), "the later of two rows at one start holds");
+        assert_eq!(table.rule(0x101f), sp(24));
+        assert_eq!(table.rule(0x1020), Rule::NONE);
+        assert_eq!(table.rule(u64::MAX), Rule::NONE);
+    }
+
+    #[test]
+    fn tells_unknown_code_from_code_without_rule_and_caches_neither_wrongly() {
+        let table = Arc::new(ModuleTable::new(
+            0x1000,
+            [(0x1010, sp(8)), (0x1020, Rule::NONE)].into_iter(),
+        ));
+        let tables = Tables::new(vec![CodeRange { start: 0x1000, end: 0x2000, table }]);
+        for _ in 0..2 {
+            assert_eq!(tables.lookup(0x1010), Lookup::Rule(sp(8)));
+            assert_eq!(tables.lookup(0x1000), Lookup::NoRule);
+            assert_eq!(tables.lookup(0x2000), Lookup::Unknown);
+            assert_eq!(tables.lookup(0), Lookup::Unknown, "an empty cache entry must not match pc 0");
+        }
+    }
+}

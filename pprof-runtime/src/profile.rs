@@ -1,0 +1,202 @@
+//! Profiles by name, as `runtime/pprof` has them: `lookup`, `profiles`, and what a snapshot can be written as.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+use crate::source::{contention, functions};
+use crate::{encode, text};
+
+/// An encoded profile: what was recorded, with names, files and lines.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    name: &'static str,
+    proto: pprof_format::Profile,
+}
+
+impl Profile {
+    pub(crate) fn new(name: &'static str, proto: pprof_format::Profile) -> Self {
+        Profile { name, proto }
+    }
+
+    /// The kind of profile: `cpu`, or the name it was looked up by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Writes the gzip-compressed `profile.proto` that `go tool pprof` reads.
+    ///
+    /// # Errors
+    /// `Io` if the writer fails.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let profile = pprof_runtime::lookup("mutex").expect("built in").snapshot()?;
+    /// profile.write_to(std::fs::File::create("mutex.pb.gz")?)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn write_to(&self, writer: impl Write) -> Result<(), Error> {
+        self.proto.write_to(writer).map_err(|e| self.cannot_write(e))
+    }
+
+    /// Writes the profile as text, in the layout of Go's `?debug=1`.
+    ///
+    /// # Errors
+    /// `Io` if the writer fails.
+    pub fn write_text(&self, mut writer: impl Write) -> Result<(), Error> {
+        text::write(self.name, &self.proto, &mut writer).map_err(|e| self.cannot_write(e))
+    }
+
+    /// The decoded form.
+    #[must_use]
+    pub fn proto(&self) -> &pprof_format::Profile {
+        &self.proto
+    }
+
+    fn cannot_write(&self, e: std::io::Error) -> Error {
+        Error::with_source(ErrorKind::Io, format!("cannot write the {} profile: {e}", self.name), e)
+    }
+}
+
+/// One of the profiles that accumulate while the program runs.
+///
+/// Counters only grow, from the start of the process; see [`Source::delta`] for what happens in a window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Source(&'static Kind);
+
+struct Kind {
+    name: &'static str,
+    description: &'static str,
+    count: fn() -> usize,
+    snapshot: fn() -> Result<pprof_format::Profile, Error>,
+    /// Two snapshots and the time between them, which the argument waits for.
+    delta: fn(&mut dyn FnMut() -> Result<(), Error>) -> Result<pprof_format::Profile, Error>,
+}
+
+/// Sorted by name.
+static KINDS: [Kind; 3] = [
+    Kind {
+        name: "block",
+        description: "Waits on locks and channels, by the stack that waited. Switch it on with \
+                      set_block_profile_rate.",
+        count: contention::block_count,
+        snapshot: || encode::stacks(&encode::BLOCK, &contention::block_snapshot()),
+        delta: |wait| {
+            let before = contention::block_snapshot();
+            wait()?;
+            encode::stacks(&encode::BLOCK, &before.until(contention::block_snapshot()))
+        },
+    },
+    Kind {
+        name: "functions",
+        description: "Calls and time of functions annotated with #[profile], by call path. Switch it \
+                      on with set_function_profile.",
+        count: functions::count,
+        snapshot: || encode::functions(&functions::snapshot()),
+        delta: |wait| {
+            let before = functions::snapshot();
+            wait()?;
+            encode::functions(&functions::difference(&functions::snapshot(), &before))
+        },
+    },
+    Kind {
+        name: "mutex",
+        description: "Waits on locks, by the stack that unlocked and so ended them. Switch it on with \
+                      set_mutex_profile_fraction.",
+        count: contention::mutex_count,
+        snapshot: || encode::stacks(&encode::MUTEX, &contention::mutex_snapshot()),
+        delta: |wait| {
+            let before = contention::mutex_snapshot();
+            wait()?;
+            encode::stacks(&encode::MUTEX, &before.until(contention::mutex_snapshot()))
+        },
+    },
+];
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kind {}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.0.name).finish()
+    }
+}
+
+/// Every profile that accumulates, sorted by name. The `cpu` profile is not among them: see [`crate::cpu`].
+#[must_use]
+pub fn profiles() -> Vec<Source> {
+    KINDS.iter().map(Source).collect()
+}
+
+/// The profile of that name, if there is one.
+///
+/// # Examples
+/// ```
+/// assert_eq!(pprof_runtime::lookup("mutex").unwrap().name(), "mutex");
+/// assert!(pprof_runtime::lookup("no such profile").is_none());
+/// ```
+#[must_use]
+pub fn lookup(name: &str) -> Option<Source> {
+    KINDS.iter().find(|kind| kind.name == name).map(Source)
+}
+
+impl Source {
+    /// The name that [`lookup`] knows it by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// One sentence on what it shows.
+    #[must_use]
+    pub fn description(&self) -> &'static str {
+        self.0.description
+    }
+
+    /// Number of distinct stacks recorded.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        (self.0.count)()
+    }
+
+    /// What has been recorded since the process began.
+    ///
+    /// # Errors
+    /// `Unsupported` on platforms whose stacks cannot be captured yet.
+    pub fn snapshot(&self) -> Result<Profile, Error> {
+        Ok(Profile::new(self.name(), (self.0.snapshot)()?))
+    }
+
+    /// What is recorded during `window` from now; blocks for that long, or until `cancelled` says so.
+    ///
+    /// # Errors
+    /// `Cancelled` if it was; otherwise as [`snapshot`](Source::snapshot).
+    pub fn delta(&self, window: Duration, cancelled: &dyn Fn() -> bool) -> Result<Profile, Error> {
+        let proto = (self.0.delta)(&mut || wait(window, cancelled))?;
+        Ok(Profile::new(self.name(), proto))
+    }
+}
+
+/// Sleeps for `window`, asking `cancelled` ten times a second.
+pub(crate) fn wait(window: Duration, cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
+    const ASK: Duration = Duration::from_millis(100);
+    let start = Instant::now();
+    loop {
+        if cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the collection was cancelled"));
+        }
+        let left = window.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(ASK));
+    }
+}

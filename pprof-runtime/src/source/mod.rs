@@ -1,0 +1,5 @@
+//! Sources: one file per profile, joining capture to aggregation.
+
+pub(crate) mod contention;
+pub(crate) mod cpu;
+mod ticker;

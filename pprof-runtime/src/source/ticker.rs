@@ -1,0 +1,122 @@
+//! A thread of our own that does something at intervals, until it is dropped.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Stops and joins its thread on drop.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tid: Option<libc::pid_t>,
+    stopping: bool,
+}
+
+impl Ticker {
+    /// Starts a thread that calls `tick` every `interval`. All signals are blocked in it: those of the
+    /// program are meant for the program's threads.
+    pub(crate) fn start(
+        name: &str,
+        interval: Duration,
+        mut tick: impl FnMut() + Send + 'static,
+    ) -> std::io::Result<Ticker> {
+        let shared = Arc::new(Shared::default());
+        let inner = Arc::clone(&shared);
+        let body = move || {
+            let mut state = inner.state.lock();
+            state.tid = Some(tid());
+            inner.changed.notify_all();
+            while !state.stopping {
+                if inner.changed.wait_for(&mut state, interval).timed_out() && !state.stopping {
+                    parking_lot::MutexGuard::unlocked(&mut state, &mut tick);
+                }
+            }
+        };
+        let thread = with_signals_blocked(|| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(body)
+        })?;
+        Ok(Ticker { shared, thread: Some(thread) })
+    }
+
+    /// The kernel's id of the thread.
+    pub(crate) fn tid(&self) -> libc::pid_t {
+        let mut state = self.shared.state.lock();
+        loop {
+            if let Some(tid) = state.tid {
+                return tid;
+            }
+            self.shared.changed.wait(&mut state);
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.state.lock().stopping = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of `tick` has been reported by the panic hook; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A new thread inherits its creator's signal mask, so there is no moment at which it could take a signal.
+fn with_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
+    // SAFETY: all-zero is a valid set; the calls below fill both.
+    let (mut all, mut old): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
+    // SAFETY: `all` is ours.
+    unsafe { libc::sigfillset(&mut all) };
+    // SAFETY: both sets are ours; changes the calling thread's mask only.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old) };
+    let result = spawn();
+    // SAFETY: restores what the call above saved.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut()) };
+    result
+}
+
+#[cfg(target_os = "linux")]
+fn tid() -> libc::pid_t {
+    // SAFETY: a system call without arguments.
+    unsafe { libc::gettid() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tid() -> libc::pid_t {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn ticks_until_dropped() {
+        let count = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&count);
+        let ticker = Ticker::start("ticker-test", Duration::from_millis(1), move || {
+            seen.fetch_add(1, Ordering::Relaxed);
+        })
+        .expect("spawns");
+        assert!(ticker.tid() > 0);
+        while count.load(Ordering::Relaxed) < 3 {
+            std::thread::yield_now();
+        }
+        drop(ticker);
+        assert_eq!(Arc::strong_count(&count), 1, "the thread is gone");
+    }
+}

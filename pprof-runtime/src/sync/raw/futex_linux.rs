@@ -1,0 +1,110 @@
+//! A lock in one futex word (Ulrich Drepper, "Futexes Are Tricky", the third mutex).
+//!
+//! | word     | meaning                                | leaves it                                   |
+//! |----------|----------------------------------------|---------------------------------------------|
+//! | FREE     | nobody holds it                        | any thread, by compare-exchange to HELD     |
+//! | HELD     | held, nobody sleeps                    | its holder to FREE; a sleeper to be to SLEPT_ON |
+//! | SLEPT_ON | held, and somebody sleeps or may       | its holder to FREE, waking one              |
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const SLEPT_ON: u32 = 2;
+
+/// Looks at the word before a sleep: about a microsecond, the cost of the sleep avoided.
+const SPINS: u32 = 100;
+
+#[derive(Debug)]
+pub(in crate::sync) struct RawMutex(AtomicU32);
+
+impl RawMutex {
+    pub(in crate::sync) const fn new() -> Self {
+        RawMutex(AtomicU32::new(FREE))
+    }
+
+    /// Acquires the lock if it is free.
+    #[inline]
+    pub(in crate::sync) fn try_lock(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release in `unlock`.
+        self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Waits a moment for a holder about to leave; false if it stays, or others sleep already.
+    pub(in crate::sync) fn spin(&self) -> bool {
+        for _ in 0..SPINS {
+            // ORDERING: Relaxed: a look; `try_lock` acquires.
+            match self.0.load(Ordering::Relaxed) {
+                FREE => return self.try_lock(),
+                HELD => spin_loop(),
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Acquires the lock, asleep while it is held.
+    ///
+    /// It is held as slept on: others may sleep too, and this thread cannot know. At worst one wake-up is in vain.
+    pub(in crate::sync) fn sleep(&self) {
+        // ORDERING: Acquire pairs with the Release in `unlock`.
+        while self.0.swap(SLEPT_ON, Ordering::Acquire) != FREE {
+            futex_wait(&self.0, SLEPT_ON);
+            if self.spin_awake() {
+                return;
+            }
+        }
+    }
+
+    /// After a wake-up: the lock may be free, or another thread may have been quicker but brief.
+    fn spin_awake(&self) -> bool {
+        for _ in 0..SPINS {
+            // ORDERING: Relaxed: a look only.
+            match self.0.load(Ordering::Relaxed) {
+                HELD => spin_loop(),
+                FREE => {
+                    // ORDERING: Acquire pairs with the Release in `unlock`.
+                    return self
+                        .0
+                        .compare_exchange(FREE, SLEPT_ON, Ordering::Acquire, Ordering::Relaxed)
+                        .is_ok();
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether somebody sleeps, or may, for this lock's holder to ask.
+    #[inline]
+    pub(in crate::sync) fn has_sleepers(&self) -> bool {
+        // ORDERING: Relaxed: who is not seen yet is let in all the same, by `unlock`.
+        self.0.load(Ordering::Relaxed) == SLEPT_ON
+    }
+
+    /// Releases the lock. The caller holds it.
+    #[inline]
+    pub(in crate::sync) fn unlock(&self) {
+        // ORDERING: Release pairs with the Acquire of whoever locks next.
+        if self.0.swap(FREE, Ordering::Release) == SLEPT_ON {
+            futex_wake_one(&self.0);
+        }
+    }
+}
+
+/// Sleeps while `word` is `expected`; may return early.
+fn futex_wait(word: &AtomicU32, expected: u32) {
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let forever = std::ptr::null::<libc::timespec>();
+    // SAFETY: the word is valid for the call and the kernel only reads it. Any outcome (woken, changed,
+    // interrupted) means: look again.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, forever) };
+}
+
+#[cold]
+fn futex_wake_one(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the kernel uses the address as a key only; it may have been freed by the thread let in.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
+}

@@ -1,0 +1,61 @@
+//! The bare lock under `Mutex`: one file per way to sleep, with the same items.
+//!
+//! Written here rather than taken from std because the three moments that matter are inside a lock, not around it:
+//! spinning has failed and a sleep begins; the sleep is over; a sleeper is about to be let in. Only the last costs the
+//! uncontended path anything, one look at a word that it writes anyway.
+
+#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "futex_linux.rs")]
+#[cfg_attr(not(any(target_os = "linux", target_os = "android")), path = "parking_lot_other.rs")]
+mod lock;
+
+pub(super) use lock::RawMutex;
+
+#[cfg(test)]
+mod tests {
+    use super::RawMutex;
+    use std::cell::UnsafeCell;
+
+    #[test]
+    fn excludes_and_wakes() {
+        struct Shared(RawMutex, UnsafeCell<u64>);
+        // SAFETY: the cell is touched only under the lock.
+        unsafe impl Sync for Shared {}
+        let shared = Shared(RawMutex::new(), UnsafeCell::new(0));
+        let shared = &shared;
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(move || {
+                    for _ in 0..50_000 {
+                        if !shared.0.try_lock() && !shared.0.spin() {
+                            shared.0.sleep();
+                        }
+                        // SAFETY: locked.
+                        unsafe { *shared.1.get() += 1 };
+                        shared.0.unlock();
+                    }
+                });
+            }
+        });
+        // SAFETY: the threads are gone.
+        assert_eq!(unsafe { *shared.1.get() }, 200_000);
+        assert!(shared.0.try_lock());
+        assert!(!shared.0.try_lock());
+    }
+
+    #[test]
+    fn tells_its_holder_of_sleepers() {
+        let lock = &RawMutex::new();
+        assert!(lock.try_lock());
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                lock.sleep();
+                lock.unlock();
+            });
+            while !lock.has_sleepers() {
+                std::thread::yield_now();
+            }
+            lock.unlock();
+        });
+        assert!(lock.try_lock());
+    }
+}
