@@ -12,3 +12,11 @@ pub const DEFAULT_CPU_RATE_HZ: u32 = 100;
 ///
 /// The kernel's tick caps delivered signals far below this; the rest arrives as timer overrun, that is as weight.
 pub const MAX_CPU_RATE_HZ: u32 = 10_000;
+
+/// Longest call path of annotated functions, in frames. Recursion beyond it folds into its last frame; other calls beyond it are
+/// counted on `pprof_runtime::lost_calls`.
+pub const MAX_CALL_DEPTH: u32 = 128;
+
+/// Call paths of annotated functions kept in the whole process, each about 80 bytes; calls on further ones are counted on
+/// `pprof_runtime::lost_calls`.
+pub const MAX_CALL_PATHS: usize = 262_144;

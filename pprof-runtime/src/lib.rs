@@ -1,21 +1,86 @@
-//! Go's pprof for Rust.
+//! Go's pprof for Rust: CPU, mutex, block and function profiles from inside the process.
+//!
+//! ```no_run
+//! use pprof_runtime::{profile, sync::Mutex};
+//!
+//! static INDEX: Mutex<Vec<String>> = Mutex::new(Vec::new()); // waits are profiled
+//!
+//! #[profile] // calls and time are profiled
+//! fn add(word: &str) {
+//!     INDEX.lock().unwrap().push(word.to_owned());
+//! }
+//!
+//! fn main() -> Result<(), pprof_runtime::Error> {
+//!     pprof_runtime::set_mutex_profile_fraction(100);
+//!     pprof_runtime::set_block_profile_rate(10_000);
+//!     pprof_runtime::set_function_profile(true);
+//!     let server = pprof_runtime::serve("127.0.0.1:6060")?; // go tool pprof http://127.0.0.1:6060/debug/pprof/profile
+//!     add("word");
+//!     server.stop();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Without a server, [`cpu::start`] takes a CPU profile, and [`lookup`] finds the others. Everything is off until it is
+//! switched on, and costs next to nothing while it is off.
+//!
+//! Platforms: Linux on x86_64. Elsewhere everything compiles, and what is missing says so in its error.
 
 pub mod config;
+pub mod cpu;
+pub mod sync;
+
 mod aggregate;
 mod capture;
 mod clock;
+mod encode;
 mod error;
 mod modules;
+mod profile;
+mod serve;
 mod source;
-pub mod sync;
+mod symbol;
+mod text;
 
 pub use error::{Error, ErrorKind};
+pub use pprof_macros::profile;
+pub use profile::{Profile, Source, lookup, profiles};
+pub use serve::{Server, ServerBuilder, serve};
 
-/// sets
+/// Sets the share of contended unlocks recorded in the `mutex` profile to 1 in `n`, and returns the former setting.
+///
+/// 0 switches the profile off, its initial state; a negative `n` changes nothing and only returns the setting. What was
+/// recorded keeps the weight it was recorded with.
+///
+/// # Examples
+/// ```
+/// pprof_runtime::set_mutex_profile_fraction(100);
+/// assert_eq!(pprof_runtime::set_mutex_profile_fraction(-1), 100);
+/// assert_eq!(pprof_runtime::set_mutex_profile_fraction(0), 100);
+/// ```
 pub fn set_mutex_profile_fraction(n: i64) -> i64 {
     source::contention::set_mutex_fraction(n)
 }
-/// sets
+
+/// Sets the mean time blocked between two events recorded in the `block` profile, in nanoseconds.
+///
+/// A wait of `d` is recorded with probability `d / ns`, always if it is longer, and weighted accordingly, so that totals are
+/// unbiased. 1 records every wait; 0 and below switch the profile off, its initial state. A wait is seen if the profile was on
+/// when it began.
 pub fn set_block_profile_rate(ns: i64) {
-    source::contention::set_block_rate(ns)
+    source::contention::set_block_rate(ns);
+}
+
+/// Switches the recording of functions annotated with [`#[profile]`](macro@profile) on or off, and returns the former setting.
+///
+/// Off initially, when an annotated call costs one look at a flag.
+pub fn set_function_profile(on: bool) -> bool {
+    source::functions::set_enabled(on)
+}
+
+/// What the expansions of this crate's macros use. Not part of the public API: no stability is promised.
+#[doc(hidden)]
+pub mod __macro_support {
+    pub use crate::aggregate::call_paths::Site;
+    pub use crate::source::functions::{FunctionGuard, Instrumented};
 }

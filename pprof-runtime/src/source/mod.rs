@@ -2,4 +2,5 @@
 
 pub(crate) mod contention;
 pub(crate) mod cpu;
+pub(crate) mod functions;
 mod ticker;

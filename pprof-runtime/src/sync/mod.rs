@@ -13,6 +13,8 @@
 //! An operation that does not wait costs what the plain type's costs; one that waits looks at the clock only while a
 //! profile is on.
 
+pub mod mpsc;
+
 mod debt;
 mod mutex;
 mod raw;

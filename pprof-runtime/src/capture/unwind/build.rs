@@ -25,7 +25,6 @@ const RETURN_ADDRESS: Register = Register(16);
 pub(crate) struct Sections {
     /// Runtime address of `.eh_frame_hdr`.
     pub(crate) hdr_address: u64,
-    pub(crate) hdr: Vec<u8>,
     /// Runtime address of `bytes`, which begin with or before `.eh_frame`.
     pub(crate) address: u64,
     /// From there to the end of its segment.

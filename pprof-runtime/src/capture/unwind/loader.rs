@@ -20,7 +20,7 @@ pub(super) fn sections(module: &Module) -> Option<Sections> {
     let segment = module.segment_of(address)?;
     let mut bytes = vec![0; usize::try_from(segment.end - address).ok()?];
     copy_if_loaded(module, address, &mut bytes)?;
-    Some(Sections { hdr_address, hdr, address, bytes })
+    Some(Sections { hdr_address, address, bytes })
 }
 
 struct Request<'a> {

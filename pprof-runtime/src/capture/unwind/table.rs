@@ -64,10 +64,6 @@ impl ModuleTable {
         };
         find().unwrap_or(Rule::NONE)
     }
-
-    pub(super) fn rows(&self) -> usize {
-        self.starts.len()
-    }
 }
 
 /// An executable range and the table that covers it.
@@ -151,15 +147,6 @@ impl Tables {
             entry.bits.store(bits, Ordering::Relaxed);
         }
         classify(rule)
-    }
-
-    pub(crate) fn table_starting_at(&self, start: u64) -> Option<&Arc<ModuleTable>> {
-        self.ranges.iter().find(|r| r.start == start).map(|r| &r.table)
-    }
-
-    /// Rows over all objects; 6 bytes each.
-    pub(crate) fn rows(&self) -> usize {
-        self.ranges.iter().map(|r| r.table.rows()).sum()
     }
 }
 

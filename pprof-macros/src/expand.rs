@@ -1,0 +1,94 @@
+//! The annotated function: a static that stands for it, and a guard or a wrapped future.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::visit_mut::{self, VisitMut};
+use syn::{ReturnType, Type, TypeImplTrait};
+
+use crate::parse::Options;
+use crate::validate::Function;
+
+pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
+    let Function { attributes, visibility, defaultness, signature, block } = function;
+    let runtime = &options.runtime;
+    let support = quote!(#runtime::__macro_support);
+    let site = site(options, &support, signature.ident.span());
+    let site_name = Ident::new("__PPROF_SITE", Span::mixed_site());
+    let statements = &block.stmts;
+    let body = if signature.asyncness.is_some() {
+        let typed_return = typed_return(&signature.output);
+        quote! {
+            #site
+            #support::Instrumented::new(&#site_name, async move {
+                #typed_return
+                #(#statements)*
+            })
+            .await
+        }
+    } else {
+        let guard = Ident::new("__pprof_guard", Span::mixed_site());
+        quote! {
+            #site
+            let #guard = #support::FunctionGuard::enter(&#site_name);
+            #(#statements)*
+        }
+    };
+    // Braces keep their place in the user's source: some errors point at them.
+    let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Brace, body);
+    group.set_span(block.brace_token.span.join());
+    quote! { #(#attributes)* #visibility #defaultness #signature #group }
+}
+
+/// The static, named after an item inside the function, whose type name tells the function's path.
+fn site(options: &Options, support: &TokenStream, place: Span) -> TokenStream {
+    let item = Ident::new("__PprofHere", Span::mixed_site());
+    let site = Ident::new("__PPROF_SITE", Span::mixed_site());
+    let name = options.name.as_ref().map_or_else(|| quote!(""), |name| quote!(#name));
+    let file = quote_spanned!(place=> ::core::file!());
+    let line = quote_spanned!(place=> ::core::line!());
+    quote! {
+        struct #item;
+        static #site: #support::Site =
+            #support::Site::new(#name, ::core::any::type_name::<#item>, #file, #line);
+    }
+}
+
+/// Tells the compiler the type of an async body, as the signature would have: without it `?` and literals in the body would be
+/// inferred from the inside alone, and errors would point at the attribute.
+fn typed_return(output: &ReturnType) -> TokenStream {
+    let ty: Type = match output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, ty) => (**ty).clone(),
+    };
+    if mentions_impl_trait(ty.clone()) {
+        return TokenStream::new();
+    }
+    let value = Ident::new("__pprof_return", Span::mixed_site());
+    quote! {
+        #[allow(
+            unreachable_code,
+            clippy::diverging_sub_expression,
+            clippy::empty_loop,
+            clippy::let_unit_value,
+            clippy::needless_return
+        )]
+        if false {
+            let #value: #ty = loop {};
+            return #value;
+        }
+    }
+}
+
+/// `impl Trait` cannot be written in a `let`.
+fn mentions_impl_trait(mut ty: Type) -> bool {
+    struct Find(bool);
+    impl VisitMut for Find {
+        fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
+            self.0 = true;
+            visit_mut::visit_type_impl_trait_mut(self, ty);
+        }
+    }
+    let mut find = Find(false);
+    find.visit_type_mut(&mut ty);
+    find.0
+}

@@ -1,0 +1,346 @@
+//! Calls and time of annotated functions by call path.
+//!
+//! Each thread has a tree of its own: a node is a site called from its parent's path. The thread alone writes it, with
+//! plain loads and stores; anybody may read it meanwhile. A node's links are published by Release stores and never change
+//! after that, so a reader sees whole nodes, if perhaps not the newest.
+//!
+//! Time is kept as *self* time: what a call took less what annotated callees took. A call on the path of another call of the
+//! same function is its callee like any other, so recursion counts no time twice, and readers who add up a path's values
+//! get every function's total.
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::snapshot::Lost;
+use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS};
+
+/// An annotated function: one static for each `#[profile]`.
+#[derive(Debug)]
+pub struct Site {
+    name: &'static str,
+    type_name: fn() -> &'static str,
+    file: &'static str,
+    line: u32,
+    address: AtomicU64,
+}
+
+impl Site {
+    /// `name` is the whole Rust path if the user gave one, else empty: then `type_name` is that of an item in the function.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        type_name: fn() -> &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self {
+        Site { name, type_name, file, line, address: AtomicU64::new(0) }
+    }
+
+    /// The function's Rust path.
+    pub(crate) fn name(&self) -> &'static str {
+        if !self.name.is_empty() {
+            return self.name;
+        }
+        // The item is named `path::of::function::Item`; in an async function `{{closure}}` stands between.
+        let name = (self.type_name)();
+        let name = name.rsplit_once("::").map_or(name, |(function, _item)| function);
+        name.strip_suffix("::{{closure}}").unwrap_or(name)
+    }
+
+    pub(crate) fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// Line of the attribute's function.
+    pub(crate) fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// An address inside the function's code; zero if none is known.
+    pub(crate) fn address(&self) -> u64 {
+        // ORDERING: Relaxed: a number that refers to nothing of ours.
+        self.address.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_address(&self, address: u64) {
+        // ORDERING: Relaxed, as above.
+        self.address.store(address, Ordering::Relaxed);
+    }
+}
+
+/// One call path of one thread.
+#[derive(Debug)]
+pub(crate) struct Node {
+    parent: *const Node,
+    /// Null for the root and for the node of calls that found no room.
+    site: *const Site,
+    depth: u32,
+    calls: AtomicI64,
+    self_ticks: AtomicU64,
+    first_child: AtomicPtr<Node>,
+    next_sibling: AtomicPtr<Node>,
+    /// The child entered last: the one most often entered next.
+    recent_child: AtomicPtr<Node>,
+}
+
+// SAFETY: `parent` and `site` are set before a node is published and point to what outlives it: its own tree, a static.
+unsafe impl Send for Node {}
+// SAFETY: as above; everything that changes is atomic.
+unsafe impl Sync for Node {}
+
+impl Node {
+    fn new(parent: *const Node, site: *const Site, depth: u32) -> Node {
+        Node {
+            parent,
+            site,
+            depth,
+            calls: AtomicI64::new(0),
+            self_ticks: AtomicU64::new(0),
+            first_child: AtomicPtr::new(ptr::null_mut()),
+            next_sibling: AtomicPtr::new(ptr::null_mut()),
+            recent_child: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Counts a call. By the tree's own thread.
+    #[inline]
+    pub(crate) fn count_call(&self) {
+        // ORDERING: Relaxed, not read-modify-write: there is one writer.
+        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Adds self time. By the tree's own thread.
+    #[inline]
+    pub(crate) fn add_ticks(&self, ticks: u64) {
+        // ORDERING: Relaxed, as above.
+        let sum = self.self_ticks.load(Ordering::Relaxed).wrapping_add(ticks);
+        self.self_ticks.store(sum, Ordering::Relaxed);
+    }
+}
+
+/// Nodes of all threads of the process.
+static NODES: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread's tree.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: Box<Node>,
+    /// Where calls go that find no room: counted, but without a path.
+    overflow: Box<Node>,
+    nodes: AtomicU32,
+    /// A node is being allocated.
+    growing: AtomicBool,
+}
+
+impl Tree {
+    pub(crate) fn new() -> Tree {
+        Tree {
+            root: Box::new(Node::new(ptr::null(), ptr::null(), 0)),
+            overflow: Box::new(Node::new(ptr::null(), ptr::null(), MAX_CALL_DEPTH)),
+            nodes: AtomicU32::new(0),
+            growing: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// The node of `site` called from `parent`, if it is the one entered last. By the tree's own thread.
+    #[inline]
+    pub(crate) fn recent_child<'t>(&'t self, parent: &'t Node, site: &'static Site) -> Option<&'t Node> {
+        // ORDERING: Relaxed: written by this thread.
+        let recent = parent.recent_child.load(Ordering::Relaxed);
+        // SAFETY: null or a node of this tree, which lives as long as the tree.
+        unsafe { recent.as_ref() }.filter(|recent| ptr::eq(recent.site, site))
+    }
+
+    /// The node of `site` called from `parent`, made if need be. By the tree's own thread.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn find_child<'t>(&'t self, parent: &'t Node, site: &'static Site) -> &'t Node {
+        if parent.depth >= MAX_CALL_DEPTH {
+            // Recursion without end folds into its last frame; anything else has no room.
+            return if ptr::eq(parent.site, site) { parent } else { &self.overflow };
+        }
+        // ORDERING: Relaxed here and below: links of the thread's own tree, written by itself.
+        let mut next = parent.first_child.load(Ordering::Relaxed);
+        // SAFETY: null or a node of this tree.
+        while let Some(node) = unsafe { next.as_ref() } {
+            if ptr::eq(node.site, site) {
+                parent.recent_child.store(next, Ordering::Relaxed);
+                return node;
+            }
+            next = node.next_sibling.load(Ordering::Relaxed);
+        }
+        // ORDERING: Relaxed: a budget.
+        if NODES.fetch_add(1, Ordering::Relaxed) >= MAX_CALL_PATHS {
+            NODES.fetch_sub(1, Ordering::Relaxed);
+            return &self.overflow;
+        }
+        self.nodes.fetch_add(1, Ordering::Relaxed);
+        // An annotated allocator comes back here for the same node, which is not there yet: it gets the overflow node.
+        if self.growing.swap(true, Ordering::Relaxed) {
+            self.nodes.fetch_sub(1, Ordering::Relaxed);
+            NODES.fetch_sub(1, Ordering::Relaxed);
+            return &self.overflow;
+        }
+        let node = Box::into_raw(Box::new(Node::new(parent, site, parent.depth + 1)));
+        // SAFETY: just made, not shared yet.
+        let made = unsafe { &*node };
+        made.next_sibling.store(parent.first_child.load(Ordering::Relaxed), Ordering::Relaxed);
+        // ORDERING: Release pairs with the Acquire in `walk`: the node is whole.
+        parent.first_child.store(node, Ordering::Release);
+        parent.recent_child.store(node, Ordering::Relaxed);
+        self.growing.store(false, Ordering::Relaxed);
+        made
+    }
+
+    /// Adds this tree's values to `sums`.
+    pub(crate) fn add_to(&self, sums: &mut PathSums) {
+        self.walk(&self.root, &mut |node| {
+            let mut path = Vec::with_capacity(node.depth as usize);
+            let mut at: *const Node = node;
+            // SAFETY: parents are nodes of this tree, which `self` keeps alive; the root's is null.
+            while let Some(node) = unsafe { at.as_ref() } {
+                // SAFETY: null or a static.
+                path.extend(unsafe { node.site.as_ref() }.map(SiteKey));
+                at = node.parent;
+            }
+            add(sums.paths.entry(path).or_default(), node);
+        });
+        add(&mut sums.overflow, &self.overflow);
+    }
+
+    /// Visits every node but `node` itself.
+    fn walk(&self, node: &Node, visit: &mut dyn FnMut(&Node)) {
+        let mut pending = vec![ptr::from_ref(node)];
+        while let Some(parent) = pending.pop() {
+            // SAFETY: a node of this tree.
+            let parent = unsafe { &*parent };
+            // ORDERING: Acquire, here and below, pairs with the Release in `find_child`.
+            let mut next = parent.first_child.load(Ordering::Acquire);
+            // SAFETY: null or a node of this tree.
+            while let Some(node) = unsafe { next.as_ref() } {
+                visit(node);
+                pending.push(node);
+                next = node.next_sibling.load(Ordering::Acquire);
+            }
+        }
+    }
+}
+
+fn add(sum: &mut (i64, u64), node: &Node) {
+    // ORDERING: Relaxed: counters that order nothing.
+    sum.0 += node.calls.load(Ordering::Relaxed);
+    sum.1 = sum.1.wrapping_add(node.self_ticks.load(Ordering::Relaxed));
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let mut nodes = Vec::new();
+        self.walk(&self.root, &mut |node| nodes.push(ptr::from_ref(node).cast_mut()));
+        for node in nodes {
+            // SAFETY: made by `Box::into_raw` in `find_child`, met once in the walk, and nobody reads the tree any more.
+            drop(unsafe { Box::from_raw(node) });
+        }
+        // ORDERING: Relaxed: a budget.
+        NODES.fetch_sub(*self.nodes.get_mut() as usize, Ordering::Relaxed);
+    }
+}
+
+/// A site, told from others by its address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SiteKey(pub(crate) &'static Site);
+
+impl PartialEq for SiteKey {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for SiteKey {}
+
+impl std::hash::Hash for SiteKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        ptr::from_ref(self.0).hash(state);
+    }
+}
+
+/// (calls, self ticks) of paths, leaf first, summed over threads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PathSums {
+    pub(crate) paths: HashMap<Vec<SiteKey>, (i64, u64)>,
+    pub(crate) overflow: (i64, u64),
+}
+
+/// A copy of the `functions` profile.
+#[derive(Clone, Debug)]
+pub(crate) struct PathSnapshot {
+    pub(crate) time: SystemTime,
+    /// `None` for values accumulated since the process began.
+    pub(crate) duration: Option<Duration>,
+    pub(crate) paths: Vec<PathSample>,
+    pub(crate) lost: Vec<Lost>,
+    pub(crate) comments: Vec<String>,
+}
+
+/// One call path and its values.
+#[derive(Clone, Debug)]
+pub(crate) struct PathSample {
+    /// Leaf first.
+    pub(crate) path: Vec<&'static Site>,
+    pub(crate) calls: i64,
+    pub(crate) self_ns: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static A: Site = Site::new("a", || "", "a.rs", 1);
+    static B: Site = Site::new("b", || "", "b.rs", 1);
+
+    #[test]
+    fn a_path_is_a_node_and_nodes_add_up_by_path() {
+        let mut sums = PathSums::default();
+        for _ in 0..2 {
+            let tree = Tree::new();
+            let a = tree.find_child(tree.root(), &A);
+            let ab = tree.find_child(a, &B);
+            assert!(ptr::eq(a, tree.recent_child(tree.root(), &A).unwrap()));
+            tree.find_child(tree.root(), &B).count_call();
+            assert!(tree.recent_child(tree.root(), &A).is_none());
+            assert!(ptr::eq(a, tree.find_child(tree.root(), &A)), "found again behind a sibling");
+            a.count_call();
+            a.add_ticks(5);
+            ab.count_call();
+            ab.count_call();
+            ab.add_ticks(7);
+            tree.add_to(&mut sums);
+        }
+        assert_eq!(sums.paths[&vec![SiteKey(&A)]], (2, 10));
+        assert_eq!(sums.paths[&vec![SiteKey(&B), SiteKey(&A)]], (4, 14));
+        assert_eq!(sums.paths[&vec![SiteKey(&B)]], (2, 0));
+    }
+
+    #[test]
+    fn deep_recursion_folds_and_other_deep_calls_are_counted() {
+        let tree = Tree::new();
+        let mut node = tree.root();
+        for _ in 0..MAX_CALL_DEPTH * 3 {
+            node = tree.find_child(node, &A);
+            node.count_call();
+        }
+        let elsewhere = tree.find_child(node, &B);
+        elsewhere.count_call();
+        let mut sums = PathSums::default();
+        tree.add_to(&mut sums);
+        assert_eq!(sums.paths.len(), MAX_CALL_DEPTH as usize);
+        assert_eq!(sums.paths.values().map(|v| v.0).sum::<i64>(), i64::from(MAX_CALL_DEPTH) * 3);
+        assert_eq!(sums.overflow.0, 1);
+    }
+}

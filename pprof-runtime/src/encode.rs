@@ -1,0 +1,354 @@
+//! From snapshots to profiles: the one place that names sample types.
+
+use std::collections::{HashMap, HashSet};
+
+use pprof_format::{Builder, LocationId, MappingId, NewFunction, NewLine, NewMapping, Profile};
+
+use crate::aggregate::call_paths::{PathSnapshot, Site};
+use crate::aggregate::snapshot::Snapshot;
+use crate::error::{Error, ErrorKind};
+use crate::symbol::{Resolved, SourceFrame, Symbols};
+
+/// What a kind of profile looks like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    sample_types: [(&'static str, &'static str); 2],
+    period: (&'static str, &'static str, i64),
+    /// Frames that are trimmed from the leaf side: ours and the primitive's own.
+    hide: fn(&str) -> bool,
+}
+
+const CONTENTION: Shape = Shape {
+    sample_types: [("contentions", "count"), ("delay", "nanoseconds")],
+    period: ("contentions", "count", 1),
+    hide: is_internal,
+};
+
+/// Shape of the `mutex` profile, Go's.
+pub(crate) const MUTEX: Shape = CONTENTION;
+
+/// Shape of the `block` profile, Go's.
+pub(crate) const BLOCK: Shape = CONTENTION;
+
+/// Shape of the `cpu` profile, Go's.
+pub(crate) fn cpu(rate_hz: u32) -> Shape {
+    Shape {
+        sample_types: [("samples", "count"), ("cpu", "nanoseconds")],
+        period: ("cpu", "nanoseconds", 1_000_000_000 / i64::from(rate_hz.max(1))),
+        hide: |_| false,
+    }
+}
+
+/// Stands at the root of a stack whose callers are missing.
+const TRUNCATED: &str = "pprof_runtime::truncated_stack";
+
+/// Functions between the user's code and the place where a wait is recorded.
+fn is_internal(name: &str) -> bool {
+    const PREFIXES: [&str; 4] =
+        ["pprof_runtime::", "<pprof_runtime::", "core::ptr::drop_in_place", "core::mem::drop"];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Encodes stacks of addresses.
+pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Error> {
+    let addresses = snapshot.stacks.iter().flat_map(|s| s.frames.iter().copied());
+    let symbols = Symbols::of(addresses);
+    let mut encoder = Encoder::new(&symbols);
+    let builder = &mut encoder.builder;
+    for (ty, unit) in shape.sample_types {
+        builder.sample_type(ty, unit);
+    }
+    let (ty, unit, period) = shape.period;
+    builder.period(ty, unit, period).time(snapshot.time);
+    if let Some(duration) = snapshot.duration {
+        builder.duration(duration);
+    }
+    for comment in &snapshot.comments {
+        builder.comment(comment);
+    }
+    for stack in &snapshot.stacks {
+        let mut locations = encoder.stack(&stack.frames, shape.hide);
+        if stack.truncated {
+            locations.push(encoder.pseudo(TRUNCATED));
+        }
+        encoder.builder.sample(&locations, &stack.values, &[]);
+    }
+    for lost in &snapshot.lost {
+        let location = encoder.pseudo(lost.reason);
+        encoder.builder.sample(&[location], &lost.values, &[]);
+    }
+    encoder.build()
+}
+
+/// Encodes call paths: calls and self time at each node, from which readers compute what a function took with its callees.
+pub(crate) fn functions(snapshot: &PathSnapshot) -> Result<Profile, Error> {
+    let sites = || snapshot.paths.iter().flat_map(|p| p.path.iter().copied());
+    let symbols = Symbols::of(sites().map(Site::address).filter(|a| *a != 0));
+    let mut encoder = Encoder::new(&symbols);
+    let builder = &mut encoder.builder;
+    builder
+        .sample_type("calls", "count")
+        .sample_type("wall", "nanoseconds")
+        .period("calls", "count", 1)
+        .default_sample_type("wall")
+        .time(snapshot.time);
+    if let Some(duration) = snapshot.duration {
+        builder.duration(duration);
+    }
+    for comment in &snapshot.comments {
+        builder.comment(comment);
+    }
+    let mut known: HashMap<*const Site, LocationId> = HashMap::new();
+    for sample in &snapshot.paths {
+        let mut locations = Vec::with_capacity(sample.path.len());
+        for site in &sample.path {
+            let location =
+                *known.entry(std::ptr::from_ref(*site)).or_insert_with(|| encoder.site(site));
+            locations.push(location);
+        }
+        encoder.builder.sample(&locations, &[sample.calls, sample.self_ns], &[]);
+    }
+    for lost in &snapshot.lost {
+        let location = encoder.pseudo(lost.reason);
+        encoder.builder.sample(&[location], &lost.values, &[]);
+    }
+    encoder.build()
+}
+
+struct Encoder<'s> {
+    builder: Builder,
+    symbols: &'s Symbols,
+    /// Mappings of each module, one for each executable segment: (start, end, id).
+    mappings: Vec<Vec<(u64, u64, MappingId)>>,
+}
+
+const PAGE_MASK: u64 = 0xfff;
+
+impl<'s> Encoder<'s> {
+    fn new(symbols: &'s Symbols) -> Self {
+        let mut builder = Builder::new();
+        let looked_up = LookedUp::of(symbols);
+        let mut mappings = Vec::new();
+        // Mapping 1 is the main program, which the loader lists first, whether or not it was sampled. Others only if they were.
+        for (index, module) in symbols.modules.iter().enumerate() {
+            let mut ids = Vec::new();
+            if index == 0 || looked_up.used.contains(&index) {
+                let resolved = looked_up.used.contains(&index) && !looked_up.failed.contains(&index);
+                let lines = resolved && !looked_up.without_lines.contains(&index);
+                let build_id: String =
+                    module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
+                for segment in module.segments.iter().filter(|s| s.executable) {
+                    let start = segment.start & !PAGE_MASK;
+                    let id = builder.mapping(&NewMapping {
+                        start,
+                        limit: segment.end.saturating_add(PAGE_MASK) & !PAGE_MASK,
+                        offset: segment.file_offset.saturating_sub(segment.start - start),
+                        filename: &module.path.to_string_lossy(),
+                        build_id: &build_id,
+                        has_functions: resolved,
+                        has_filenames: lines,
+                        has_line_numbers: lines,
+                        has_inline_frames: lines,
+                    });
+                    ids.push((segment.start, segment.end, id));
+                }
+            }
+            mappings.push(ids);
+        }
+        Encoder { builder, symbols, mappings }
+    }
+
+    fn build(self) -> Result<Profile, Error> {
+        self.builder.build().map_err(|e| {
+            Error::with_source(ErrorKind::System, format!("cannot encode the profile: {e}"), e)
+        })
+    }
+
+    fn resolved(&self, address: u64) -> Option<&'s Resolved> {
+        self.symbols.get(address)
+    }
+
+    /// Locations of a stack without the leaf-side frames that `hide` names; all of them if nothing else is there.
+    fn stack(&mut self, frames: &[u64], hide: fn(&str) -> bool) -> Vec<LocationId> {
+        let mut hiding = true;
+        let mut locations = Vec::with_capacity(frames.len());
+        for address in frames {
+            let lines = self.resolved(*address).map_or(&[][..], |r| &r.frames);
+            let hidden =
+                if hiding { lines.iter().take_while(|f| hide(&f.name)).count() } else { 0 };
+            if hidden > 0 && hidden == lines.len() {
+                continue;
+            }
+            hiding = false;
+            locations.push(self.location(*address, lines.get(hidden..).unwrap_or(&[])));
+        }
+        if locations.is_empty() && !frames.is_empty() {
+            return self.stack(frames, |_| false);
+        }
+        locations
+    }
+
+    fn location(&mut self, address: u64, frames: &[SourceFrame]) -> LocationId {
+        let lines: Vec<NewLine> = frames.iter().map(|f| self.line(f)).collect();
+        let mapping = self.mapping_of(address);
+        self.builder.location(mapping, address, &lines)
+    }
+
+    fn mapping_of(&self, address: u64) -> Option<MappingId> {
+        let module = self.resolved(address)?.module?;
+        let ids = self.mappings.get(module)?;
+        ids.iter().find(|(start, end, _)| (start..end).contains(&&address)).map(|m| m.2)
+    }
+
+    fn line(&mut self, frame: &SourceFrame) -> NewLine {
+        let function = self.builder.function(&NewFunction {
+            name: &frame.name,
+            system_name: &frame.system_name,
+            filename: frame.file.as_deref().unwrap_or(""),
+            start_line: i64::from(frame.start_line),
+        });
+        NewLine { function, line: i64::from(frame.line), column: i64::from(frame.column) }
+    }
+
+    /// A frame that is no code.
+    fn pseudo(&mut self, name: &str) -> LocationId {
+        let function = self.builder.function(&NewFunction { name, ..NewFunction::default() });
+        self.builder.location(None, 0, &[NewLine { function, line: 0, column: 0 }])
+    }
+
+    /// The location of an annotated function, named as its code is named where that is known, so that it is one with the same
+    /// function in a CPU profile.
+    fn site(&mut self, site: &Site) -> LocationId {
+        let frames = self.resolved(site.address()).map_or(&[][..], |r| &r.frames);
+        let frame = match frames.iter().find(|f| is_of(f, site)) {
+            Some(frame) => SourceFrame { line: site.line(), column: 0, ..frame.clone() },
+            None => SourceFrame {
+                name: site.name().to_owned(),
+                system_name: site.name().to_owned(),
+                file: Some(site.file().to_owned()),
+                line: site.line(),
+                column: 0,
+                start_line: site.line(),
+            },
+        };
+        let line = self.line(&frame);
+        let mapping = self.mapping_of(site.address());
+        self.builder.location(mapping, site.address(), &[line])
+    }
+}
+
+/// Whether a frame found at a site's address is of the annotated function itself.
+fn is_of(frame: &SourceFrame, site: &Site) -> bool {
+    let last = |name: &str| -> String {
+        // `a::b::{closure#0}` is part of `a::b`; generic arguments do not tell functions apart here.
+        let name = name.split("::{closure").next().unwrap_or(name);
+        let name = name.split('<').next().filter(|n| !n.is_empty()).map_or(name, |_| name);
+        let name = name.strip_suffix('>').map_or(name, |n| n.rsplit_once("::<").map_or(n, |p| p.0));
+        name.rsplit("::").next().unwrap_or(name).to_owned()
+    };
+    let same_file = frame.file.as_deref().is_some_and(|file| {
+        std::path::Path::new(file).ends_with(site.file()) || file == site.file()
+    });
+    same_file && last(&frame.name) == last(site.name())
+}
+
+/// Which modules' addresses were found, and how well.
+#[derive(Default)]
+struct LookedUp {
+    used: HashSet<usize>,
+    failed: HashSet<usize>,
+    without_lines: HashSet<usize>,
+}
+
+impl LookedUp {
+    fn of(symbols: &Symbols) -> LookedUp {
+        let mut seen = LookedUp::default();
+        for resolved in symbols.all() {
+            let Some(module) = resolved.module else { continue };
+            seen.used.insert(module);
+            match resolved.frames.first() {
+                None => {
+                    seen.failed.insert(module);
+                }
+                Some(frame) if frame.line == 0 => {
+                    seen.without_lines.insert(module);
+                }
+                Some(_) => {}
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::snapshot::{Lost, StackSample};
+    use std::time::{Duration, SystemTime};
+
+    fn snapshot(stacks: Vec<StackSample>) -> Snapshot {
+        Snapshot {
+            time: SystemTime::UNIX_EPOCH + Duration::from_nanos(5),
+            duration: Some(Duration::from_nanos(7)),
+            stacks,
+            lost: vec![Lost { reason: "pprof_runtime::lost_samples (test)", values: [2, 20] }],
+            comments: vec!["a remark".into()],
+        }
+    }
+
+    fn name_of(profile: &Profile, location: u64) -> &str {
+        let location = profile.location.iter().find(|l| l.id == location).unwrap();
+        let id = location.line.first().map_or(0, |l| l.function_id);
+        profile.function.iter().find(|f| f.id == id).map_or("", |f| profile.string(f.name))
+    }
+
+    #[test]
+    fn a_cpu_profile_has_the_shape_of_gos() {
+        let here = a_cpu_profile_has_the_shape_of_gos as *const () as u64 + 8;
+        let stack =
+            StackSample { frames: [here, 1].into(), values: [3, 30_000_000], truncated: true };
+        let profile = stacks(&cpu(100), &snapshot(vec![stack])).unwrap();
+        profile.validate_strict().unwrap();
+        let types: Vec<_> = profile
+            .sample_type
+            .iter()
+            .chain(&profile.period_type)
+            .map(|t| (profile.string(t.ty), profile.string(t.unit)))
+            .collect();
+        assert_eq!(types, [("samples", "count"), ("cpu", "nanoseconds"), ("cpu", "nanoseconds")]);
+        assert_eq!((profile.period, profile.time_nanos, profile.duration_nanos), (10_000_000, 5, 7));
+        assert_eq!(profile.default_sample_type, 0);
+        assert_eq!(profile.string(profile.comment[0]), "a remark");
+
+        let main = &profile.mapping[0];
+        assert_eq!(profile.string(main.filename), std::env::current_exe().unwrap().to_str().unwrap());
+        assert!(main.has_functions && main.has_line_numbers);
+        assert!(main.memory_start <= here && here < main.memory_limit);
+
+        let names: Vec<Vec<&str>> = profile
+            .sample
+            .iter()
+            .map(|s| s.location_id.iter().map(|l| name_of(&profile, *l)).collect())
+            .collect();
+        let test = "pprof_runtime::encode::tests::a_cpu_profile_has_the_shape_of_gos";
+        assert_eq!(names[0], [test, "", TRUNCATED]);
+        assert_eq!(names[1], ["pprof_runtime::lost_samples (test)"]);
+        assert_eq!(profile.sample[1].value, [2, 20]);
+    }
+
+    #[test]
+    fn internal_frames_are_trimmed_unless_nothing_else_is_there() {
+        let ours = internal_frames_are_trimmed_unless_nothing_else_is_there as *const () as u64 + 8;
+        let theirs = libc::getpid as *const () as u64 + 1;
+        let stack = |frames: &[u64]| StackSample {
+            frames: frames.into(),
+            values: [1, 1],
+            truncated: false,
+        };
+        let snapshot = snapshot(vec![stack(&[ours, theirs, ours]), stack(&[ours])]);
+        let profile = stacks(&MUTEX, &snapshot).unwrap();
+        let depths: Vec<_> = profile.sample.iter().map(|s| s.location_id.len()).collect();
+        assert_eq!(depths, [2, 1, 1]);
+        assert!(name_of(&profile, profile.sample[0].location_id[0]).contains("getpid"));
+    }
+}

@@ -1,0 +1,239 @@
+//! The connections: accepting, reading heads, handing whole requests to workers.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::request::{Parsed, Request};
+use super::response::Response;
+use super::routes;
+
+/// Connections that have not sent a whole request yet; beyond it the oldest is closed.
+const MAX_WAITING: usize = 256;
+/// Requests being answered at one time; beyond it the answer is 503.
+const MAX_WORKERS: usize = 16;
+/// Time to send a request in.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Time that a client may take none of the answer for.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// Pause when the system has no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Tells the listener to look at its flag.
+#[derive(Debug)]
+pub(super) struct Waker(UnixStream);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        // Full or closed: the listener has been woken, or is gone.
+        let _ = (&self.0).write(&[0]);
+    }
+}
+
+pub(super) struct Listener {
+    socket: TcpListener,
+    wakeups: UnixStream,
+    stopping: Arc<AtomicBool>,
+    hosts: Arc<[String]>,
+    waiting: VecDeque<Connection>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// A connection whose request is not whole yet.
+struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    deadline: Instant,
+}
+
+impl Listener {
+    pub(super) fn new(
+        socket: TcpListener,
+        hosts: Vec<String>,
+        stopping: Arc<AtomicBool>,
+    ) -> io::Result<(Listener, Waker)> {
+        socket.set_nonblocking(true)?;
+        let (wakeups, waker) = UnixStream::pair()?;
+        wakeups.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let listener = Listener {
+            socket,
+            wakeups,
+            stopping,
+            hosts: hosts.into(),
+            waiting: VecDeque::new(),
+            workers: Vec::new(),
+        };
+        Ok((listener, Waker(waker)))
+    }
+
+    pub(super) fn run(mut self) {
+        let mut accept_after = Instant::now();
+        // ORDERING: Relaxed: see `Server::drop`.
+        while !self.stopping.load(Ordering::Relaxed) {
+            let accepting = Instant::now() >= accept_after;
+            let ready = self.wait(accepting);
+            if ready.listener && self.accept().is_err() {
+                accept_after = Instant::now() + ACCEPT_PAUSE;
+                self.waiting.pop_front();
+            }
+            self.read(&ready.connections);
+            self.workers.retain(|worker| !worker.is_finished());
+        }
+        for worker in self.workers.drain(..) {
+            // A panic has been answered and reported already.
+            let _ = worker.join();
+        }
+    }
+
+    /// Waits until something can be done: descriptors of connections that can be read, and whether there are new ones.
+    fn wait(&self, accepting: bool) -> Ready {
+        let entry = |fd: RawFd, events| libc::pollfd { fd, events, revents: 0 };
+        let mut entries = vec![
+            entry(self.wakeups.as_raw_fd(), libc::POLLIN),
+            entry(self.socket.as_raw_fd(), if accepting { libc::POLLIN } else { 0 }),
+        ];
+        entries.extend(self.waiting.iter().map(|c| entry(c.stream.as_raw_fd(), libc::POLLIN)));
+        let deadline = self.waiting.front().map(|c| c.deadline);
+        let timeout = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
+            _ if !accepting => ACCEPT_PAUSE,
+            // A little late rather than a little early, and round again.
+            Some(left) => left + Duration::from_millis(1),
+            None => Duration::from_secs(60),
+        };
+        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let count = entries.len() as libc::nfds_t;
+        // SAFETY: the array is ours and of that length.
+        if unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) } < 0 {
+            return Ready::default();
+        }
+        let fired = |e: &&libc::pollfd| e.revents != 0;
+        Ready {
+            listener: entries.get(1).is_some_and(|e| fired(&e)),
+            connections: entries.iter().skip(2).filter(fired).map(|e| e.fd).collect(),
+        }
+    }
+
+    /// Takes all new connections. An error means: not now.
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let stream = match self.socket.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // The client has gone between its arrival and now.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            if stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            if self.waiting.len() >= MAX_WAITING {
+                self.waiting.pop_front();
+            }
+            let deadline = Instant::now() + READ_DEADLINE;
+            self.waiting.push_back(Connection { stream, received: Vec::new(), deadline });
+        }
+    }
+
+    /// Reads from the connections that are ready, and hands on or ends those that are done.
+    fn read(&mut self, ready: &[RawFd]) {
+        let now = Instant::now();
+        let mut still_waiting = VecDeque::with_capacity(self.waiting.len());
+        for mut connection in std::mem::take(&mut self.waiting) {
+            let step = if ready.contains(&connection.stream.as_raw_fd()) {
+                connection.read()
+            } else if connection.deadline <= now {
+                Step::Answer(Response::error(408, "Request Timeout: send the request within 10 seconds"))
+            } else {
+                Step::Wait
+            };
+            match step {
+                Step::Wait => still_waiting.push_back(connection),
+                Step::Close => {}
+                Step::Answer(response) => answer(&connection.stream, &response, false),
+                Step::Handle(request) => self.hand_on(connection.stream, request),
+            }
+        }
+        self.waiting = still_waiting;
+    }
+
+    fn hand_on(&mut self, stream: TcpStream, request: Request) {
+        let busy = Response::error(503, "too many requests are being answered; try again later");
+        if self.workers.len() >= MAX_WORKERS {
+            return answer(&stream, &busy, false);
+        }
+        let (hosts, stopping) = (Arc::clone(&self.hosts), Arc::clone(&self.stopping));
+        let work = move || {
+            // ORDERING: Relaxed: see `Server::drop`.
+            let cancelled = || stopping.load(Ordering::Relaxed) || has_gone(&stream);
+            let head_only = request.method == "HEAD";
+            if let Some(response) = routes::answer(&request, &hosts, &cancelled) {
+                answer(&stream, &response, head_only);
+            }
+        };
+        let name = "pprof-http-work".to_owned();
+        // Without a thread, the connection is dropped with the closure: there is no memory to say why.
+        if let Ok(worker) = std::thread::Builder::new().name(name).spawn(work) {
+            self.workers.push(worker);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Ready {
+    listener: bool,
+    connections: Vec<RawFd>,
+}
+
+enum Step {
+    Wait,
+    Close,
+    Answer(Response),
+    Handle(Request),
+}
+
+impl Connection {
+    fn read(&mut self) -> Step {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Step::Close,
+                Ok(n) => self.received.extend_from_slice(buffer.get(..n).unwrap_or(&[])),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Step::Wait,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Step::Close,
+            }
+            match Request::parse(&self.received) {
+                Parsed::Incomplete => {}
+                Parsed::Whole(request) => return Step::Handle(request),
+                Parsed::Refused(response) => return Step::Answer(response),
+            }
+        }
+    }
+}
+
+/// Writes an answer, to a client that takes it.
+fn answer(stream: &TcpStream, response: &Response, head_only: bool) {
+    let written = stream
+        .set_nonblocking(false)
+        .and_then(|()| stream.set_write_timeout(Some(WRITE_DEADLINE)))
+        .and_then(|()| response.write_to(stream, head_only));
+    // The client has gone, or reads nothing: there is nobody to tell.
+    let _ = written;
+}
+
+/// Whether the client has closed its side, which ends what it asked for, as in Go: one that only shuts down its sending side
+/// counts as gone.
+fn has_gone(stream: &TcpStream) -> bool {
+    let events = libc::POLLRDHUP;
+    let mut entry = libc::pollfd { fd: stream.as_raw_fd(), events, revents: 0 };
+    // SAFETY: one entry, ours; returns at once.
+    unsafe { libc::poll(&mut entry, 1, 0) > 0 && entry.revents != 0 }
+}

@@ -1,0 +1,171 @@
+//! What each path answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::index;
+use super::request::Request;
+use super::response::Response;
+use crate::config::DEFAULT_CPU_RATE_HZ;
+use crate::cpu;
+use crate::error::{Error, ErrorKind};
+use crate::profile::{Profile, Source, lookup};
+use crate::symbol::Symbols;
+
+const PREFIX: &str = "/debug/pprof/";
+
+/// Default length of a CPU profile, in seconds; Go's.
+const DEFAULT_SECONDS: u64 = 30;
+
+type Cancelled<'a> = &'a dyn Fn() -> bool;
+
+/// The answer to a request; `None` if the client has gone meanwhile.
+pub(super) fn answer(
+    request: &Request,
+    hosts: &[String],
+    cancelled: Cancelled<'_>,
+) -> Option<Response> {
+    if !request.is_for(hosts) {
+        let host = request.host.as_deref().unwrap_or("");
+        return Some(Response::error(
+            403,
+            format!(
+                "host {host:?} is not known here: use the IP address or localhost, or allow the name with \
+                 ServerBuilder::allow_host"
+            ),
+        ));
+    }
+    // A fault of ours must not end the program that is being profiled.
+    let result = catch_unwind(AssertUnwindSafe(|| route(request, cancelled)));
+    match result.unwrap_or_else(|_| Err(Response::error(500, "the profiler failed; this is a bug"))) {
+        Ok(response) => response,
+        Err(response) => Some(response),
+    }
+}
+
+type Answer = Result<Option<Response>, Response>;
+
+fn route(request: &Request, cancelled: Cancelled<'_>) -> Answer {
+    let name = match request.path.as_str() {
+        "/" | "/debug/pprof" => return Ok(Some(Response::redirect(PREFIX))),
+        path => path
+            .strip_prefix(PREFIX)
+            .ok_or_else(|| Response::error(404, format!("not found: profiles are under {PREFIX}")))?,
+    };
+    let allowed: &[&str] = if name == "symbol" { &["GET", "HEAD", "POST"] } else { &["GET", "HEAD"] };
+    if !allowed.contains(&request.method.as_str()) {
+        let response = Response::error(405, "Method Not Allowed");
+        return Err(response.header("Allow", &allowed.join(", ")));
+    }
+    match name {
+        "" => Ok(Some(Response::page(index::page()))),
+        "cmdline" => Ok(Some(Response::text(cmdline()))),
+        "symbol" => Ok(Some(symbol(request))),
+        "profile" => cpu_profile(request, cancelled),
+        name => match lookup(name) {
+            Some(source) => snapshot(request, source, cancelled),
+            None => Err(Response::error(404, "Unknown profile")),
+        },
+    }
+}
+
+fn cmdline() -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    std::env::args_os().map(|a| a.as_bytes().to_vec()).collect::<Vec<_>>().join(&0)
+}
+
+/// Names for addresses given as `0x1234+0x5678`, in the query or in the body.
+fn symbol(request: &Request) -> Response {
+    let body = String::from_utf8_lossy(&request.body);
+    let list = if request.method == "POST" { &*body } else { &request.query };
+    let parse = |word: &str| match word.trim().strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => word.trim().parse().ok(),
+    };
+    let addresses: Vec<u64> = list.split('+').filter_map(parse).filter(|a| *a != 0).collect();
+    let symbols = Symbols::of(addresses.iter().copied());
+    let mut text = String::from("num_symbols: 1\n");
+    for address in addresses {
+        if let Some(function) = symbols.get(address).and_then(|r| r.frames.last()) {
+            text.push_str(&format!("{address:#x} {}\n", function.name));
+        }
+    }
+    Response::text(text)
+}
+
+fn cpu_profile(request: &Request, cancelled: Cancelled<'_>) -> Answer {
+    let seconds = seconds(request)?.unwrap_or(DEFAULT_SECONDS);
+    let debug = debug(request)?;
+    let mut rate_hz = DEFAULT_CPU_RATE_HZ;
+    // TiKV, Databend and others have called it `frequency`.
+    for name in ["hz", "rate", "frequency"] {
+        if let Some(value) = request.parameter(name) {
+            rate_hz = value.parse().map_err(|_| {
+                Response::error(400, format!("invalid value for \"{name}\" - must be a positive integer"))
+            })?;
+        }
+    }
+    if request.method == "HEAD" {
+        return Ok(Some(Response::file("profile", Vec::new())));
+    }
+    let builder = cpu::Builder::new().rate_hz(rate_hz);
+    match builder.collect(Duration::from_secs(seconds), cancelled) {
+        Ok(profile) => encoded(&profile, "profile", debug),
+        Err(e) => failed(&e, "Could not enable CPU profiling: "),
+    }
+}
+
+fn snapshot(request: &Request, source: Source, cancelled: Cancelled<'_>) -> Answer {
+    let (seconds, debug) = (seconds(request)?, debug(request)?);
+    if seconds.is_some() && debug != 0 {
+        return Err(Response::error(400, "seconds and debug params are incompatible"));
+    }
+    let name = match seconds {
+        Some(_) => format!("{}-delta", source.name()),
+        None => source.name().to_owned(),
+    };
+    if request.method == "HEAD" {
+        return Ok(Some(Response::file(&name, Vec::new())));
+    }
+    let profile = match seconds {
+        Some(seconds) => source.delta(Duration::from_secs(seconds), cancelled),
+        None => source.snapshot(),
+    };
+    match profile {
+        Ok(profile) => encoded(&profile, &name, debug),
+        Err(e) => failed(&e, ""),
+    }
+}
+
+fn encoded(profile: &Profile, file: &str, debug: i64) -> Answer {
+    let mut body = Vec::new();
+    let written = if debug > 0 { profile.write_text(&mut body) } else { profile.write_to(&mut body) };
+    match written {
+        Ok(()) if debug > 0 => Ok(Some(Response::text(body))),
+        Ok(()) => Ok(Some(Response::file(file, body))),
+        Err(e) => failed(&e, ""),
+    }
+}
+
+fn failed(error: &Error, context: &str) -> Answer {
+    match error.kind() {
+        ErrorKind::Cancelled => Ok(None),
+        ErrorKind::InvalidInput => Err(Response::error(400, error.to_string())),
+        _ => Err(Response::error(500, format!("{context}{error}"))),
+    }
+}
+
+fn seconds(request: &Request) -> Result<Option<u64>, Response> {
+    let invalid = "invalid value for \"seconds\" - must be a positive integer";
+    match request.parameter("seconds").map(|text| text.parse::<u64>()) {
+        None => Ok(None),
+        Some(Ok(seconds)) if seconds > 0 => Ok(Some(seconds)),
+        Some(_) => Err(Response::error(400, invalid)),
+    }
+}
+
+fn debug(request: &Request) -> Result<i64, Response> {
+    let invalid = "invalid value for \"debug\" - must be an integer";
+    let parse = |text: String| text.parse().map_err(|_| Response::error(400, invalid));
+    request.parameter("debug").map_or(Ok(0), parse)
+}

@@ -1,0 +1,319 @@
+//! The `functions` profile: exact calls and time of annotated functions, by call path.
+//!
+//! `#[profile]` puts a [`FunctionGuard`] first in a function, or wraps an async function's body in [`Instrumented`]. Both keep the
+//! thread's place in its tree of call paths and the ticks its callees took.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+use crate::aggregate::call_paths::{
+    Node, PathSample, PathSnapshot, PathSums, Site, SiteKey, Tree,
+};
+use crate::aggregate::snapshot::Lost;
+use crate::capture::registers;
+use crate::clock;
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+/// Calls made while a thread's tree was being set up or after it was folded, as from destructors of other thread-locals.
+static OUTSIDE: AtomicI64 = AtomicI64::new(0);
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { threads: Vec::new(), ended: None });
+
+struct Registry {
+    threads: Vec<Arc<Tree>>,
+    /// What threads that ended left.
+    ended: Option<PathSums>,
+}
+
+/// The thread's place in its tree. No destructor: usable at any time of the thread's life.
+struct Local {
+    /// Null before the first call; see `Place`.
+    tree: Cell<*const Tree>,
+    /// The path of the call now running.
+    current: Cell<*const Node>,
+    /// Ticks that callees of that call have taken so far.
+    callee_ticks: Cell<u64>,
+    /// Nothing is recorded: the tree is being made, or is gone.
+    closed: Cell<bool>,
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local {
+            tree: Cell::new(ptr::null()),
+            current: Cell::new(ptr::null()),
+            callee_ticks: Cell::new(0),
+            closed: Cell::new(false),
+        }
+    };
+    /// Folds the thread's tree into the registry when the thread ends.
+    static FOLD: Fold = const { Fold(Cell::new(None)) };
+}
+
+struct Fold(Cell<Option<Arc<Tree>>>);
+
+impl Drop for Fold {
+    fn drop(&mut self) {
+        LOCAL.with(|local| {
+            local.closed.set(true);
+            local.current.set(ptr::null());
+            local.tree.set(ptr::null());
+        });
+        if let Some(tree) = self.0.take() {
+            let mut registry = REGISTRY.lock();
+            tree.add_to(registry.ended.get_or_insert_default());
+            registry.threads.retain(|other| !Arc::ptr_eq(other, &tree));
+        }
+    }
+}
+
+/// See [`crate::set_function_profile`].
+pub(crate) fn set_enabled(on: bool) -> bool {
+    if on {
+        clock::calibrate();
+    }
+    // ORDERING: Release pairs with nothing that needs it on x86; a thread that sees the flag late records late.
+    ENABLED.swap(on, Ordering::Relaxed)
+}
+
+/// Times one call of an annotated function, from `enter` to drop.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use]
+pub struct FunctionGuard {
+    /// Null if nothing is recorded for this call.
+    node: *const Node,
+    caller: *const Node,
+    caller_callee_ticks: u64,
+    start: u64,
+    not_send: PhantomData<*const ()>,
+}
+
+impl FunctionGuard {
+    const OFF: FunctionGuard = FunctionGuard {
+        node: ptr::null(),
+        caller: ptr::null(),
+        caller_callee_ticks: 0,
+        start: 0,
+        not_send: PhantomData,
+    };
+
+    /// Enters `site`; for a function that is entered in several stretches, only the first `is_call`.
+    #[inline(always)]
+    fn enter_as(site: &'static Site, is_call: bool) -> FunctionGuard {
+        // ORDERING: Relaxed: a switch.
+        if !ENABLED.load(Ordering::Relaxed) {
+            return FunctionGuard::OFF;
+        }
+        LOCAL.with(|local| {
+            // SAFETY: null, or this thread's tree, which lives until the thread's end and then is null again.
+            let Some(tree) = (unsafe { local.tree.get().as_ref() }) else {
+                return FunctionGuard::enter_first(site, is_call, registers::current().pc);
+            };
+            // SAFETY: a node of that tree.
+            let caller = unsafe { &*local.current.get() };
+            let node = match tree.recent_child(caller, site) {
+                Some(node) => node,
+                None => {
+                    site.set_address(registers::current().pc);
+                    tree.find_child(caller, site)
+                }
+            };
+            if is_call {
+                node.count_call();
+            }
+            local.current.set(node);
+            FunctionGuard {
+                node,
+                caller,
+                caller_callee_ticks: local.callee_ticks.replace(0),
+                // Last: what came before is not the function's time.
+                start: clock::ticks(),
+                not_send: PhantomData,
+            }
+        })
+    }
+
+    /// Enters `site` as a call.
+    #[inline(always)]
+    pub fn enter(site: &'static Site) -> FunctionGuard {
+        FunctionGuard::enter_as(site, true)
+    }
+
+    /// The first call on a thread, or one while there is no tree to record in.
+    #[cold]
+    #[inline(never)]
+    fn enter_first(site: &'static Site, is_call: bool, address: u64) -> FunctionGuard {
+        site.set_address(address);
+        if open_tree() {
+            return FunctionGuard::enter_as(site, is_call);
+        }
+        if is_call {
+            // ORDERING: Relaxed: a counter.
+            OUTSIDE.fetch_add(1, Ordering::Relaxed);
+        }
+        FunctionGuard::OFF
+    }
+}
+
+/// Makes this thread's tree; false if it may not have one now.
+fn open_tree() -> bool {
+    LOCAL.with(|local| {
+        // Closed meanwhile: an annotated allocator is called by what follows.
+        if local.closed.replace(true) {
+            return false;
+        }
+        let tree = Arc::new(Tree::new());
+        // Refused when the thread is ending and its destructors have run.
+        if FOLD.try_with(|fold| fold.0.set(Some(Arc::clone(&tree)))).is_err() {
+            return false;
+        }
+        local.current.set(tree.root());
+        local.tree.set(Arc::as_ptr(&tree));
+        REGISTRY.lock().threads.push(tree);
+        local.closed.set(false);
+        true
+    })
+}
+
+impl Drop for FunctionGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: null, or a node of this thread's tree, which outlives every call on the thread's stack.
+        let Some(node) = (unsafe { self.node.as_ref() }) else { return };
+        let elapsed = clock::ticks().saturating_sub(self.start);
+        LOCAL.with(|local| {
+            let callees = local.callee_ticks.replace(self.caller_callee_ticks.wrapping_add(elapsed));
+            node.add_ticks(elapsed.saturating_sub(callees));
+            local.current.set(self.caller);
+        });
+    }
+}
+
+/// An async function's body, timed while it is polled.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Instrumented<F> {
+    site: &'static Site,
+    counted: bool,
+    future: F,
+}
+
+impl<F> Instrumented<F> {
+    /// Wraps `future`.
+    #[inline]
+    pub fn new(site: &'static Site, future: F) -> Self {
+        Instrumented { site, counted: false, future }
+    }
+}
+
+impl<F: Future> Future for Instrumented<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned with `self`: it is never moved out, and there is no `Drop` nor other access.
+        let this = unsafe { self.get_unchecked_mut() };
+        let guard = FunctionGuard::enter_as(this.site, !this.counted);
+        this.counted |= !guard.node.is_null();
+        // SAFETY: as above.
+        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        future.poll(context)
+    }
+}
+
+fn sums() -> PathSums {
+    let registry = REGISTRY.lock();
+    let mut sums = registry.ended.clone().unwrap_or_default();
+    for tree in &registry.threads {
+        tree.add_to(&mut sums);
+    }
+    sums
+}
+
+/// What has been recorded since the process began.
+pub(crate) fn snapshot() -> PathSnapshot {
+    let sums = sums();
+    let ns = |ticks| i64::try_from(clock::ticks_to_ns(ticks)).unwrap_or(i64::MAX);
+    let paths = sums
+        .paths
+        .iter()
+        .filter(|(_, (calls, ticks))| (*calls, *ticks) != (0, 0))
+        .map(|(path, (calls, ticks))| PathSample {
+            path: path.iter().map(|site| site.0).collect(),
+            calls: *calls,
+            self_ns: ns(*ticks),
+        })
+        .collect();
+    // ORDERING: Relaxed: a counter.
+    let outside = OUTSIDE.load(Ordering::Relaxed);
+    let lost = [
+        ("pprof_runtime::lost_calls (no room for the call path)", sums.overflow.0, sums.overflow.1),
+        ("pprof_runtime::lost_calls (thread ending)", outside, 0),
+    ];
+    let lost = lost
+        .into_iter()
+        .filter(|(_, calls, ticks)| (*calls, *ticks) != (0, 0))
+        .map(|(reason, calls, ticks)| Lost { reason, values: [calls, ns(ticks)] })
+        .collect();
+    PathSnapshot {
+        time: SystemTime::now(),
+        duration: None,
+        paths,
+        lost,
+        comments: vec!["calls and times are exact; time of async functions is time inside poll".into()],
+    }
+}
+
+/// What was added between two snapshots.
+pub(crate) fn difference(later: &PathSnapshot, earlier: &PathSnapshot) -> PathSnapshot {
+    let key = |p: &PathSample| -> Vec<SiteKey> { p.path.iter().map(|s| SiteKey(s)).collect() };
+    let before: HashMap<Vec<SiteKey>, (i64, i64)> =
+        earlier.paths.iter().map(|p| (key(p), (p.calls, p.self_ns))).collect();
+    let paths = later
+        .paths
+        .iter()
+        .filter_map(|p| {
+            let (calls, self_ns) = before.get(&key(p)).copied().unwrap_or_default();
+            let grown = PathSample {
+                path: p.path.clone(),
+                calls: p.calls - calls,
+                self_ns: p.self_ns - self_ns,
+            };
+            (grown.calls != 0 || grown.self_ns != 0).then_some(grown)
+        })
+        .collect();
+    let lost = later
+        .lost
+        .iter()
+        .map(|l| {
+            let before = earlier.lost.iter().find(|e| e.reason == l.reason).map_or([0, 0], |e| e.values);
+            Lost { reason: l.reason, values: [l.values[0] - before[0], l.values[1] - before[1]] }
+        })
+        .filter(|l| l.values != [0, 0])
+        .collect();
+    PathSnapshot {
+        time: later.time,
+        duration: Some(later.time.duration_since(earlier.time).unwrap_or_default()),
+        paths,
+        lost,
+        comments: later.comments.clone(),
+    }
+}
+
+/// Number of distinct call paths.
+pub(crate) fn count() -> usize {
+    sums().paths.values().filter(|values| **values != (0, 0)).count()
+}

@@ -1,0 +1,144 @@
+//! Profiles as text: the layout of Go's `?debug=1`.
+//!
+//! ```text
+//! --- mutex:
+//! cycles/second=1000000000
+//! sampling period=1
+//! 41230981 12 @ 0x55d0c4a1b2c3 0x55d0c4a1b9ff
+//! #	0x55d0c4a1b2c3	server::index::Index::add	/src/index.rs:42
+//! #	0x55d0c4a1b9ff	server::worker	/src/main.rs:17
+//! ```
+//!
+//! `go tool pprof` reads the `mutex` and `block` text too, and multiplies by what it says of cycles and sampling: times are
+//! in nanoseconds and already scaled, so it says so. Other profiles begin with a line of their sample types.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use pprof_format::{Function, Location, Profile, Sample};
+
+/// Writes `profile`, of the kind `name`, the largest last value first.
+pub(crate) fn write(name: &str, profile: &Profile, writer: &mut dyn Write) -> io::Result<()> {
+    let contention = matches!(name, "mutex" | "block");
+    match name {
+        "mutex" => writeln!(writer, "--- mutex:\ncycles/second=1000000000\nsampling period=1")?,
+        "block" => writeln!(writer, "--- contention:\ncycles/second=1000000000")?,
+        _ => {
+            write!(writer, "--- {name}:\n#")?;
+            for ty in &profile.sample_type {
+                write!(writer, " {}/{}", profile.string(ty.ty), profile.string(ty.unit))?;
+            }
+            writeln!(writer)?;
+        }
+    }
+    for comment in &profile.comment {
+        writeln!(writer, "# {}", profile.string(*comment))?;
+    }
+    let tables = Tables {
+        profile,
+        locations: profile.location.iter().map(|l| (l.id, l)).collect(),
+        functions: profile.function.iter().map(|f| (f.id, f)).collect(),
+    };
+    let mut samples: Vec<&Sample> = profile.sample.iter().collect();
+    samples.sort_by(|a, b| b.value.last().cmp(&a.value.last()));
+    for sample in samples {
+        tables.sample(sample, contention, writer)?;
+    }
+    writer.flush()
+}
+
+struct Tables<'p> {
+    profile: &'p Profile,
+    locations: HashMap<u64, &'p Location>,
+    functions: HashMap<u64, &'p Function>,
+}
+
+impl Tables<'_> {
+    fn sample(&self, sample: &Sample, contention: bool, writer: &mut dyn Write) -> io::Result<()> {
+        // Contention text has the delay first.
+        let mut values = sample.value.clone();
+        if contention {
+            values.reverse();
+        }
+        for value in values {
+            write!(writer, "{value} ")?;
+        }
+        write!(writer, "@")?;
+        let stack = || sample.location_id.iter().filter_map(|id| self.locations.get(id));
+        for location in stack() {
+            write!(writer, " {:#x}", location.address)?;
+        }
+        writeln!(writer)?;
+        for location in stack() {
+            self.location(location, writer)?;
+        }
+        writeln!(writer)
+    }
+
+    fn location(&self, location: &Location, writer: &mut dyn Write) -> io::Result<()> {
+        if location.line.is_empty() {
+            writeln!(writer, "#\t{:#x}", location.address)?;
+        }
+        for line in &location.line {
+            let function = self.functions.get(&line.function_id);
+            let text = |index: Option<i64>| self.profile.string(index.unwrap_or(0));
+            let (name, file) = (text(function.map(|f| f.name)), text(function.map(|f| f.filename)));
+            writeln!(writer, "#\t{:#x}\t{name}\t{file}:{}", location.address, line.line)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pprof_format::{Builder, NewFunction, NewLine};
+
+    fn profile(types: [(&str, &str); 2]) -> Profile {
+        let mut b = Builder::new();
+        for (ty, unit) in types {
+            b.sample_type(ty, unit);
+        }
+        b.comment("a remark");
+        let mut line = |name, line| NewLine {
+            function: b.function(&NewFunction { name, filename: "/a.rs", ..Default::default() }),
+            line,
+            column: 0,
+        };
+        let (f, g) = (line("f", 1), line("g", 2));
+        let inlined = b.location(None, 0x10, &[f, g]);
+        let bare = b.location(None, 0x20, &[]);
+        b.sample(&[bare], &[1, 5], &[]);
+        b.sample(&[inlined, bare], &[2, 70], &[]);
+        b.build().unwrap()
+    }
+
+    fn text(name: &str, profile: &Profile) -> String {
+        let mut out = Vec::new();
+        write(name, profile, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn contention_text_is_gos() {
+        let profile = profile([("contentions", "count"), ("delay", "nanoseconds")]);
+        let rows = "# a remark\n\
+            70 2 @ 0x10 0x20\n#\t0x10\tf\t/a.rs:1\n#\t0x10\tg\t/a.rs:2\n#\t0x20\n\n\
+            5 1 @ 0x20\n#\t0x20\n\n";
+        assert_eq!(
+            text("mutex", &profile),
+            format!("--- mutex:\ncycles/second=1000000000\nsampling period=1\n{rows}")
+        );
+        assert_eq!(
+            text("block", &profile),
+            format!("--- contention:\ncycles/second=1000000000\n{rows}")
+        );
+    }
+
+    #[test]
+    fn other_text_tells_its_types() {
+        let profile = profile([("calls", "count"), ("wall", "nanoseconds")]);
+        let text = text("functions", &profile);
+        assert!(text.starts_with("--- functions:\n# calls/count wall/nanoseconds\n# a remark\n2 70 @"));
+    }
+}
