@@ -228,7 +228,13 @@ impl Builder {
         let next = self.profile.location.len() as u64 + 1;
         let id = *self.locations.entry((mapping_id, address, line.clone())).or_insert(next);
         if id == next {
-            self.profile.location.push(Location { id, mapping_id, address, line, is_folded: false });
+            self.profile.location.push(Location {
+                id,
+                mapping_id,
+                address,
+                line,
+                is_folded: false,
+            });
         }
         LocationId(id)
     }
@@ -241,7 +247,9 @@ impl Builder {
         if values.len() != types {
             let n = values.len();
             self.fault.get_or_insert_with(|| {
-                Error::invalid(format!("a sample has {n} values, but there are {types} sample types"))
+                Error::invalid(format!(
+                    "a sample has {n} values, but there are {types} sample types"
+                ))
             });
             return;
         }
@@ -300,7 +308,12 @@ mod tests {
         let f = NewFunction { name: "f", system_name: "_f", filename: "f.rs", start_line: 3 };
         let (f1, f2) = (b.function(&f), b.function(&f));
         assert_eq!(f1, f2);
-        let m = b.mapping(&NewMapping { start: 16, limit: 32, filename: "/bin/x", ..Default::default() });
+        let m = b.mapping(&NewMapping {
+            start: 16,
+            limit: 32,
+            filename: "/bin/x",
+            ..Default::default()
+        });
         let line = |line| [NewLine { function: f1, line, column: 0 }];
         let (a, c) = (b.location(Some(m), 20, &line(4)), b.location(Some(m), 24, &line(5)));
         assert_ne!(a, c);

@@ -29,7 +29,8 @@ mod validate;
 mod wire;
 
 pub use builder::{
-    Builder, FunctionId, LabelValue, LocationId, MappingId, NewFunction, NewLabel, NewLine, NewMapping,
+    Builder, FunctionId, LabelValue, LocationId, MappingId, NewFunction, NewLabel, NewLine,
+    NewMapping,
 };
 pub use error::{Error, ErrorKind};
 pub use gzip::Limits;

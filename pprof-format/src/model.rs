@@ -141,6 +141,9 @@ impl Profile {
     /// The text at `index`; empty if there is none.
     #[must_use]
     pub fn string(&self, index: i64) -> &str {
-        usize::try_from(index).ok().and_then(|i| self.string_table.get(i)).map_or("", String::as_str)
+        usize::try_from(index)
+            .ok()
+            .and_then(|i| self.string_table.get(i))
+            .map_or("", String::as_str)
     }
 }

@@ -71,13 +71,14 @@ impl Profile {
     fn validate_strings(&self) -> Result<(), Error> {
         // Without a table, index 0 is the empty string all the same.
         let limit = self.string_table.len().max(1);
-        let check = |what: &str, entry: usize, indices: &[i64]| {
-            match indices.iter().find(|i| usize::try_from(**i).map_or(true, |i| i >= limit)) {
-                None => Ok(()),
-                Some(index) => Err(Error::invalid(format!(
-                    "{what} {entry} refers to string {index}, but there are {limit}"
-                ))),
-            }
+        let check = |what: &str, entry: usize, indices: &[i64]| match indices
+            .iter()
+            .find(|i| usize::try_from(**i).map_or(true, |i| i >= limit))
+        {
+            None => Ok(()),
+            Some(index) => Err(Error::invalid(format!(
+                "{what} {entry} refers to string {index}, but there are {limit}"
+            ))),
         };
         for (i, t) in self.sample_type.iter().chain(&self.period_type).enumerate() {
             check("sample or period type", i, &[t.ty, t.unit])?;
@@ -94,8 +95,7 @@ impl Profile {
             }
         }
         check("comment", 0, &self.comment)?;
-        let rest =
-            [self.drop_frames, self.keep_frames, self.default_sample_type, self.doc_url];
+        let rest = [self.drop_frames, self.keep_frames, self.default_sample_type, self.doc_url];
         check("the profile itself, entry", 0, &rest)
     }
 }
@@ -113,12 +113,7 @@ fn unique(what: &str, ids: impl Iterator<Item = u64>) -> Result<HashSet<u64>, Er
     Ok(seen)
 }
 
-fn refers(
-    of: impl Fn() -> String,
-    what: &str,
-    id: u64,
-    known: &HashSet<u64>,
-) -> Result<(), Error> {
+fn refers(of: impl Fn() -> String, what: &str, id: u64, known: &HashSet<u64>) -> Result<(), Error> {
     if id == 0 || known.contains(&id) {
         return Ok(());
     }

@@ -6,7 +6,9 @@
 use prost::DecodeError;
 use prost::Message;
 use prost::bytes::{Buf, BufMut};
-use prost::encoding::{DecodeContext, WireType, bool, bytes, int64, message, skip_field, string, uint64};
+use prost::encoding::{
+    DecodeContext, WireType, bool, bytes, int64, message, skip_field, string, uint64,
+};
 
 use crate::model::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
 

@@ -66,7 +66,8 @@ fn both_wire_forms_of_a_profile_decode_to_it() {
 fn old_writers_do_not_pack_their_numbers() {
     // sample_type {1: 1}; sample { location_id: 1, location_id: 1, value: 5 } one by one; location {1: 1}; strings.
     let bytes = [
-        0x0a, 2, 0x08, 1, 0x12, 6, 0x08, 1, 0x08, 1, 0x10, 5, 0x22, 2, 0x08, 1, 0x32, 0, 0x32, 1, b'n',
+        0x0a, 2, 0x08, 1, 0x12, 6, 0x08, 1, 0x08, 1, 0x10, 5, 0x22, 2, 0x08, 1, 0x32, 0, 0x32, 1,
+        b'n',
     ];
     let profile = Profile::decode(&bytes).unwrap();
     assert_eq!(profile.sample[0].location_id, [1, 1]);

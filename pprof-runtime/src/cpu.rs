@@ -13,10 +13,10 @@
 use std::time::Duration;
 
 use crate::config::DEFAULT_CPU_RATE_HZ;
+use crate::encode;
 use crate::error::Error;
 use crate::profile::{Profile, wait};
 use crate::source::cpu::Session;
-use crate::encode;
 
 /// Starts a CPU profile at 100 samples per second of CPU time.
 ///

@@ -133,7 +133,8 @@ impl<'s> Encoder<'s> {
         for (index, module) in symbols.modules.iter().enumerate() {
             let mut ids = Vec::new();
             if index == 0 || looked_up.used.contains(&index) {
-                let resolved = looked_up.used.contains(&index) && !looked_up.failed.contains(&index);
+                let resolved =
+                    looked_up.used.contains(&index) && !looked_up.failed.contains(&index);
                 let lines = resolved && !looked_up.without_lines.contains(&index);
                 let build_id: String =
                     module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -316,12 +317,18 @@ mod tests {
             .map(|t| (profile.string(t.ty), profile.string(t.unit)))
             .collect();
         assert_eq!(types, [("samples", "count"), ("cpu", "nanoseconds"), ("cpu", "nanoseconds")]);
-        assert_eq!((profile.period, profile.time_nanos, profile.duration_nanos), (10_000_000, 5, 7));
+        assert_eq!(
+            (profile.period, profile.time_nanos, profile.duration_nanos),
+            (10_000_000, 5, 7)
+        );
         assert_eq!(profile.default_sample_type, 0);
         assert_eq!(profile.string(profile.comment[0]), "a remark");
 
         let main = &profile.mapping[0];
-        assert_eq!(profile.string(main.filename), std::env::current_exe().unwrap().to_str().unwrap());
+        assert_eq!(
+            profile.string(main.filename),
+            std::env::current_exe().unwrap().to_str().unwrap()
+        );
         assert!(main.has_functions && main.has_line_numbers);
         assert!(main.memory_start <= here && here < main.memory_limit);
 

@@ -139,6 +139,8 @@ mod tests {
     fn other_text_tells_its_types() {
         let profile = profile([("calls", "count"), ("wall", "nanoseconds")]);
         let text = text("functions", &profile);
-        assert!(text.starts_with("--- functions:\n# calls/count wall/nanoseconds\n# a remark\n2 70 @"));
+        assert!(
+            text.starts_with("--- functions:\n# calls/count wall/nanoseconds\n# a remark\n2 70 @")
+        );
     }
 }

@@ -10,7 +10,9 @@
 
 use std::collections::HashMap;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use std::time::{Duration, SystemTime};
 
 use super::snapshot::Lost;
@@ -151,7 +153,11 @@ impl Tree {
 
     /// The node of `site` called from `parent`, if it is the one entered last. By the tree's own thread.
     #[inline]
-    pub(crate) fn recent_child<'t>(&'t self, parent: &'t Node, site: &'static Site) -> Option<&'t Node> {
+    pub(crate) fn recent_child<'t>(
+        &'t self,
+        parent: &'t Node,
+        site: &'static Site,
+    ) -> Option<&'t Node> {
         // ORDERING: Relaxed: written by this thread.
         let recent = parent.recent_child.load(Ordering::Relaxed);
         // SAFETY: null or a node of this tree, which lives as long as the tree.

@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_difference_keeps_only_what_grew() {
         let before = snapshot(&[(&[1], [2, 20]), (&[2], [1, 5])], &[("full", [1, 1])]);
-        let after = snapshot(&[(&[1], [3, 50]), (&[2], [1, 5]), (&[3], [1, 1])], &[("full", [4, 9])]);
+        let after =
+            snapshot(&[(&[1], [3, 50]), (&[2], [1, 5]), (&[3], [1, 1])], &[("full", [4, 9])]);
         let mut difference = before.until(after);
         difference.stacks.sort_by_key(|s| s.frames[0]);
         let seen: Vec<_> = difference.stacks.iter().map(|s| (s.frames[0], s.values)).collect();

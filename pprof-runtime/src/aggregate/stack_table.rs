@@ -256,7 +256,11 @@ mod tests {
                 });
             }
         });
-        let sum = table.samples().iter().fold([0, 0], |a, s| [a[0] + s.values[0], a[1] + s.values[1]]);
-        assert_eq!([sum[0] + table.overflowed()[0], sum[1] + table.overflowed()[1]], [160_000, 480_000]);
+        let sum =
+            table.samples().iter().fold([0, 0], |a, s| [a[0] + s.values[0], a[1] + s.values[1]]);
+        assert_eq!(
+            [sum[0] + table.overflowed()[0], sum[1] + table.overflowed()[1]],
+            [160_000, 480_000]
+        );
     }
 }

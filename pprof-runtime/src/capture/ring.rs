@@ -254,7 +254,9 @@ mod tests {
             let producers: Vec<_> = (0..8)
                 .map(|t| {
                     let pool = &pool;
-                    scope.spawn(move || (0..20_000).for_each(|_| pool.sample(t, 1, |_| Some(End::Complete))))
+                    scope.spawn(move || {
+                        (0..20_000).for_each(|_| pool.sample(t, 1, |_| Some(End::Complete)))
+                    })
                 })
                 .collect();
             let mut stored = 0;
@@ -263,7 +265,8 @@ mod tests {
             }
             stored + weights(&pool)
         });
-        let lost = pool.lost.no_slot.load(Ordering::Relaxed) + pool.lost.ring_full.load(Ordering::Relaxed);
+        let lost =
+            pool.lost.no_slot.load(Ordering::Relaxed) + pool.lost.ring_full.load(Ordering::Relaxed);
         assert_eq!(stored + lost, 160_000);
     }
 }

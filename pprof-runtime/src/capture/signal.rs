@@ -62,12 +62,7 @@ pub(crate) fn pool() -> &'static Pool {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let fresh = Box::into_raw(Box::new(Pool::new(processors)));
     // ORDERING: Release publishes the pool's content; Acquire on failure reads the winner's.
-    match POOL.compare_exchange(
-        std::ptr::null_mut(),
-        fresh,
-        Ordering::AcqRel,
-        Ordering::Acquire,
-    ) {
+    match POOL.compare_exchange(std::ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just made, now published and never freed.
         Ok(_) => unsafe { &*fresh },
         Err(winner) => {
@@ -228,9 +223,8 @@ unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut l
         }
         address => {
             // SAFETY: registered without SA_SIGINFO, so the function takes the signal alone.
-            let function = unsafe {
-                std::mem::transmute::<usize, unsafe extern "C" fn(libc::c_int)>(address)
-            };
+            let function =
+                unsafe { std::mem::transmute::<usize, unsafe extern "C" fn(libc::c_int)>(address) };
             // SAFETY: as above.
             unsafe { function(signal) };
         }

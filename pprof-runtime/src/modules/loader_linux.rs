@@ -127,7 +127,9 @@ fn copy(object: &libc::dl_phdr_info, raw: &mut Raw) {
             _ => {}
         }
     }
-    for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE && h.p_flags & libc::PF_R != 0) {
+    for header in
+        headers.iter().filter(|h| h.p_type == libc::PT_NOTE && h.p_flags & libc::PF_R != 0)
+    {
         let start = raw.bias.wrapping_add(header.p_vaddr);
         let end = start.saturating_add(header.p_filesz);
         let loaded = raw.segments.get(..raw.segment_count).unwrap_or(&[]);

@@ -18,14 +18,24 @@ pub(super) fn page() -> String {
         let count = source.count().to_string();
         row(&count, name, &format!("{name}?debug=1"), source.description());
     }
-    row("", "cmdline", "cmdline", "The command line of the running program, its words separated by NUL.");
+    row(
+        "",
+        "cmdline",
+        "cmdline",
+        "The command line of the running program, its words separated by NUL.",
+    );
     row(
         "",
         "profile",
         "profile",
         "CPU profile: takes 30 seconds, or as many as the parameter seconds says.",
     );
-    row("", "symbol", "symbol", "Names of the functions at the addresses in the query, separated by +.");
+    row(
+        "",
+        "symbol",
+        "symbol",
+        "Names of the functions at the addresses in the query, separated by +.",
+    );
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\

@@ -150,7 +150,10 @@ impl Listener {
             let step = if ready.contains(&connection.stream.as_raw_fd()) {
                 connection.read()
             } else if connection.deadline <= now {
-                Step::Answer(Response::error(408, "Request Timeout: send the request within 10 seconds"))
+                Step::Answer(Response::error(
+                    408,
+                    "Request Timeout: send the request within 10 seconds",
+                ))
             } else {
                 Step::Wait
             };

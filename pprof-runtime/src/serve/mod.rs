@@ -73,7 +73,9 @@ impl ServerBuilder {
         };
         let cannot = |e: io::Error| {
             let (kind, hint) = match e.kind() {
-                io::ErrorKind::AddrInUse => (ErrorKind::Io, "; choose another port, or 0 for any free one"),
+                io::ErrorKind::AddrInUse => {
+                    (ErrorKind::Io, "; choose another port, or 0 for any free one")
+                }
                 io::ErrorKind::InvalidInput => (ErrorKind::InvalidInput, "; write host:port"),
                 _ => (ErrorKind::Io, ""),
             };

@@ -50,7 +50,9 @@ impl Request {
         let body_bytes = match header("content-length").map(|l| l.parse::<usize>()) {
             None => 0,
             Some(Ok(length)) if length <= MAX_BODY_BYTES => length,
-            Some(Ok(_)) => return refused(413, format!("Content Too Large: at most {MAX_BODY_BYTES} bytes")),
+            Some(Ok(_)) => {
+                return refused(413, format!("Content Too Large: at most {MAX_BODY_BYTES} bytes"));
+            }
             Some(Err(_)) => return refused(400, "Bad Request: invalid Content-Length"),
         };
         let Some(body) = received.get(head_bytes..head_bytes + body_bytes) else {
@@ -180,8 +182,18 @@ mod tests {
 
     #[test]
     fn foreign_hosts_are_told_from_ours() {
-        let is_for = |headers: &str| whole(&format!("GET / HTTP/1.1\r\n{headers}\r\n")).is_for(&["box".into()]);
-        for ours in ["127.0.0.1", "127.0.0.1:6060", "[::1]:6060", "localhost", "LOCALHOST:1", "a.localhost:1", "box:6060"] {
+        let is_for = |headers: &str| {
+            whole(&format!("GET / HTTP/1.1\r\n{headers}\r\n")).is_for(&["box".into()])
+        };
+        for ours in [
+            "127.0.0.1",
+            "127.0.0.1:6060",
+            "[::1]:6060",
+            "localhost",
+            "LOCALHOST:1",
+            "a.localhost:1",
+            "box:6060",
+        ] {
             assert!(is_for(&format!("Host: {ours}\r\n")), "{ours}");
         }
         assert!(is_for(""), "HTTP/1.0 has no Host");

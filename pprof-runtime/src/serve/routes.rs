@@ -37,7 +37,8 @@ pub(super) fn answer(
     }
     // A fault of ours must not end the program that is being profiled.
     let result = catch_unwind(AssertUnwindSafe(|| route(request, cancelled)));
-    match result.unwrap_or_else(|_| Err(Response::error(500, "the profiler failed; this is a bug"))) {
+    match result.unwrap_or_else(|_| Err(Response::error(500, "the profiler failed; this is a bug")))
+    {
         Ok(response) => response,
         Err(response) => Some(response),
     }
@@ -48,11 +49,12 @@ type Answer = Result<Option<Response>, Response>;
 fn route(request: &Request, cancelled: Cancelled<'_>) -> Answer {
     let name = match request.path.as_str() {
         "/" | "/debug/pprof" => return Ok(Some(Response::redirect(PREFIX))),
-        path => path
-            .strip_prefix(PREFIX)
-            .ok_or_else(|| Response::error(404, format!("not found: profiles are under {PREFIX}")))?,
+        path => path.strip_prefix(PREFIX).ok_or_else(|| {
+            Response::error(404, format!("not found: profiles are under {PREFIX}"))
+        })?,
     };
-    let allowed: &[&str] = if name == "symbol" { &["GET", "HEAD", "POST"] } else { &["GET", "HEAD"] };
+    let allowed: &[&str] =
+        if name == "symbol" { &["GET", "HEAD", "POST"] } else { &["GET", "HEAD"] };
     if !allowed.contains(&request.method.as_str()) {
         let response = Response::error(405, "Method Not Allowed");
         return Err(response.header("Allow", &allowed.join(", ")));
@@ -101,7 +103,10 @@ fn cpu_profile(request: &Request, cancelled: Cancelled<'_>) -> Answer {
     for name in ["hz", "rate", "frequency"] {
         if let Some(value) = request.parameter(name) {
             rate_hz = value.parse().map_err(|_| {
-                Response::error(400, format!("invalid value for \"{name}\" - must be a positive integer"))
+                Response::error(
+                    400,
+                    format!("invalid value for \"{name}\" - must be a positive integer"),
+                )
             })?;
         }
     }
@@ -139,7 +144,8 @@ fn snapshot(request: &Request, source: Source, cancelled: Cancelled<'_>) -> Answ
 
 fn encoded(profile: &Profile, file: &str, debug: i64) -> Answer {
     let mut body = Vec::new();
-    let written = if debug > 0 { profile.write_text(&mut body) } else { profile.write_to(&mut body) };
+    let written =
+        if debug > 0 { profile.write_text(&mut body) } else { profile.write_to(&mut body) };
     match written {
         Ok(()) if debug > 0 => Ok(Some(Response::text(body))),
         Ok(()) => Ok(Some(Response::file(file, body))),

@@ -135,7 +135,11 @@ fn prepare(recorder: &Recorder) {
     let mut ticker = FOLLOW_LOADER.lock();
     if ticker.is_none() {
         // Without the thread, stacks through objects loaded later end early, and are counted as such.
-        *ticker = Ticker::start("pprof-modules", REFRESH_INTERVAL, unwind::refresh).ok();
+        let refresh = || {
+            unwind::refresh();
+            REFRESH_INTERVAL
+        };
+        *ticker = Ticker::start("pprof-modules", REFRESH_INTERVAL, refresh).ok();
     }
 }
 
@@ -302,10 +306,8 @@ mod tests {
             // The number kept is binomial; six standard deviations of its share.
             let p = (delay as f64 / rate as f64).min(1.0);
             let bound = 6.0 * ((1.0 - p) / (p * waits as f64)).sqrt() + 1e-4;
-            let (count_error, time_error) = (
-                count / waits as f64 - 1.0,
-                time / (waits * delay) as f64 - 1.0,
-            );
+            let (count_error, time_error) =
+                (count / waits as f64 - 1.0, time / (waits * delay) as f64 - 1.0);
             assert!(count_error.abs() < bound, "{delay}/{rate}: count off by {count_error}");
             assert!(time_error.abs() < bound, "{delay}/{rate}: time off by {time_error}");
         }

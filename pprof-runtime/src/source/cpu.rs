@@ -1,7 +1,8 @@
 //! The `cpu` profile: one session at a time.
 //!
 //! The engine makes threads signal themselves, handlers put records into the pool's rings, and a collector thread moves them
-//! ten times a second into a table of stacks, looks for new threads and keeps the unwind tables current. Values are the
+//! ten times a second into a table of stacks, looks for new threads, the more often the more come, and keeps the unwind tables
+//! current. Values are the
 //! number of periods and the CPU time they stand for.
 
 use std::sync::Arc;
@@ -13,19 +14,22 @@ use parking_lot::Mutex;
 use super::ticker::Ticker;
 use crate::aggregate::snapshot::{Lost, Snapshot};
 use crate::aggregate::stack_table::StackTable;
+use crate::capture::registers;
 use crate::capture::ring::{LostCounters, Pool};
 use crate::capture::signal::{self, TimerValue};
 use crate::capture::timer::{Engine, ThreadTimers};
 use crate::capture::unwind::{self, End};
-use crate::capture::registers;
 use crate::config::MAX_CPU_RATE_HZ;
 use crate::error::{Error, ErrorKind};
 
 /// Distinct stacks kept in one session; further ones are counted as lost.
 const MAX_STACKS: usize = 32_768;
 
-/// How often rings are emptied and new threads looked for.
-const COLLECT_INTERVAL: Duration = Duration::from_millis(100);
+/// How often new threads are looked for while threads are coming: what one does before it is found is not sampled.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often the collector works when nothing changes. It gets there by doubling.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Held by the running session; the pid tells a forked child that the session is its parent's.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
@@ -49,11 +53,14 @@ struct Collected {
     period_ns: i64,
     ends: [u64; End::COUNT],
     sampled_periods: u64,
+    interval: Duration,
 }
 
 impl std::fmt::Debug for Collected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Collected").field("sampled_periods", &self.sampled_periods).finish_non_exhaustive()
+        f.debug_struct("Collected")
+            .field("sampled_periods", &self.sampled_periods)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,11 +78,14 @@ impl Collected {
         });
     }
 
-    fn tick(&mut self) {
+    /// One round; returns the time to the next.
+    fn collect(&mut self) -> Duration {
+        unwind::refresh();
         self.drain(signal::pool());
-        if let Some(engine) = &mut self.engine {
-            engine.scan();
-        }
+        let threads_came = self.engine.as_mut().is_some_and(|engine| engine.scan());
+        let doubled = self.interval.saturating_mul(2).min(LONGEST_INTERVAL);
+        self.interval = if threads_came { SHORTEST_INTERVAL } else { doubled };
+        self.interval
     }
 }
 
@@ -104,7 +114,9 @@ impl Session {
         if rate_hz == 0 || rate_hz > MAX_CPU_RATE_HZ {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
-                format!("cpu sampling rate {rate_hz} Hz is outside 1..={MAX_CPU_RATE_HZ}; 100 is usual"),
+                format!(
+                    "cpu sampling rate {rate_hz} Hz is outside 1..={MAX_CPU_RATE_HZ}; 100 is usual"
+                ),
             ));
         }
         if !registers::SUPPORTED {
@@ -133,13 +145,12 @@ impl Session {
             period_ns: period_ns as i64,
             ends: [0; End::COUNT],
             sampled_periods: 0,
+            interval: SHORTEST_INTERVAL,
         }));
         let shared = Arc::clone(&collected);
-        let ticker = Ticker::start("pprof-collector", COLLECT_INTERVAL, move || {
-            unwind::refresh();
-            shared.lock().tick();
-        })
-        .map_err(|e| refused("start the collector thread", e))?;
+        let ticker =
+            Ticker::start("pprof-collector", SHORTEST_INTERVAL, move || shared.lock().collect())
+                .map_err(|e| refused("start the collector thread", e))?;
         let session = Session {
             collected,
             rate_hz,
@@ -153,8 +164,7 @@ impl Session {
         std::mem::forget(claim);
         // From here on dropping `session` undoes everything.
         signal::open(generation, rate_hz);
-        let excluded = session.ticker.as_ref().map_or(0, Ticker::tid);
-        let engine = ThreadTimers::start(period_ns, TimerValue::new(generation), excluded)
+        let engine = ThreadTimers::start(period_ns, TimerValue::new(generation))
             .map_err(|e| refused("create a CPU timer (see RLIMIT_SIGPENDING for EAGAIN)", e))?;
         session.collected.lock().engine = Some(engine);
         Ok(session)
@@ -208,7 +218,19 @@ impl Session {
         let overflow = collected.table.overflowed();
         if overflow != [0, 0] {
             lost_periods += overflow[0];
-            lost.push(Lost { reason: "pprof_runtime::lost_samples (stack table full)", values: overflow });
+            lost.push(Lost {
+                reason: "pprof_runtime::lost_samples (stack table full)",
+                values: overflow,
+            });
+        }
+        let missed = i64::try_from(coverage.missed_ns).unwrap_or(i64::MAX);
+        if missed >= period_ns {
+            let periods = missed / period_ns;
+            lost_periods += periods;
+            lost.push(Lost {
+                reason: "pprof_runtime::lost_samples (thread not found yet)",
+                values: [periods, periods.saturating_mul(period_ns)],
+            });
         }
         let mut comments = vec![
             format!("engine: {engine_name} at {} Hz", self.rate_hz),
@@ -245,7 +267,10 @@ impl Drop for Session {
         if self.pid != std::process::id() {
             // A forked child has neither the timers nor the collector, and its locks may be held by nobody.
             std::mem::forget(self.ticker.take());
-            std::mem::forget(std::mem::replace(&mut self.collected, Arc::new(Mutex::new(Collected::empty()))));
+            std::mem::forget(std::mem::replace(
+                &mut self.collected,
+                Arc::new(Mutex::new(Collected::empty())),
+            ));
             return;
         }
         signal::close();
@@ -263,6 +288,7 @@ impl Collected {
             period_ns: 0,
             ends: [0; End::COUNT],
             sampled_periods: 0,
+            interval: SHORTEST_INTERVAL,
         }
     }
 }
@@ -279,10 +305,7 @@ impl Claim {
         });
         match claimed {
             Ok(_) => Ok(Claim),
-            Err(_) => Err(Error::new(
-                ErrorKind::AlreadyRunning,
-                "cpu profiling already in use",
-            )),
+            Err(_) => Err(Error::new(ErrorKind::AlreadyRunning, "cpu profiling already in use")),
         }
     }
 

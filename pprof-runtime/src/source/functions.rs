@@ -16,9 +16,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::aggregate::call_paths::{
-    Node, PathSample, PathSnapshot, PathSums, Site, SiteKey, Tree,
-};
+use crate::aggregate::call_paths::{Node, PathSample, PathSnapshot, PathSums, Site, SiteKey, Tree};
 use crate::aggregate::snapshot::Lost;
 use crate::capture::registers;
 use crate::clock;
@@ -194,7 +192,8 @@ impl Drop for FunctionGuard {
         let Some(node) = (unsafe { self.node.as_ref() }) else { return };
         let elapsed = clock::ticks().saturating_sub(self.start);
         LOCAL.with(|local| {
-            let callees = local.callee_ticks.replace(self.caller_callee_ticks.wrapping_add(elapsed));
+            let callees =
+                local.callee_ticks.replace(self.caller_callee_ticks.wrapping_add(elapsed));
             node.add_ticks(elapsed.saturating_sub(callees));
             local.current.set(self.caller);
         });
@@ -273,7 +272,9 @@ pub(crate) fn snapshot() -> PathSnapshot {
         duration: None,
         paths,
         lost,
-        comments: vec!["calls and times are exact; time of async functions is time inside poll".into()],
+        comments: vec![
+            "calls and times are exact; time of async functions is time inside poll".into(),
+        ],
     }
 }
 
@@ -299,7 +300,8 @@ pub(crate) fn difference(later: &PathSnapshot, earlier: &PathSnapshot) -> PathSn
         .lost
         .iter()
         .map(|l| {
-            let before = earlier.lost.iter().find(|e| e.reason == l.reason).map_or([0, 0], |e| e.values);
+            let before =
+                earlier.lost.iter().find(|e| e.reason == l.reason).map_or([0, 0], |e| e.values);
             Lost { reason: l.reason, values: [l.values[0] - before[0], l.values[1] - before[1]] }
         })
         .filter(|l| l.values != [0, 0])

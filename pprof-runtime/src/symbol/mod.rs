@@ -94,7 +94,8 @@ impl Symbols {
         let fresh = resolve(&modules, &wanted);
 
         let mut cache = CACHE.lock();
-        let cache = cache.get_or_insert_with(|| Cache { generation: None, resolved: HashMap::new() });
+        let cache =
+            cache.get_or_insert_with(|| Cache { generation: None, resolved: HashMap::new() });
         if cache.generation != Some(generation) || cache.resolved.len() + fresh.len() > MAX_CACHED {
             *cache = Cache { generation: Some(generation), resolved: HashMap::new() };
         }
@@ -158,8 +159,7 @@ fn frames(image: &Image, bias: u64, addresses: &[u64]) -> Vec<Vec<SourceFrame>> 
         .map(|address| {
             let address = address.wrapping_sub(bias);
             let symbol = || symbols.name_at(address).map(SourceFrame::named);
-            let mut frames =
-                dwarf.as_ref().map(|dwarf| dwarf.frames(address)).unwrap_or_default();
+            let mut frames = dwarf.as_ref().map(|dwarf| dwarf.frames(address)).unwrap_or_default();
             match frames.last_mut() {
                 None => frames.extend(symbol()),
                 Some(outermost) if outermost.name.is_empty() => {

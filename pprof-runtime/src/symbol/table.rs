@@ -33,7 +33,9 @@ impl<'a> Symbols<'a> {
     }
 }
 
-fn functions<'a, S: ObjectSymbol<'a>>(symbols: impl Iterator<Item = S>) -> Vec<(u64, u64, &'a str)> {
+fn functions<'a, S: ObjectSymbol<'a>>(
+    symbols: impl Iterator<Item = S>,
+) -> Vec<(u64, u64, &'a str)> {
     symbols
         .filter(|s| s.is_definition() && s.kind() == SymbolKind::Text)
         .filter_map(|s| Some((s.address(), s.size(), s.name().ok()?)))

@@ -13,8 +13,8 @@ pub(crate) trait Engine: Send {
     /// For the profile's comments.
     fn name(&self) -> &'static str;
 
-    /// Finds threads that came and went since the last call. Called many times a second.
-    fn scan(&mut self);
+    /// Finds threads that came and went since the last call; returns whether any came.
+    fn scan(&mut self) -> bool;
 
     /// What has been reached so far.
     fn coverage(&self) -> Coverage;
@@ -30,4 +30,6 @@ pub(crate) struct Coverage {
     pub(crate) threads: u64,
     /// Threads that could not be given one.
     pub(crate) refused: u64,
+    /// CPU time that threads had used before they were found, in nanoseconds.
+    pub(crate) missed_ns: u64,
 }

@@ -11,16 +11,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Coverage, Engine};
 use crate::capture::signal::{SIGNAL, TimerValue};
 
-/// Timers for every thread of the process but the collector's own.
+/// Timers for every thread of the process.
 #[derive(Debug)]
 pub(crate) struct ThreadTimers {
     period_ns: u64,
     value: TimerValue,
-    excluded: libc::pid_t,
     timers: HashMap<libc::pid_t, Timer>,
     /// Threads whose timer the kernel refused, not asked for again while they live.
     refused_now: Vec<libc::pid_t>,
     coverage: Coverage,
+    /// The threads that were there before the profile have been found.
+    started: bool,
 }
 
 #[derive(Debug)]
@@ -32,23 +33,20 @@ struct Timer {
 unsafe impl Send for Timer {}
 
 impl ThreadTimers {
-    /// Arms a timer in each thread but `excluded`. Fails if not one thread accepts a timer.
-    pub(crate) fn start(
-        period_ns: u64,
-        value: TimerValue,
-        excluded: libc::pid_t,
-    ) -> io::Result<ThreadTimers> {
+    /// Arms a timer in each thread. Fails if not one thread accepts a timer.
+    pub(crate) fn start(period_ns: u64, value: TimerValue) -> io::Result<ThreadTimers> {
         let mut timers = ThreadTimers {
             period_ns,
             value,
-            excluded,
             timers: HashMap::new(),
             refused_now: Vec::new(),
             coverage: Coverage::default(),
+            started: false,
         };
         // The calling thread first: it exists for sure, and its refusal tells why.
         timers.add(current_tid())?;
         timers.scan();
+        timers.started = true;
         Ok(timers)
     }
 
@@ -65,18 +63,20 @@ impl Engine for ThreadTimers {
         "per-thread CPU timers"
     }
 
-    fn scan(&mut self) {
-        let Some(alive) = threads() else { return };
+    fn scan(&mut self) -> bool {
+        let Some(alive) = threads() else { return false };
+        let before = self.coverage.threads;
         // A thread that ended leaves a timer that reads as disarmed; its id may already be another thread's.
         self.timers.retain(|_, timer| timer.is_armed());
         self.refused_now.retain(|tid| alive.contains(tid));
         for tid in alive {
-            if tid == self.excluded || self.timers.contains_key(&tid) || self.refused_now.contains(&tid)
-            {
+            if self.timers.contains_key(&tid) || self.refused_now.contains(&tid) {
                 continue;
             }
             match self.add(tid) {
-                Ok(()) => {}
+                // What threads did before the profile began is not part of it.
+                Ok(()) if !self.started => {}
+                Ok(()) => self.coverage.missed_ns += cpu_time_ns(tid),
                 // Gone between listing and asking.
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
                 Err(_) => {
@@ -85,6 +85,7 @@ impl Engine for ThreadTimers {
                 }
             }
         }
+        self.coverage.threads != before
     }
 
     fn coverage(&self) -> Coverage {
@@ -152,7 +153,7 @@ fn timespec(ns: u64) -> libc::timespec {
     }
 }
 
-pub(crate) fn current_tid() -> libc::pid_t {
+fn current_tid() -> libc::pid_t {
     // SAFETY: a system call without arguments.
     unsafe { libc::gettid() }
 }
@@ -161,6 +162,14 @@ pub(crate) fn current_tid() -> libc::pid_t {
 fn threads() -> Option<Vec<libc::pid_t>> {
     let entries = std::fs::read_dir("/proc/self/task").ok()?;
     Some(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// CPU time that a thread has used so far; zero if it is gone.
+fn cpu_time_ns(tid: libc::pid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a local for the call to fill.
+    unsafe { libc::clock_gettime(cpu_clock_of(tid), &mut time) };
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }
 
 /// splitmix64 over a counter seeded from the clock: phases need to differ, not to be secret.

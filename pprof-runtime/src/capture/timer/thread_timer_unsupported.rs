@@ -10,7 +10,7 @@ use crate::capture::signal::TimerValue;
 pub(crate) enum ThreadTimers {}
 
 impl ThreadTimers {
-    pub(crate) fn start(_period_ns: u64, _value: TimerValue, _excluded: libc::pid_t) -> io::Result<ThreadTimers> {
+    pub(crate) fn start(_period_ns: u64, _value: TimerValue) -> io::Result<ThreadTimers> {
         Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 }
@@ -20,7 +20,7 @@ impl Engine for ThreadTimers {
         match *self {}
     }
 
-    fn scan(&mut self) {
+    fn scan(&mut self) -> bool {
         match *self {}
     }
 

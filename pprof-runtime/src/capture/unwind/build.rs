@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use gimli::{
-    BaseAddresses, CfaRule as GimliCfa, CieOrFde, EhFrame, EhFrameHdr, NativeEndian, Operation, Register,
-    RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
+    BaseAddresses, CfaRule as GimliCfa, CieOrFde, EhFrame, EhFrameHdr, NativeEndian, Operation,
+    Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
 };
 
 use super::rule::{CfaRule, FpRule, Rule};
@@ -136,10 +136,7 @@ fn cfa_of(cfa: &GimliCfa<usize>, section: &EhFrame<Slice<'_>>) -> Option<(CfaRul
     }
 }
 
-fn fp_of(
-    rule: Option<RegisterRule<usize>>,
-    section: &EhFrame<Slice<'_>>,
-) -> Option<(FpRule, i16)> {
+fn fp_of(rule: Option<RegisterRule<usize>>, section: &EhFrame<Slice<'_>>) -> Option<(FpRule, i16)> {
     match rule {
         None | Some(RegisterRule::SameValue) => Some((FpRule::Same, 0)),
         Some(RegisterRule::Undefined) => Some((FpRule::Lost, 0)),

@@ -20,7 +20,8 @@ struct Stripe(AtomicUsize);
 
 static CURRENT: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
 static READERS: [Stripe; STRIPES] = [const { Stripe(AtomicUsize::new(0)) }; STRIPES];
-static WRITER: Mutex<Writer> = Mutex::new(Writer { seen: None, built: Vec::new(), retired: Vec::new() });
+static WRITER: Mutex<Writer> =
+    Mutex::new(Writer { seen: None, built: Vec::new(), retired: Vec::new() });
 
 struct Writer {
     seen: Option<Generation>,

@@ -128,7 +128,9 @@ impl Tables {
             // ORDERING: Relaxed twice: the pair is validated by `check`, and a rule refers to nothing else.
             let check = entry.check.load(Ordering::Relaxed);
             let bits = entry.bits.load(Ordering::Relaxed);
-            if check ^ bits == pc && let Some(rule) = Rule::from_bits(bits) {
+            if check ^ bits == pc
+                && let Some(rule) = Rule::from_bits(bits)
+            {
                 return classify(rule);
             }
         }
@@ -183,16 +185,18 @@ mod tests {
 
     #[test]
     fn tells_unknown_code_from_code_without_rule_and_caches_neither_wrongly() {
-        let table = Arc::new(ModuleTable::new(
-            0x1000,
-            [(0x1010, sp(8)), (0x1020, Rule::NONE)].into_iter(),
-        ));
+        let table =
+            Arc::new(ModuleTable::new(0x1000, [(0x1010, sp(8)), (0x1020, Rule::NONE)].into_iter()));
         let tables = Tables::new(vec![CodeRange { start: 0x1000, end: 0x2000, table }]);
         for _ in 0..2 {
             assert_eq!(tables.lookup(0x1010), Lookup::Rule(sp(8)));
             assert_eq!(tables.lookup(0x1000), Lookup::NoRule);
             assert_eq!(tables.lookup(0x2000), Lookup::Unknown);
-            assert_eq!(tables.lookup(0), Lookup::Unknown, "an empty cache entry must not match pc 0");
+            assert_eq!(
+                tables.lookup(0),
+                Lookup::Unknown,
+                "an empty cache entry must not match pc 0"
+            );
         }
     }
 }

@@ -67,7 +67,8 @@ fn hostile_registers_end_the_walk_with_a_reason() {
     let good = registers::current();
     let reader = Reader::enter(good.sp).expect("refreshed above");
     let mut window = Window::<1024>::new();
-    let wild = [0, 1, 7, 8, 4096, u64::MAX, u64::MAX - 7, 1 << 47, 1 << 63, good.sp, good.fp, good.sp - 8];
+    let wild =
+        [0, 1, 7, 8, 4096, u64::MAX, u64::MAX - 7, 1 << 47, 1 << 63, good.sp, good.fp, good.sp - 8];
     for pc in wild.into_iter().chain([good.pc]) {
         for sp in wild {
             for fp in wild {
