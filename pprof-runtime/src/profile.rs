@@ -73,8 +73,11 @@ struct Kind {
     count: fn() -> usize,
     snapshot: fn() -> Result<pprof_format::Profile, Error>,
     /// Two snapshots and the time between them, which the argument waits for.
-    delta: fn(&mut dyn FnMut() -> Result<(), Error>) -> Result<pprof_format::Profile, Error>,
+    delta: fn(Wait<'_>) -> Result<pprof_format::Profile, Error>,
 }
+
+/// Lets the window of a delta pass; an error ends it.
+type Wait<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
 /// Sorted by name.
 static KINDS: [Kind; 3] = [

@@ -5,8 +5,8 @@
 //! cycles/second=1000000000
 //! sampling period=1
 //! 41230981 12 @ 0x55d0c4a1b2c3 0x55d0c4a1b9ff
-//! #	0x55d0c4a1b2c3	server::index::Index::add	/src/index.rs:42
-//! #	0x55d0c4a1b9ff	server::worker	/src/main.rs:17
+//! #  0x55d0c4a1b2c3  server::index::Index::add  /src/index.rs:42
+//! #  0x55d0c4a1b9ff  server::worker  /src/main.rs:17
 //! ```
 //!
 //! `go tool pprof` reads the `mutex` and `block` text too, and multiplies by what it says of cycles and sampling: times are

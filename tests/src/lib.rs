@@ -1,1 +1,139 @@
-//! What the tests of this package share.
+//! What the tests of this package share: clocks to burn by, and the real `go tool pprof`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::Duration;
+
+/// CPU time of a clock: `CLOCK_THREAD_CPUTIME_ID` or `CLOCK_PROCESS_CPUTIME_ID`.
+#[must_use]
+pub fn cpu_time(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a local for the call to fill.
+    assert_eq!(unsafe { libc::clock_gettime(clock, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Whether this thread has used `cpu` since `start`.
+#[must_use]
+pub fn has_burnt(start: Duration, cpu: Duration) -> bool {
+    cpu_time(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(start) >= cpu
+}
+
+/// The sum of `profile`'s values of one type over samples that `keep` accepts, given the names on the stack, leaf first, inlined
+/// frames apart.
+#[must_use]
+pub fn sum(
+    profile: &pprof_format::Profile,
+    value: usize,
+    mut keep: impl FnMut(&[&str]) -> bool,
+) -> i64 {
+    stacks(profile).iter().filter(|(names, _)| keep(names)).map(|(_, values)| values[value]).sum()
+}
+
+/// Every sample's names, leaf first, inlined frames apart, and its values.
+#[must_use]
+pub fn stacks(profile: &pprof_format::Profile) -> Vec<(Vec<&str>, &[i64])> {
+    let function = |id| profile.function.iter().find(|f| f.id == id).expect("validated");
+    let location = |id| profile.location.iter().find(|l| l.id == id).expect("validated");
+    profile
+        .sample
+        .iter()
+        .map(|sample| {
+            let lines = sample.location_id.iter().flat_map(|id| &location(*id).line);
+            let names = lines.map(|l| profile.string(function(l.function_id).name)).collect();
+            (names, sample.value.as_slice())
+        })
+        .collect()
+}
+
+/// The Go toolchain that `tests/run` installs, or the one that the variable `GO` names.
+///
+/// # Panics
+/// If there is none: the tests that need it must not pass without it.
+#[must_use]
+pub fn go() -> PathBuf {
+    let installed = target_dir().join("go/bin/go");
+    let go = std::env::var_os("GO").map_or(installed, PathBuf::from);
+    assert!(
+        go.exists(),
+        "{} is missing: run tests/run, which installs it, or set GO",
+        go.display()
+    );
+    go
+}
+
+/// The workspace's target directory.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace_dir().join("target"), PathBuf::from)
+}
+
+/// The workspace's root.
+#[must_use]
+pub fn workspace_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a member of a workspace")
+}
+
+/// `go tool pprof` with these arguments, writing nothing outside the target directory.
+#[must_use]
+pub fn pprof(arguments: &[&str]) -> Command {
+    let mut command = Command::new(go());
+    command.args(["tool", "pprof"]).args(arguments).current_dir(workspace_dir());
+    let scratch = target_dir().join("go-scratch");
+    for (variable, dir) in
+        [("PPROF_TMPDIR", "profiles"), ("HOME", "home"), ("GOCACHE", "cache"), ("GOPATH", "path")]
+    {
+        let dir = scratch.join(dir);
+        std::fs::create_dir_all(&dir).expect("the target directory can be written");
+        command.env(variable, dir);
+    }
+    command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").env("GOTELEMETRY", "off");
+    command
+}
+
+/// Standard output of a report that must succeed.
+///
+/// # Panics
+/// If the tool fails.
+#[must_use]
+pub fn report(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = pprof(arguments).output().expect("go runs");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "go tool pprof {arguments:?}: {stderr}");
+    String::from_utf8_lossy(&stdout).into_owned()
+}
+
+/// A child that does not outlive its owner.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One HTTP exchange: status line and headers, and the body.
+///
+/// # Panics
+/// If the server does not answer.
+#[must_use]
+pub fn exchange(address: &str, request: &str) -> (String, Vec<u8>) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+    stream.write_all(request.as_bytes()).expect("the server reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the server answers");
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("an HTTP head");
+    (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
+}
+
+/// `GET` of a path.
+#[must_use]
+pub fn get(address: &str, path: &str) -> (String, Vec<u8>) {
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
+}

@@ -258,7 +258,7 @@ impl Drop for Tree {
     }
 }
 
-/// A site, told from others by its address.
+/// A site, told from others by its address alone, so that what changes in it does not matter to a map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SiteKey(pub(crate) &'static Site);
 

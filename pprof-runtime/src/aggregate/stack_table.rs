@@ -47,6 +47,10 @@ struct Entry {
 }
 
 impl Counters {
+    pub(crate) const fn new() -> Counters {
+        Counters([const { AtomicI64::new(0) }; 2])
+    }
+
     /// Adds to both values. A reader between the two additions sees the first alone, for that moment.
     pub(crate) fn add(&self, values: [i64; 2]) {
         for (counter, value) in self.0.iter().zip(values) {
@@ -55,7 +59,7 @@ impl Counters {
         }
     }
 
-    fn read(&self) -> [i64; 2] {
+    pub(crate) fn read(&self) -> [i64; 2] {
         // ORDERING: Relaxed, as above.
         [0, 1].map(|i: usize| self.0.get(i).map_or(0, |c| c.load(Ordering::Relaxed)))
     }
@@ -109,13 +113,13 @@ impl StackTable {
 
     /// False, with the entry dead, if the arena is full.
     fn fill(&self, entry: &Entry, frames: &[u64], truncated: bool, hash: u64) -> bool {
+        let reserve =
+            |used: usize| used.checked_add(frames.len()).filter(|end| *end <= self.arena.len());
         // ORDERING: Relaxed: reserves a range; what is written there is published by `state`.
-        let start = self.arena_used.fetch_add(frames.len(), Ordering::Relaxed);
-        let end = start.saturating_add(frames.len());
-        let Some(words) = self.arena.get(start..end) else {
-            // Give the space back, as far as nobody reserved behind us, for shorter stacks to come.
-            // ORDERING: Relaxed, as above.
-            self.arena_used.fetch_sub(frames.len(), Ordering::Relaxed);
+        let reserved = self.arena_used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
+        let range = reserved.map(|start| (start, self.arena.get(start..start + frames.len())));
+        let Ok((start, Some(words))) = range else {
+            // ORDERING: Relaxed: an entry that is never read.
             entry.state.store(DEAD, Ordering::Relaxed);
             return false;
         };
@@ -168,6 +172,21 @@ impl StackTable {
     /// Number of stacks with a value.
     pub(crate) fn len(&self) -> usize {
         self.published().filter(|e| e.counters.read() != [0, 0]).count()
+    }
+
+    /// What `Counters` returned by `counters` are called by [`at`](StackTable::at).
+    pub(crate) fn index_of(&self, counters: &Counters) -> u32 {
+        let entry = |entry: &Entry| std::ptr::eq(&entry.counters, counters);
+        let size = size_of::<Entry>();
+        let offset =
+            (std::ptr::from_ref(counters) as usize).wrapping_sub(self.entries.as_ptr() as usize);
+        let index = offset / size;
+        if self.entries.get(index).is_some_and(entry) { index as u32 } else { u32::MAX }
+    }
+
+    /// The counters with that index; those of the overflow for any other number.
+    pub(crate) fn at(&self, index: u32) -> &Counters {
+        self.entries.get(index as usize).map_or(&self.overflow, |entry| &entry.counters)
     }
 
     /// What did not fit.

@@ -222,7 +222,7 @@ mod tests {
         };
         assert_ne!(base, libc::MAP_FAILED);
         // SAFETY: the second page of the mapping above.
-        assert_eq!(unsafe { libc::mprotect(base.add(4096), 4096, libc::PROT_NONE) }, 0);
+        assert_eq!(unsafe { libc::mprotect(base.wrapping_add(4096), 4096, libc::PROT_NONE) }, 0);
         let mut window = Window::new();
         let mut memory = reader(&mut window);
         assert_eq!(memory.read(base as u64 + 4088), Some(0));

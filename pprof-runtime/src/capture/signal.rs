@@ -207,7 +207,9 @@ unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut l
         return;
     }
     // SAFETY: written before `ready` was set and never again.
-    let previous = unsafe { (*PREVIOUS.action.get()).assume_init_ref() };
+    let stored = unsafe { &*PREVIOUS.action.get() };
+    // SAFETY: as above.
+    let previous = unsafe { stored.assume_init_ref() };
     match previous.sa_sigaction {
         libc::SIG_DFL | libc::SIG_IGN => {}
         address if previous.sa_flags & libc::SA_SIGINFO != 0 => {

@@ -6,6 +6,9 @@
 //! |         |                               |                      |                            | d < rate: rate/d, rate   |
 //! | mutex   | the stack that unlocked       | one contended unlock | 1 / fraction               | fraction, fraction x d   |
 //!
+//! A mutex event's d is all the waiting that the unlock put an end to or let begin, up to when the next thread has the lock: it
+//! is added in two parts, see `sync/debt.rs`.
+//!
 //! Both sums are unbiased at every setting (golang/go#44192 tells of the bias this avoids). Weights are
 //! applied when an event is recorded, so changing a rate does not change what was measured before.
 //!
@@ -42,6 +45,8 @@ static MUTEX_FRACTION: AtomicI64 = AtomicI64::new(0);
 
 static BLOCK: Recorder = Recorder::new();
 static MUTEX: Recorder = Recorder::new();
+/// Waits whose end no unlock was charged with.
+static UNSEEN: Counters = Counters::new();
 
 struct Recorder {
     table: OnceCell<StackTable>,
@@ -75,15 +80,17 @@ impl Recorder {
         samples
     }
 
-    fn snapshot(&self, setting: String) -> Snapshot {
+    fn snapshot(&self, setting: String, unseen: [i64; 2]) -> Snapshot {
         let overflow = self.table.get().map_or([0, 0], StackTable::overflowed);
-        let mut lost = Vec::new();
-        if overflow != [0, 0] {
-            lost.push(Lost {
-                reason: "pprof_runtime::lost_contention (stack table full)",
-                values: whole(overflow),
-            });
-        }
+        let lost = [
+            ("pprof_runtime::lost_contention (stack table full)", overflow),
+            ("pprof_runtime::lost_contention (unlock not seen)", unseen),
+        ];
+        let lost = lost
+            .into_iter()
+            .filter(|(_, values)| *values != [0, 0])
+            .map(|(reason, values)| Lost { reason, values: whole(values) })
+            .collect();
         let mut comments = vec![setting];
         for (index, count) in self.ends.iter().enumerate() {
             // ORDERING: Relaxed, as in `here`.
@@ -212,18 +219,59 @@ fn sample_wait(delay: i64, rate: i64, draw: u64) -> Option<[i64; 2]> {
     chosen.then(|| [i64::try_from(count).unwrap_or(i64::MAX), rate])
 }
 
-/// Records, on the calling stack, that it ended `delay_ticks` of waiting by others. Call after unlocking.
-#[cold]
-pub(crate) fn unlocked(delay_ticks: u64) {
+/// Who is to be charged for waiting on a lock: a stack of the mutex profile, by its index plus two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Debtor(u32);
+
+impl Debtor {
+    /// Whoever unlocked did not see the waiter.
+    pub(crate) const UNKNOWN: Debtor = Debtor(0);
+    /// The unlock was not sampled: nothing of it is recorded.
+    const NOT_SAMPLED: Debtor = Debtor(1);
+
+    pub(crate) fn from_bits(bits: u32) -> Debtor {
+        Debtor(bits)
+    }
+
+    pub(crate) fn to_bits(self) -> u32 {
+        self.0
+    }
+}
+
+/// Records, on the calling stack, that it is about to end waiting by others that took `delay_ticks` so far. Returns whom to
+/// charge for the rest.
+pub(crate) fn unlocking(delay_ticks: u64) -> Debtor {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
-    if fraction <= 0 || random() % fraction as u64 != 0 {
-        return;
+    let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
+    let (Some(counters), Some(table)) = (MUTEX.here(), MUTEX.table.get()) else {
+        return Debtor::NOT_SAMPLED;
+    };
+    counters.add(contentions(weight, 1, delay_ticks));
+    Debtor(table.index_of(counters).saturating_add(2))
+}
+
+/// How many unlocks this one stands for at `fraction`, if `draw` chooses it.
+fn sample_unlock(fraction: i64, draw: u64) -> Option<i64> {
+    (fraction > 0 && draw.is_multiple_of(fraction as u64)).then_some(fraction)
+}
+
+/// Records the rest of waits that `debtor` caused.
+pub(crate) fn charge(debtor: Debtor, delay_ticks: u64) {
+    // ORDERING: Relaxed: a setting read for its value.
+    let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
+    match (debtor, MUTEX.table.get()) {
+        (Debtor::UNKNOWN, _) => UNSEEN.add(contentions(1, 1, delay_ticks)),
+        (Debtor::NOT_SAMPLED, _) | (_, None) => {}
+        (Debtor(index), Some(table)) => {
+            table.at(index - 2).add(contentions(fraction, 0, delay_ticks));
+        }
     }
-    if let Some(counters) = MUTEX.here() {
-        let count = fraction.saturating_mul(1 << COUNT_SHIFT);
-        counters.add([count, fraction.saturating_mul(nanoseconds(delay_ticks))]);
-    }
+}
+
+/// What `count` contentions add to the mutex profile if each stands for `weight`.
+fn contentions(weight: i64, count: i64, delay_ticks: u64) -> [i64; 2] {
+    [count << COUNT_SHIFT, nanoseconds(delay_ticks)].map(|value| value.saturating_mul(weight))
 }
 
 /// At least one, as in Go: a wait that was seen has a length.
@@ -261,14 +309,14 @@ fn random() -> u64 {
 pub(crate) fn block_snapshot() -> Snapshot {
     // ORDERING: Relaxed: a setting read for its value.
     let rate = BLOCK_RATE_NS.load(Ordering::Relaxed);
-    BLOCK.snapshot(format!("block profile rate: {rate} ns"))
+    BLOCK.snapshot(format!("block profile rate: {rate} ns"), [0, 0])
 }
 
 /// Waits by who ended them.
 pub(crate) fn mutex_snapshot() -> Snapshot {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
-    MUTEX.snapshot(format!("mutex profile fraction: {fraction}"))
+    MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), UNSEEN.read())
 }
 
 /// Number of distinct stacks in the block profile.
@@ -311,6 +359,19 @@ mod tests {
             assert!(count_error.abs() < bound, "{delay}/{rate}: count off by {count_error}");
             assert!(time_error.abs() < bound, "{delay}/{rate}: time off by {time_error}");
         }
+    }
+
+    #[test]
+    fn unlocks_are_weighted_without_bias() {
+        for fraction in [1, 2, 10, 100, 1_000] {
+            let unlocks = 400_000;
+            let sum: i64 = (0..unlocks).filter_map(|_| sample_unlock(fraction, random())).sum();
+            // As above: a share of 1 / fraction is kept.
+            let bound = 6.0 * ((fraction - 1) as f64 / unlocks as f64).sqrt() + 1e-9;
+            let error = sum as f64 / unlocks as f64 - 1.0;
+            assert!(error.abs() < bound, "{fraction}: off by {error}");
+        }
+        assert_eq!(sample_unlock(0, 0), None);
     }
 
     #[test]

@@ -138,12 +138,11 @@ mod single_step {
         let end = walk(reader.tables(), start, &mut memory, &mut frames);
         STEPS.fetch_add(1, Ordering::Relaxed);
         let anchor = ANCHOR.load(Ordering::Relaxed);
-        if end != End::Complete || !frames.as_slice().contains(&anchor) {
-            if BROKEN.fetch_add(1, Ordering::Relaxed) == 0 {
-                FIRST_BROKEN[0].store(start.pc, Ordering::Relaxed);
-                FIRST_BROKEN[1].store(end as u64, Ordering::Relaxed);
-                FIRST_BROKEN[2].store(frames.as_slice().len() as u64, Ordering::Relaxed);
-            }
+        let broken = end != End::Complete || !frames.as_slice().contains(&anchor);
+        if broken && BROKEN.fetch_add(1, Ordering::Relaxed) == 0 {
+            FIRST_BROKEN[0].store(start.pc, Ordering::Relaxed);
+            FIRST_BROKEN[1].store(end as u64, Ordering::Relaxed);
+            FIRST_BROKEN[2].store(frames.as_slice().len() as u64, Ordering::Relaxed);
         }
     }
 

@@ -44,17 +44,20 @@ impl RawMutex {
         false
     }
 
-    /// Acquires the lock, asleep while it is held.
+    /// Acquires the lock, asleep while it is held; false if it was free after all.
     ///
     /// It is held as slept on: others may sleep too, and this thread cannot know. At worst one wake-up is in vain.
-    pub(in crate::sync) fn sleep(&self) {
+    pub(in crate::sync) fn sleep(&self) -> bool {
+        let mut slept = false;
         // ORDERING: Acquire pairs with the Release in `unlock`.
         while self.0.swap(SLEPT_ON, Ordering::Acquire) != FREE {
             futex_wait(&self.0, SLEPT_ON);
+            slept = true;
             if self.spin_awake() {
-                return;
+                break;
             }
         }
+        slept
     }
 
     /// After a wake-up: the lock may be free, or another thread may have been quicker but brief.
@@ -76,15 +79,14 @@ impl RawMutex {
         false
     }
 
-    /// Whether somebody sleeps, or may, for this lock's holder to ask.
+    /// Releases the lock, which the caller holds, unless somebody sleeps, or may.
     #[inline]
-    pub(in crate::sync) fn has_sleepers(&self) -> bool {
-        // ORDERING: Relaxed: who is not seen yet is let in all the same, by `unlock`.
-        self.0.load(Ordering::Relaxed) == SLEPT_ON
+    pub(in crate::sync) fn unlock_if_nobody_sleeps(&self) -> bool {
+        // ORDERING: Release, as in `unlock`.
+        self.0.compare_exchange(HELD, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Releases the lock. The caller holds it.
-    #[inline]
     pub(in crate::sync) fn unlock(&self) {
         // ORDERING: Release pairs with the Acquire of whoever locks next.
         if self.0.swap(FREE, Ordering::Release) == SLEPT_ON {

@@ -40,19 +40,27 @@ impl RawMutex {
         false
     }
 
-    /// Acquires the lock, asleep while it is held.
-    pub(in crate::sync) fn sleep(&self) {
+    /// Acquires the lock, asleep while it is held; false if it was free after all.
+    pub(in crate::sync) fn sleep(&self) -> bool {
         // ORDERING: Relaxed: a hint to the holder.
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        self.inner.lock();
+        let free = self.inner.try_lock();
+        if !free {
+            self.inner.lock();
+        }
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
+        !free
     }
 
-    /// Whether somebody sleeps, or may, for this lock's holder to ask.
+    /// Releases the lock, which the caller holds, unless somebody sleeps, or may.
     #[inline]
-    pub(in crate::sync) fn has_sleepers(&self) -> bool {
-        // ORDERING: Relaxed: a hint.
-        self.sleepers.load(Ordering::Relaxed) != 0
+    pub(in crate::sync) fn unlock_if_nobody_sleeps(&self) -> bool {
+        // ORDERING: Relaxed: a hint; who is not seen yet is let in all the same, by `unlock`.
+        let nobody = self.sleepers.load(Ordering::Relaxed) == 0;
+        if nobody {
+            self.unlock();
+        }
+        nobody
     }
 
     /// Releases the lock. The caller holds it.

@@ -1,0 +1,257 @@
+//! The mutex and block profiles are exact at rate 1 and unbiased at others. One process, as rates are the process's.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pprof_runtime::sync::{Mutex, MutexGuard, mpsc};
+use pprof_tests::{stacks, sum};
+
+fn snapshot(name: &str) -> pprof_format::Profile {
+    pprof_runtime::lookup(name).unwrap().snapshot().unwrap().proto().clone()
+}
+
+/// Delay, in nanoseconds, of stacks that `function` is on.
+fn delay(profile: &pprof_format::Profile, function: &str) -> i64 {
+    sum(profile, 1, |names| names.iter().any(|n| n.ends_with(function)))
+}
+
+fn contentions(profile: &pprof_format::Profile, function: &str) -> i64 {
+    sum(profile, 0, |names| names.iter().any(|n| n.ends_with(function)))
+}
+
+/// What really happened, by the threads' own clocks, in nanoseconds since `epoch`.
+struct Truth {
+    epoch: Instant,
+    /// Sum of the waits.
+    waited: AtomicU64,
+    /// Sum of the waits' parts before the first of the waiters had the lock.
+    by_holder: AtomicU64,
+    first_in: AtomicU64,
+}
+
+impl Truth {
+    fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Truth { epoch: Instant::now(), waited: zero(), by_holder: zero(), first_in: zero() }
+    }
+
+    fn now(&self) -> u64 {
+        self.epoch.elapsed().as_nanos() as u64
+    }
+
+    fn lock<'m>(&self, mutex: &'m Mutex<()>) -> MutexGuard<'m, ()> {
+        let began = self.now();
+        let guard = mutex.lock().unwrap();
+        let now = self.now();
+        // The lock orders these; only the first has an effect.
+        let _ = self.first_in.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let by_holder = self.first_in.load(Ordering::Relaxed).saturating_sub(began);
+        self.waited.fetch_add(now - began, Ordering::Relaxed);
+        self.by_holder.fetch_add(by_holder, Ordering::Relaxed);
+        guard
+    }
+}
+
+#[inline(never)]
+fn holder(mutex: &Mutex<()>, ready: &Barrier, hold: Duration) {
+    let guard = mutex.lock().unwrap();
+    ready.wait();
+    std::thread::sleep(hold);
+    drop(guard);
+}
+
+#[inline(never)]
+fn waiter(mutex: &Mutex<()>, ready: &Barrier, truth: &Truth) {
+    ready.wait();
+    let guard = truth.lock(mutex);
+    drop(guard);
+}
+
+#[inline(never)]
+fn receiver(channel: &mpsc::Receiver<u32>) -> Option<u32> {
+    channel.recv().ok()
+}
+
+#[inline(never)]
+fn sender(channel: &mpsc::SyncSender<u32>) {
+    channel.send(2).unwrap();
+}
+
+#[test]
+fn everything_about_waits() {
+    delays_are_exact_and_on_the_right_side();
+    channels_are_in_the_block_profile();
+    fractions_and_rates_are_unbiased();
+    nothing_is_recorded_when_off();
+}
+
+/// The machine may stop a thread between its clock and ours, which spoils a round, but not every round.
+const ROUNDS: usize = 10;
+
+fn delays_are_exact_and_on_the_right_side() {
+    pprof_runtime::set_mutex_profile_fraction(1);
+    pprof_runtime::set_block_profile_rate(1);
+    for waiters in 1..=8 {
+        let rounds: Vec<_> = (0..ROUNDS).map_while(|_| hold_20_ms(waiters).err()).collect();
+        assert!(rounds.len() < ROUNDS, "{waiters} waiters: {rounds:#?}");
+    }
+    assert_eq!(delay(&snapshot("block"), "::holder"), 0, "the holder never waited for the lock");
+    // Nothing of ours is below the user's own code.
+    let leaves = |name, function: &str| {
+        sum(&snapshot(name), 0, |names| names.first().is_some_and(|n| n.ends_with(function)))
+    };
+    assert_eq!(leaves("mutex", "::holder"), contentions(&snapshot("mutex"), "::holder"));
+    assert_eq!(leaves("block", "Truth::lock"), contentions(&snapshot("block"), "::waiter"));
+}
+
+fn hold_20_ms(waiters: usize) -> Result<(), String> {
+    let (mutex, ready, truth) = (Mutex::new(()), Barrier::new(waiters + 1), Truth::new());
+    let before = (snapshot("mutex"), snapshot("block"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| holder(&mutex, &ready, Duration::from_millis(20)));
+        for _ in 0..waiters {
+            scope.spawn(|| waiter(&mutex, &ready, &truth));
+        }
+    });
+    let after = (snapshot("mutex"), snapshot("block"));
+    let grown = |function| (delay(&after.0, function) - delay(&before.0, function)) as f64;
+    let blocked = (delay(&after.1, "::waiter") - delay(&before.1, "::waiter")) as f64;
+    let waits = contentions(&after.1, "::waiter") - contentions(&before.1, "::waiter");
+    let check = |what: &str, value: f64, truth: &AtomicU64| {
+        let truth = truth.load(Ordering::Relaxed) as f64;
+        let right = (value / truth - 1.0).abs() < 0.05;
+        if right { Ok(()) } else { Err(format!("{what}: {value} ns, in truth {truth}")) }
+    };
+    check("mutex, on the holder", grown("::holder"), &truth.by_holder)?;
+    // Waiters let each other in one by one, on a busy machine not at once: that part is on them.
+    check("mutex", grown("::holder") + grown("::waiter"), &truth.waited)?;
+    check("block, on the waiters", blocked, &truth.waited)?;
+    if waits == waiters as i64 { Ok(()) } else { Err(format!("{waits} waits of {waiters}")) }
+}
+
+fn channels_are_in_the_block_profile() {
+    let (tx, rx) = mpsc::sync_channel(1);
+    let rx = std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            assert_eq!(receiver(&rx), Some(1));
+            rx
+        });
+        std::thread::sleep(Duration::from_millis(30));
+        tx.send(1).unwrap();
+        thread.join().unwrap()
+    });
+    let profile = snapshot("block");
+    assert_eq!(contentions(&profile, "::receiver"), 1);
+    assert!(delay(&profile, "::receiver") >= 20_000_000, "{:?}", stacks(&profile));
+    tx.send(1).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender(&tx));
+        std::thread::sleep(Duration::from_millis(30));
+        assert_eq!(rx.recv(), Ok(1));
+    });
+    let profile = snapshot("block");
+    assert_eq!(contentions(&profile, "::sender"), 1);
+    assert!(delay(&profile, "::sender") >= 20_000_000, "{:?}", stacks(&profile));
+}
+
+/// Returns how long it waited.
+#[inline(never)]
+fn take_turn(mutex: &Mutex<()>) -> f64 {
+    let began = Instant::now();
+    let guard = mutex.lock().unwrap();
+    let entered = Instant::now();
+    while entered.elapsed() < Duration::from_micros(20) {
+        std::hint::spin_loop();
+    }
+    drop(guard);
+    // Lets go of the CPU as well, so that the thread let in is the next to lock.
+    std::thread::sleep(Duration::from_nanos(1));
+    (entered - began).as_nanos() as f64
+}
+
+/// One profile sampled, the other one whole: of the same waits, whose total they must agree on.
+fn fractions_and_rates_are_unbiased() {
+    for fraction in [1, 10, 100] {
+        let turns = Turns::run(fraction, 1);
+        // A value d, kept with probability 1/n and then multiplied by n, has the variance (n - 1) d^2. An unlock's delay is made
+        // of parts of up to three waits, so its square is at most three times theirs.
+        let variance = |d: f64| (fraction - 1) as f64 * 3.0 * d * d;
+        turns.check(turns.mutex, turns.block, variance, &format!("fraction {fraction}"));
+    }
+    for rate in [1_000, 100_000, 1_000_000, 10_000_000] {
+        let turns = Turns::run(1, rate);
+        // A wait d below the rate is kept with probability d / rate as one of the rate: the variance is d (rate - d).
+        let variance = |d: f64| d * (rate as f64 - d).max(0.0);
+        turns.check(turns.block, turns.mutex, variance, &format!("rate {rate}"));
+    }
+}
+
+/// Thousands of waits of some 50 µs: the delays on `take_turn`, and the waits by the threads' own clocks.
+#[derive(Default)]
+struct Turns {
+    mutex: f64,
+    block: f64,
+    waits: Vec<f64>,
+}
+
+impl Turns {
+    /// Rounds until the turns are enough. One in which the machine stopped is left out: its one long wait would outweigh all
+    /// others, and the stop may be between the moments at which two clocks look.
+    fn run(fraction: i64, rate: i64) -> Turns {
+        pprof_runtime::set_mutex_profile_fraction(fraction);
+        pprof_runtime::set_block_profile_rate(rate);
+        let mut turns = Turns::default();
+        let mut stopped = 0;
+        while turns.waits.len() < 8_000 {
+            let round = Turns::round();
+            if stopped < 200 && round.waits.iter().any(|wait| *wait > 3e6) {
+                stopped += 1;
+                continue;
+            }
+            turns.mutex += round.mutex;
+            turns.block += round.block;
+            turns.waits.extend(round.waits);
+        }
+        turns
+    }
+
+    fn round() -> Turns {
+        let total = |name| delay(&snapshot(name), "::take_turn") as f64;
+        let before = (total("mutex"), total("block"));
+        let mutex = Mutex::new(());
+        let waits = std::thread::scope(|scope| {
+            let threads = [(); 4]
+                .map(|()| scope.spawn(|| Vec::from_iter((0..100).map(|_| take_turn(&mutex)))));
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        Turns { mutex: total("mutex") - before.0, block: total("block") - before.1, waits }
+    }
+
+    /// Five standard deviations, and 5 % as the two profiles stamp the same wait at moments a little apart.
+    fn check(&self, sampled: f64, whole: f64, variance: impl Fn(f64) -> f64, what: &str) {
+        let deviation = self.waits.iter().map(|d| variance(*d)).sum::<f64>().sqrt();
+        let bound = 5.0 * deviation + 0.05 * whole;
+        let waited: f64 = self.waits.iter().sum();
+        println!("{what}: {sampled} of {whole} +- {bound} ns, waits {waited} ns");
+        assert!((sampled - whole).abs() < bound, "{what}: {sampled} of {whole} +- {bound} ns");
+        assert!(whole <= waited * 1.05, "{what}: {whole} of {waited} ns");
+    }
+}
+
+fn nothing_is_recorded_when_off() {
+    assert_eq!(pprof_runtime::set_mutex_profile_fraction(0), 1);
+    assert_eq!(pprof_runtime::set_mutex_profile_fraction(-1), 0);
+    pprof_runtime::set_block_profile_rate(0);
+    let before = (snapshot("mutex"), snapshot("block"));
+    let (mutex, ready, truth) = (Mutex::new(()), Barrier::new(2), Truth::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| holder(&mutex, &ready, Duration::from_millis(5)));
+        scope.spawn(|| waiter(&mutex, &ready, &truth));
+    });
+    let after = (snapshot("mutex"), snapshot("block"));
+    let total = |p: &pprof_format::Profile| (sum(p, 0, |_| true), sum(p, 1, |_| true));
+    assert_eq!(total(&before.0), total(&after.0), "earlier values stay as they were");
+    assert_eq!(total(&before.1), total(&after.1));
+    assert!(total(&after.0).1 > 0);
+}

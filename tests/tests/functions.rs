@@ -1,0 +1,369 @@
+//! `#[profile]` counts exactly and times without counting anything twice. One process, as the recorder is the process's.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use pprof_runtime::profile;
+use pprof_tests::{stacks, sum};
+
+fn snapshot() -> pprof_format::Profile {
+    pprof_runtime::lookup("functions").unwrap().snapshot().unwrap().proto().clone()
+}
+
+fn leaf_is(function: &str) -> impl Fn(&[&str]) -> bool {
+    let function = format!("::{function}");
+    move |names| names.first().is_some_and(|n| n.ends_with(&function))
+}
+
+fn calls(profile: &pprof_format::Profile, function: &str) -> i64 {
+    sum(profile, 0, leaf_is(function))
+}
+
+fn self_ns(profile: &pprof_format::Profile, function: &str) -> i64 {
+    sum(profile, 1, leaf_is(function))
+}
+
+/// The recorder is one for all tests of this file: they run one after the other.
+static SERIAL: Mutex<()> = Mutex::new(());
+
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn sleep(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+#[profile]
+fn tiny(x: u64) -> u64 {
+    std::hint::black_box(x)
+}
+
+#[profile]
+fn calls_tiny(n: u64) -> u64 {
+    (0..n).map(tiny).sum()
+}
+
+#[test]
+fn counts_are_exact_over_threads_that_run_and_that_ended() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|_| assert!(calls_tiny(1_000) > 0)));
+            }
+            // Looking meanwhile neither disturbs nor is disturbed.
+            for _ in 0..20 {
+                let now = snapshot();
+                assert!(calls(&now, "tiny") >= calls(&before, "tiny"));
+            }
+        });
+    }
+    let after = snapshot();
+    assert_eq!(calls(&after, "tiny") - calls(&before, "tiny"), 800_000);
+    assert_eq!(calls(&after, "calls_tiny") - calls(&before, "calls_tiny"), 800);
+    let under = |names: &[&str]| {
+        names.first().is_some_and(|n| n.ends_with("::tiny"))
+            && names.get(1).is_some_and(|n| n.ends_with("::calls_tiny"))
+    };
+    let by_path = sum(&after, 0, under) - sum(&before, 0, under);
+    assert_eq!(by_path, 800_000, "by call path");
+}
+
+#[profile]
+fn fib(n: u32) -> u64 {
+    if n < 2 { u64::from(n) } else { fib(n - 1) + fib(n - 2) }
+}
+
+#[test]
+fn recursion_counts_no_time_twice() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    let start = Instant::now();
+    assert_eq!(fib(20), 6765);
+    let wall = start.elapsed().as_nanos() as i64;
+    let after = snapshot();
+    assert_eq!(calls(&after, "fib") - calls(&before, "fib"), 21_891);
+    let time = self_ns(&after, "fib") - self_ns(&before, "fib");
+    assert!(time <= wall + wall / 500, "{time} ns in {wall}");
+    assert!(time > wall / 4, "{time} ns in {wall}");
+}
+
+#[profile]
+fn outer() {
+    sleep(20);
+    inner();
+    inner();
+}
+
+#[profile]
+fn inner() {
+    sleep(10);
+}
+
+#[test]
+fn self_times_add_up_to_the_total() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    // The first call on a thread and of a path makes room for them: not the function's time, but this clock's.
+    outer();
+    // The machine may stop the thread between this clock and ours, which spoils a round, but not every round.
+    let rounds: Vec<_> = (0..10).map_while(|_| time_outer().err()).collect();
+    assert!(rounds.len() < 10, "{rounds:?}");
+}
+
+fn time_outer() -> Result<(), String> {
+    let before = snapshot();
+    let start = Instant::now();
+    outer();
+    let wall = start.elapsed().as_nanos() as i64;
+    let after = snapshot();
+    let grown = |function| self_ns(&after, function) - self_ns(&before, function);
+    let (outer, inner) = (grown("outer"), grown("inner"));
+    assert!(outer >= 20_000_000 && inner >= 20_000_000, "{outer} {inner}");
+    assert!(outer + inner <= wall + wall / 500, "{outer} + {inner} of {wall}");
+    let whole = outer + inner > wall * 99 / 100;
+    if whole { Ok(()) } else { Err(format!("{outer} + {inner} of {wall}")) }
+}
+
+#[profile]
+fn early(n: i32) -> Option<i32> {
+    if n == 0 {
+        return Some(0);
+    }
+    let positive = u32::try_from(n).ok()?;
+    assert!(positive != 13, "unlucky");
+    Some(n)
+}
+
+trait Shape {
+    #[profile]
+    fn describe(&self) -> String {
+        format!("area {}", self.area())
+    }
+    fn area(&self) -> u32;
+}
+
+struct Square<const N: u32>;
+
+impl<const N: u32> Shape for Square<N> {
+    #[profile]
+    fn area(&self) -> u32 {
+        N * N
+    }
+}
+
+impl<const N: u32> Square<N> {
+    #[profile(name = "renamed")]
+    #[allow(clippy::unused_self)]
+    unsafe fn dangerous(&self) -> impl Iterator<Item = u32> + use<N> {
+        std::iter::repeat_n(N, 2)
+    }
+}
+
+#[profile]
+fn generic<T: Into<u64>>(x: T, f: impl Fn(u64) -> u64) -> u64 {
+    f(x.into())
+}
+
+#[profile]
+extern "C" fn for_c(x: i32) -> i32 {
+    x + 1
+}
+
+#[profile]
+#[track_caller]
+fn line_of_caller() -> u32 {
+    std::panic::Location::caller().line()
+}
+
+#[test]
+fn every_way_out_and_every_kind_of_function() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    assert_eq!((early(0), early(-1), early(5)), (Some(0), None, Some(5)));
+    assert!(std::panic::catch_unwind(|| early(13)).is_err());
+    assert_eq!(Square::<3>.describe(), "area 9");
+    // SAFETY: nothing is unsafe about it but its name.
+    assert_eq!(unsafe { Square::<3>.dangerous() }.sum::<u32>(), 6);
+    assert_eq!(generic(3u32, |x| x) + generic(4u8, |x| x), 7);
+    assert_eq!(for_c(1), 2);
+    assert_eq!(line_of_caller(), line!());
+    let after = snapshot();
+    for (function, expected) in [
+        ("early", 4),
+        ("describe", 1),
+        ("area", 1),
+        ("generic", 2),
+        ("for_c", 1),
+        ("line_of_caller", 1),
+    ] {
+        let count = calls(&after, function) - calls(&before, function);
+        assert_eq!(count, expected, "{function}: {:?}", stacks(&after));
+    }
+    assert_eq!(
+        sum(&after, 0, |names| names.first() == Some(&"renamed")),
+        1,
+        "{:?}",
+        stacks(&after)
+    );
+    let nested = |names: &[&str]| {
+        names.first().is_some_and(|n| n.ends_with("::area"))
+            && names.get(1).is_some_and(|n| n.ends_with("::describe"))
+    };
+    assert_eq!(sum(&after, 0, nested), 1, "a panic left the path as it was: {:?}", stacks(&after));
+}
+
+/// Pending once, so that whoever awaits it can be moved or dropped.
+#[derive(Default)]
+struct YieldOnce(bool);
+
+impl Future for YieldOnce {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+#[profile]
+async fn task(ms: u64) -> Result<u64, std::num::ParseIntError> {
+    sleep(ms);
+    YieldOnce::default().await;
+    step(ms).await;
+    let n: u64 = "7".parse()?;
+    Ok(n)
+}
+
+#[profile]
+async fn step(ms: u64) {
+    sleep(ms);
+}
+
+/// Time spent in `poll`, by its own clock.
+static POLLED_NS: AtomicI64 = AtomicI64::new(0);
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    let start = Instant::now();
+    let result = future.poll(&mut Context::from_waker(Waker::noop()));
+    POLLED_NS.fetch_add(start.elapsed().as_nanos() as i64, Ordering::Relaxed);
+    result
+}
+
+#[test]
+fn futures_count_once_wherever_they_are_polled_and_however_they_end() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    // Polled here, then on another thread.
+    let mut moved = Box::pin(task(10));
+    assert!(poll(moved.as_mut()).is_pending());
+    sleep(30);
+    std::thread::spawn(move || assert!(matches!(poll(moved.as_mut()), Poll::Ready(Ok(7)))))
+        .join()
+        .unwrap();
+    // Dropped midway.
+    let mut dropped = Box::pin(task(0));
+    assert!(poll(dropped.as_mut()).is_pending());
+    drop(dropped);
+    // Never polled.
+    drop(task(0));
+    // Two of them in turns on one thread do not get into each other's path.
+    {
+        let (mut a, mut b) = (pin!(task(0)), pin!(task(0)));
+        assert!(poll(a.as_mut()).is_pending() && poll(b.as_mut()).is_pending());
+        assert!(poll(a.as_mut()).is_ready() && poll(b.as_mut()).is_ready());
+    }
+    let after = snapshot();
+    assert_eq!(calls(&after, "task") - calls(&before, "task"), 4);
+    assert_eq!(calls(&after, "step") - calls(&before, "step"), 3);
+    let time = self_ns(&after, "task") + self_ns(&after, "step");
+    let polled = POLLED_NS.load(Ordering::Relaxed);
+    assert!(
+        time >= 20_000_000 && time <= polled + polled / 500,
+        "time in poll, not suspended: {time} ns of {polled}"
+    );
+    let roots = |names: &[&str]| names.last().is_some_and(|n| n.ends_with("::step"));
+    assert_eq!(sum(&after, 0, roots), 0, "step is always under task: {:?}", stacks(&after));
+}
+
+#[test]
+fn off_records_nothing_and_switching_leaves_no_trace() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    assert!(pprof_runtime::set_function_profile(false));
+    tiny(1);
+    #[profile]
+    fn switches_on() {
+        pprof_runtime::set_function_profile(true);
+        tiny(2);
+    }
+    #[profile]
+    fn switches_off() {
+        pprof_runtime::set_function_profile(false);
+        tiny(3);
+    }
+    switches_on();
+    switches_off();
+    pprof_runtime::set_function_profile(true);
+    tiny(4);
+    let after = snapshot();
+    assert_eq!(calls(&after, "tiny") - calls(&before, "tiny"), 2);
+    assert_eq!(calls(&after, "switches_on"), 0);
+    assert_eq!(calls(&after, "switches_off"), 1);
+    let last = |names: &[&str]| names.len() == 1 && names[0].ends_with("::tiny");
+    assert!(sum(&after, 0, last) >= 1, "the path is back at its root");
+}
+
+#[test]
+fn a_thread_that_ends_may_call_on_from_its_destructors() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    struct CallsInDrop;
+    impl Drop for CallsInDrop {
+        fn drop(&mut self) {
+            tiny(1);
+        }
+    }
+    thread_local!(static LATE: CallsInDrop = const { CallsInDrop });
+    let before = snapshot();
+    let lost =
+        |p: &pprof_format::Profile| sum(p, 0, |n| n[0].starts_with("pprof_runtime::lost_calls"));
+    std::thread::spawn(|| {
+        LATE.with(|_| ());
+        tiny(1);
+    })
+    .join()
+    .unwrap();
+    let after = snapshot();
+    let counted = calls(&after, "tiny") - calls(&before, "tiny");
+    assert_eq!(counted + lost(&after) - lost(&before), 2);
+}
+
+#[test]
+fn names_files_and_lines_are_the_functions_own() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    tiny(1);
+    let profile = snapshot();
+    let function = profile
+        .function
+        .iter()
+        .find(|f| profile.string(f.name).ends_with("::tiny"))
+        .expect("called above");
+    assert_eq!(profile.string(function.name), "functions::tiny");
+    assert!(profile.string(function.filename).ends_with("tests/tests/functions.rs"));
+    let source = include_str!("functions.rs").lines();
+    let line =
+        source.enumerate().find(|(_, l)| l.starts_with("fn tiny(")).expect("above").0 as i64 + 1;
+    // The declaration, or the attribute just above it.
+    assert!((line - 1..=line).contains(&function.start_line), "{} {line}", function.start_line);
+}
