@@ -29,7 +29,8 @@ pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
         quote! {
             #site
-            let #guard = #support::FunctionGuard::enter(&#site_name);
+            let mut #guard = #support::FunctionGuard::new();
+            #guard.enter(&#site_name);
             #(#statements)*
         }
     };

@@ -3,16 +3,16 @@
 mod mpsc_cases;
 
 mod mpsc {
-    pub use pprof_runtime::sync::mpsc::*;
+    pub(crate) use pprof_runtime::sync::mpsc::*;
 
     /// Every case makes its channels here, so none runs before the rate is set.
-    pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
         pprof_runtime::set_block_profile_rate(1);
         pprof_runtime::sync::mpsc::channel()
     }
 
     /// See [`channel`].
-    pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
+    pub(crate) fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
         pprof_runtime::set_block_profile_rate(1);
         pprof_runtime::sync::mpsc::sync_channel(bound)
     }

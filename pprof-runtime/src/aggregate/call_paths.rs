@@ -107,6 +107,15 @@ impl Node {
         }
     }
 
+    /// The node of `site` called from here, if it is the one entered last. By the tree's own thread.
+    #[inline]
+    pub(crate) fn recent_child(&self, site: &'static Site) -> Option<&Node> {
+        // ORDERING: Relaxed: written by this thread.
+        let recent = self.recent_child.load(Ordering::Relaxed);
+        // SAFETY: null or a node of this node's tree, whose nodes live as long as each other.
+        unsafe { recent.as_ref() }.filter(|recent| ptr::eq(recent.site, site))
+    }
+
     /// Counts a call. By the tree's own thread.
     #[inline]
     pub(crate) fn count_call(&self) {
@@ -149,19 +158,6 @@ impl Tree {
 
     pub(crate) fn root(&self) -> &Node {
         &self.root
-    }
-
-    /// The node of `site` called from `parent`, if it is the one entered last. By the tree's own thread.
-    #[inline]
-    pub(crate) fn recent_child<'t>(
-        &'t self,
-        parent: &'t Node,
-        site: &'static Site,
-    ) -> Option<&'t Node> {
-        // ORDERING: Relaxed: written by this thread.
-        let recent = parent.recent_child.load(Ordering::Relaxed);
-        // SAFETY: null or a node of this tree, which lives as long as the tree.
-        unsafe { recent.as_ref() }.filter(|recent| ptr::eq(recent.site, site))
     }
 
     /// The node of `site` called from `parent`, made if need be. By the tree's own thread.
@@ -317,9 +313,9 @@ mod tests {
             let tree = Tree::new();
             let a = tree.find_child(tree.root(), &A);
             let ab = tree.find_child(a, &B);
-            assert!(ptr::eq(a, tree.recent_child(tree.root(), &A).unwrap()));
+            assert!(ptr::eq(a, tree.root().recent_child(&A).unwrap()));
             tree.find_child(tree.root(), &B).count_call();
-            assert!(tree.recent_child(tree.root(), &A).is_none());
+            assert!(tree.root().recent_child(&A).is_none());
             assert!(ptr::eq(a, tree.find_child(tree.root(), &A)), "found again behind a sibling");
             a.count_call();
             a.add_ticks(5);

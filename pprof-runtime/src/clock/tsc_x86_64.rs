@@ -12,8 +12,15 @@ pub(crate) fn ticks() -> u64 {
         // SAFETY: every x86_64 CPU has the instruction; it touches no memory.
         unsafe { std::arch::x86_64::_rdtsc() }
     } else {
-        super::monotonic::ticks()
+        untrusted()
     }
+}
+
+/// Out of line, for what the other path would otherwise save and restore.
+#[cold]
+#[inline(never)]
+fn untrusted() -> u64 {
+    super::monotonic::ticks()
 }
 
 /// Decides for the counter if it runs at a constant rate and the kernel has not found it unstable. Returns whether it did,

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
@@ -36,9 +37,8 @@ struct Registry {
 
 /// The thread's place in its tree. No destructor: usable at any time of the thread's life.
 struct Local {
-    /// Null before the first call; see `Place`.
     tree: Cell<*const Tree>,
-    /// The path of the call now running.
+    /// The path of the call now running. Null before the first call, as `tree` is.
     current: Cell<*const Node>,
     /// Ticks that callees of that call have taken so far.
     callee_ticks: Cell<u64>,
@@ -86,82 +86,125 @@ pub(crate) fn set_enabled(on: bool) -> bool {
 }
 
 /// Times one call of an annotated function, from `enter` to drop.
+///
+/// What the function itself carries is a test and a call at each end: the rest is out of line, so that neither the code nor
+/// the registers of a program that does not profile pay for it.
 #[doc(hidden)]
 #[derive(Debug)]
 #[must_use]
 pub struct FunctionGuard {
-    /// Null if nothing is recorded for this call.
+    /// Null if nothing is recorded for this call; the other fields are then not set.
     node: *const Node,
-    caller: *const Node,
-    caller_callee_ticks: u64,
-    start: u64,
+    /// What to return to.
+    caller: MaybeUninit<*const Node>,
+    caller_callee_ticks: MaybeUninit<u64>,
+    start: MaybeUninit<u64>,
     not_send: PhantomData<*const ()>,
 }
 
 impl FunctionGuard {
-    const OFF: FunctionGuard = FunctionGuard {
-        node: ptr::null(),
-        caller: ptr::null(),
-        caller_callee_ticks: 0,
-        start: 0,
-        not_send: PhantomData,
-    };
-
-    /// Enters `site`; for a function that is entered in several stretches, only the first `is_call`.
+    /// A guard of no call yet, to be entered where it stays.
+    #[allow(clippy::new_without_default)]
     #[inline(always)]
-    fn enter_as(site: &'static Site, is_call: bool) -> FunctionGuard {
-        // ORDERING: Relaxed: a switch.
-        if !ENABLED.load(Ordering::Relaxed) {
-            return FunctionGuard::OFF;
+    pub const fn new() -> FunctionGuard {
+        FunctionGuard {
+            node: ptr::null(),
+            caller: MaybeUninit::uninit(),
+            caller_callee_ticks: MaybeUninit::uninit(),
+            start: MaybeUninit::uninit(),
+            not_send: PhantomData,
         }
-        LOCAL.with(|local| {
-            // SAFETY: null, or this thread's tree, which lives until the thread's end and then is null again.
-            let Some(tree) = (unsafe { local.tree.get().as_ref() }) else {
-                return FunctionGuard::enter_first(site, is_call, registers::current().pc);
-            };
-            // SAFETY: a node of that tree.
-            let caller = unsafe { &*local.current.get() };
-            let node = match tree.recent_child(caller, site) {
-                Some(node) => node,
-                None => {
-                    site.set_address(registers::current().pc);
-                    tree.find_child(caller, site)
-                }
-            };
-            if is_call {
-                node.count_call();
-            }
-            local.current.set(node);
-            FunctionGuard {
-                node,
-                caller,
-                caller_callee_ticks: local.callee_ticks.replace(0),
-                // Last: what came before is not the function's time.
-                start: clock::ticks(),
-                not_send: PhantomData,
-            }
-        })
     }
 
     /// Enters `site` as a call.
     #[inline(always)]
-    pub fn enter(site: &'static Site) -> FunctionGuard {
-        FunctionGuard::enter_as(site, true)
+    pub fn enter(&mut self, site: &'static Site) {
+        self.enter_as(site, true);
     }
 
-    /// The first call on a thread, or one while there is no tree to record in.
+    /// Enters `site`; for a function that is entered in several stretches, only the first `is_call`.
+    #[inline(always)]
+    fn enter_as(&mut self, site: &'static Site, is_call: bool) {
+        // ORDERING: Relaxed: a switch.
+        if ENABLED.load(Ordering::Relaxed) {
+            self.open(site, is_call, registers::pc());
+        }
+    }
+
+    /// `address` is one inside the function.
+    #[inline(never)]
+    fn open(&mut self, site: &'static Site, is_call: bool, address: u64) {
+        LOCAL.with(|local| {
+            // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
+            let known = unsafe { local.current.get().as_ref() }
+                .and_then(|caller| Some((caller, caller.recent_child(site)?)));
+            match known {
+                Some((caller, node)) => self.begin(local, caller, node, is_call),
+                None => self.open_slowly(site, is_call, address),
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, local: &Local, caller: &Node, node: &Node, is_call: bool) {
+        if is_call {
+            node.count_call();
+        }
+        local.current.set(node);
+        self.node = node;
+        self.caller.write(caller);
+        self.caller_callee_ticks.write(local.callee_ticks.replace(0));
+        // Last: what came before is not the function's time.
+        self.start.write(clock::ticks());
+    }
+
+    /// The first call on a thread, or from a path whose last call went elsewhere.
     #[cold]
     #[inline(never)]
-    fn enter_first(site: &'static Site, is_call: bool, address: u64) -> FunctionGuard {
+    fn open_slowly(&mut self, site: &'static Site, is_call: bool, address: u64) {
         site.set_address(address);
-        if open_tree() {
-            return FunctionGuard::enter_as(site, is_call);
+        LOCAL.with(|local| {
+            if local.current.get().is_null() && !open_tree() {
+                if is_call {
+                    // ORDERING: Relaxed: a counter.
+                    OUTSIDE.fetch_add(1, Ordering::Relaxed);
+                }
+                return;
+            }
+            // SAFETY: set from `open_tree` to the thread's end.
+            let tree = unsafe { &*local.tree.get() };
+            // SAFETY: set with `tree`.
+            let caller = unsafe { &*local.current.get() };
+            self.begin(local, caller, tree.find_child(caller, site), is_call);
+        });
+    }
+
+    #[inline(never)]
+    fn close(&mut self) {
+        let now = clock::ticks();
+        // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
+        let Some(node) = (unsafe { self.node.as_ref() }) else { return };
+        // SAFETY: set where `node` is.
+        let caller = unsafe { self.caller.assume_init() };
+        // SAFETY: as above.
+        let caller_callee_ticks = unsafe { self.caller_callee_ticks.assume_init() };
+        // SAFETY: as above.
+        let start = unsafe { self.start.assume_init() };
+        let elapsed = now.saturating_sub(start);
+        LOCAL.with(|local| {
+            let callees = local.callee_ticks.replace(caller_callee_ticks.wrapping_add(elapsed));
+            node.add_ticks(elapsed.saturating_sub(callees));
+            local.current.set(caller);
+        });
+    }
+}
+
+impl Drop for FunctionGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.node.is_null() {
+            self.close();
         }
-        if is_call {
-            // ORDERING: Relaxed: a counter.
-            OUTSIDE.fetch_add(1, Ordering::Relaxed);
-        }
-        FunctionGuard::OFF
     }
 }
 
@@ -183,21 +226,6 @@ fn open_tree() -> bool {
         local.closed.set(false);
         true
     })
-}
-
-impl Drop for FunctionGuard {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // SAFETY: null, or a node of this thread's tree, which outlives every call on the thread's stack.
-        let Some(node) = (unsafe { self.node.as_ref() }) else { return };
-        let elapsed = clock::ticks().saturating_sub(self.start);
-        LOCAL.with(|local| {
-            let callees =
-                local.callee_ticks.replace(self.caller_callee_ticks.wrapping_add(elapsed));
-            node.add_ticks(elapsed.saturating_sub(callees));
-            local.current.set(self.caller);
-        });
-    }
 }
 
 /// An async function's body, timed while it is polled.
@@ -225,7 +253,8 @@ impl<F: Future> Future for Instrumented<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: `future` is pinned with `self`: it is never moved out, and there is no `Drop` nor other access.
         let this = unsafe { self.get_unchecked_mut() };
-        let guard = FunctionGuard::enter_as(this.site, !this.counted);
+        let mut guard = FunctionGuard::new();
+        guard.enter_as(this.site, !this.counted);
         this.counted |= !guard.node.is_null();
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(&mut this.future) };

@@ -26,6 +26,15 @@ pub(crate) fn current() -> Registers {
     Registers { pc, sp, fp }
 }
 
+/// An address inside the calling function.
+#[inline(always)]
+pub(crate) fn pc() -> u64 {
+    let pc;
+    // SAFETY: reads one register; touches neither memory, stack nor flags.
+    unsafe { asm!("lea {pc}, [rip]", pc = out(reg) pc, options(nomem, nostack, preserves_flags)) };
+    pc
+}
+
 /// The interrupted registers of a signal's `ucontext`.
 ///
 /// # Safety

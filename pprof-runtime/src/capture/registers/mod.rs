@@ -1,10 +1,10 @@
-//! The registers an unwind starts from: one file per OS and architecture with the same three items.
+//! The registers an unwind starts from: one file per OS and architecture with the same items.
 
 #[cfg_attr(all(target_os = "linux", target_arch = "x86_64"), path = "linux_x86_64.rs")]
 #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "unsupported.rs")]
 mod arch;
 
-pub(crate) use arch::{SUPPORTED, current, from_ucontext};
+pub(crate) use arch::{SUPPORTED, current, from_ucontext, pc};
 
 /// Program counter, stack pointer and frame pointer of one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

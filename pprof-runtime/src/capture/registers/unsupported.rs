@@ -10,6 +10,11 @@ pub(crate) fn current() -> Registers {
     Registers::default()
 }
 
+#[inline(always)]
+pub(crate) fn pc() -> u64 {
+    0
+}
+
 /// # Safety
 /// None asked: the context is not read.
 pub(crate) unsafe fn from_ucontext(_context: *const libc::c_void) -> Registers {

@@ -1,0 +1,141 @@
+//! Annotated functions: bare, ours off and on, hotpath's, tracing's.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::contender::{Contender, Figures, ns};
+use crate::measure;
+
+/// The same body under each attribute.
+macro_rules! function {
+    ($(#[$attribute:meta])* $name:ident) => {
+        $(#[$attribute])*
+        #[inline(never)]
+        fn $name(x: u64) -> u64 {
+            black_box(x) ^ (x >> 3)
+        }
+    };
+    ($(#[$attribute:meta])* async $name:ident) => {
+        $(#[$attribute])*
+        #[inline(never)]
+        async fn $name(x: u64) -> u64 {
+            black_box(x) ^ (x >> 3)
+        }
+    };
+}
+
+function!(bare);
+function!(
+    #[pprof_runtime::profile]
+    ours
+);
+function!(async bare_async);
+function!(#[pprof_runtime::profile] async ours_async);
+
+#[cfg(feature = "peers")]
+mod peers {
+    use super::black_box;
+
+    function!(
+        #[hotpath::measure]
+        hotpath_call
+    );
+    function!(
+        #[tracing::instrument(skip_all)]
+        tracing_call
+    );
+    function!(#[hotpath::measure] async hotpath_async);
+    function!(#[tracing::instrument(skip_all)] async tracing_async);
+
+    pub(super) fn hotpath_sync(x: u64) -> u64 {
+        hotpath_call(x)
+    }
+    pub(super) fn tracing_sync(x: u64) -> u64 {
+        tracing_call(x)
+    }
+    pub(super) fn hotpath_poll(x: u64) -> u64 {
+        super::finish(hotpath_async(x))
+    }
+    pub(super) fn tracing_poll(x: u64) -> u64 {
+        super::finish(tracing_async(x))
+    }
+}
+
+/// The value of a future that never waits.
+#[inline(always)]
+fn finish<F: Future<Output = u64>>(future: F) -> u64 {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("it never waits"),
+    }
+}
+
+macro_rules! time {
+    ($call:expr) => {
+        Figures::new(measure::one_thread(|i| {
+            black_box($call(i));
+        }))
+    };
+}
+
+/// With its guard, which would print a report at the end.
+#[cfg(feature = "peers")]
+macro_rules! time_hotpath {
+    ($call:expr) => {{
+        let _guard = hotpath::HotpathGuardBuilder::new("bench").build();
+        println!("{}", time!($call).to_line());
+        std::process::exit(0)
+    }};
+}
+
+#[cfg(feature = "peers")]
+fn subscribe() {
+    use tracing_subscriber::prelude::*;
+    tracing_subscriber::registry().init();
+}
+
+#[allow(unused_mut)]
+pub(crate) fn sync() -> Vec<Contender> {
+    let mut contenders = vec![
+        ns("bare", || time!(bare)),
+        ns("ours, off", || time!(ours)),
+        ns("ours, on", || {
+            pprof_runtime::set_function_profile(true);
+            time!(ours)
+        }),
+    ];
+    #[cfg(feature = "peers")]
+    contenders.extend([
+        ns("hotpath, on", || time_hotpath!(peers::hotpath_sync)),
+        ns("tracing, nobody listens", || time!(peers::tracing_sync)),
+        ns("tracing, registry alone", || {
+            subscribe();
+            time!(peers::tracing_sync)
+        }),
+    ]);
+    contenders
+}
+
+#[allow(unused_mut)]
+pub(crate) fn asynchronous() -> Vec<Contender> {
+    let mut contenders = vec![
+        ns("bare", || time!(|i| finish(bare_async(i)))),
+        ns("ours, off", || time!(|i| finish(ours_async(i)))),
+        ns("ours, on", || {
+            pprof_runtime::set_function_profile(true);
+            time!(|i| finish(ours_async(i)))
+        }),
+    ];
+    #[cfg(feature = "peers")]
+    contenders.extend([
+        ns("hotpath, on", || time_hotpath!(peers::hotpath_poll)),
+        ns("tracing, nobody listens", || time!(peers::tracing_poll)),
+        ns("tracing, registry alone", || {
+            subscribe();
+            time!(peers::tracing_poll)
+        }),
+    ]);
+    contenders
+}

@@ -1,0 +1,91 @@
+//! Mutexes: std's, ours with profiles off and on, hotpath's.
+
+use std::hint::{black_box, spin_loop};
+use std::time::{Duration, Instant};
+
+use crate::contender::{Contender, Figures, ns};
+use crate::measure;
+
+/// Locks a `Mutex<u64>` of any make, and does `$inside` with it.
+macro_rules! contenders {
+    ($measure:ident) => {{
+        #[allow(unused_mut)]
+        let mut contenders = vec![
+            ns("std", || $measure!(std::sync::Mutex::new(0_u64))),
+            ns("ours, profiles off", || $measure!(pprof_runtime::sync::Mutex::new(0_u64))),
+            ns("ours, fraction 100, rate 10 us", || {
+                profiles_on(100, 10_000);
+                $measure!(pprof_runtime::sync::Mutex::new(0_u64))
+            }),
+            ns("ours, fraction 1, rate 1 ns (everything)", || {
+                profiles_on(1, 1);
+                $measure!(pprof_runtime::sync::Mutex::new(0_u64))
+            }),
+        ];
+        #[cfg(feature = "peers")]
+        contenders.push(ns("hotpath", || {
+            let _guard = hotpath::HotpathGuardBuilder::new("bench").build();
+            let figures = $measure!(hotpath::mutex!(std::sync::Mutex::new(0_u64)));
+            // Its report would be printed at the end.
+            println!("{}", figures.to_line());
+            std::process::exit(0)
+        }));
+        contenders
+    }};
+}
+
+fn profiles_on(fraction: i64, rate_ns: i64) {
+    pprof_runtime::set_mutex_profile_fraction(fraction);
+    pprof_runtime::set_block_profile_rate(rate_ns);
+}
+
+macro_rules! measure_uncontended {
+    ($mutex:expr) => {{
+        let mutex = $mutex;
+        Figures::new(measure::one_thread(|i| {
+            *black_box(&mutex).lock().unwrap() += i;
+        }))
+    }};
+}
+
+macro_rules! measure_contended {
+    ($mutex:expr) => {{
+        let mutex = $mutex;
+        Figures::new(measure::two_threads(50_000, |i| {
+            *black_box(&mutex).lock().unwrap() += i;
+        }))
+    }};
+}
+
+macro_rules! measure_worked {
+    ($mutex:expr) => {{
+        let mutex = $mutex;
+        Figures::new(measure::two_threads(2_000, |i| {
+            let mut value = black_box(&mutex).lock().unwrap();
+            *value += i;
+            work();
+            drop(value);
+            work();
+        }))
+    }};
+}
+
+/// A microsecond.
+fn work() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_micros(1) {
+        spin_loop();
+    }
+}
+
+pub(crate) fn uncontended() -> Vec<Contender> {
+    contenders!(measure_uncontended)
+}
+
+pub(crate) fn contended() -> Vec<Contender> {
+    contenders!(measure_contended)
+}
+
+pub(crate) fn worked() -> Vec<Contender> {
+    contenders!(measure_worked)
+}
