@@ -1,0 +1,24 @@
+//! What the compiler tells users of `#[profile]`, and that it tells them nothing where all is well.
+//!
+//! `TRYBUILD=overwrite cargo test -p pprof-tests --test ui` writes the expectations anew.
+
+#[test]
+fn mistakes_are_explained_where_they_are() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/accepted.rs");
+    for case in [
+        "const_fn",
+        "naked",
+        "on_struct",
+        "on_impl",
+        "on_trait",
+        "on_module",
+        "no_body",
+        "unknown_option",
+        "option_twice",
+        "empty_name",
+        "wrong_result",
+    ] {
+        cases.compile_fail(format!("ui/{case}.rs"));
+    }
+}

@@ -1,0 +1,8 @@
+use pprof_runtime::profile;
+
+#[profile(name = "")]
+fn stem() {}
+
+fn main() {
+    stem();
+}

@@ -1,0 +1,10 @@
+use pprof_runtime::profile;
+
+#[profile]
+mod words {
+    pub fn stem() {}
+}
+
+fn main() {
+    words::stem();
+}

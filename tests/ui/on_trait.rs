@@ -1,0 +1,8 @@
+use pprof_runtime::profile;
+
+#[profile]
+pub trait Stem {
+    fn stem(&self);
+}
+
+fn main() {}

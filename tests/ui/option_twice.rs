@@ -1,0 +1,8 @@
+use pprof_runtime::profile;
+
+#[profile(name = "stem", name = "root")]
+fn stem() {}
+
+fn main() {
+    stem();
+}

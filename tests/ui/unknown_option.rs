@@ -1,0 +1,8 @@
+use pprof_runtime::profile;
+
+#[profile(nmae = "stem")]
+fn stem() {}
+
+fn main() {
+    stem();
+}
