@@ -84,3 +84,8 @@ pub mod __macro_support {
     pub use crate::aggregate::call_paths::Site;
     pub use crate::source::functions::{FunctionGuard, Instrumented};
 }
+
+/// Compiles and runs the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
