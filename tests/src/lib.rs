@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// CPU time of a clock: `CLOCK_THREAD_CPUTIME_ID` or `CLOCK_PROCESS_CPUTIME_ID`.
@@ -75,11 +76,24 @@ pub fn workspace_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a member of a workspace")
 }
 
-/// `go tool pprof` with these arguments, writing nothing outside the target directory.
+/// `go tool pprof` with these arguments, writing nothing outside the target directory. The program itself, not `go`, which would
+/// leave it behind when it is killed.
 #[must_use]
 pub fn pprof(arguments: &[&str]) -> Command {
-    let mut command = Command::new(go());
-    command.args(["tool", "pprof"]).args(arguments).current_dir(workspace_dir());
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
+        let mut go = in_scratch(Command::new(go()));
+        let Output { status, stdout, stderr } =
+            go.args(["tool", "-n", "pprof"]).output().expect("go runs");
+        assert!(status.success(), "go tool -n pprof: {}", String::from_utf8_lossy(&stderr));
+        PathBuf::from(String::from_utf8_lossy(&stdout).trim())
+    });
+    let mut command = in_scratch(Command::new(program));
+    command.args(arguments);
+    command
+}
+
+fn in_scratch(mut command: Command) -> Command {
     let scratch = target_dir().join("go-scratch");
     for (variable, dir) in
         [("PPROF_TMPDIR", "profiles"), ("HOME", "home"), ("GOCACHE", "cache"), ("GOPATH", "path")]
@@ -88,7 +102,7 @@ pub fn pprof(arguments: &[&str]) -> Command {
         std::fs::create_dir_all(&dir).expect("the target directory can be written");
         command.env(variable, dir);
     }
-    command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").env("GOTELEMETRY", "off");
+    command.env("GOTOOLCHAIN", "local").env("GOTELEMETRY", "off").current_dir(workspace_dir());
     command
 }
 
@@ -98,7 +112,7 @@ pub fn pprof(arguments: &[&str]) -> Command {
 /// If the tool fails.
 #[must_use]
 pub fn report(arguments: &[&str]) -> String {
-    let Output { status, stdout, stderr } = pprof(arguments).output().expect("go runs");
+    let Output { status, stdout, stderr } = pprof(arguments).output().expect("pprof runs");
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "go tool pprof {arguments:?}: {stderr}");
     String::from_utf8_lossy(&stdout).into_owned()
@@ -132,8 +146,8 @@ pub fn exchange(address: &str, request: &str) -> (String, Vec<u8>) {
     (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
 }
 
-/// `GET` of a path.
+/// `GET` of a path, in HTTP 1.0, so that the answer is in one piece.
 #[must_use]
 pub fn get(address: &str, path: &str) -> (String, Vec<u8>) {
-    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
+    exchange(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
 }

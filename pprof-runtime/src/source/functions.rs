@@ -81,7 +81,7 @@ pub(crate) fn set_enabled(on: bool) -> bool {
     if on {
         clock::calibrate();
     }
-    // ORDERING: Release pairs with nothing that needs it on x86; a thread that sees the flag late records late.
+    // ORDERING: Relaxed: a switch; a thread that sees it late records late.
     ENABLED.swap(on, Ordering::Relaxed)
 }
 
