@@ -86,11 +86,11 @@ static KINDS: [Kind; 3] = [
         description: "Waits on locks and channels, by the stack that waited. Switch it on with \
                       set_block_profile_rate.",
         count: contention::block_count,
-        snapshot: || encode::stacks(&encode::BLOCK, &contention::block_snapshot()),
+        snapshot: || encode::stacks(&encode::BLOCK, &contention::block_snapshot()?),
         delta: |wait| {
-            let before = contention::block_snapshot();
+            let before = contention::block_snapshot()?;
             wait()?;
-            encode::stacks(&encode::BLOCK, &before.until(contention::block_snapshot()))
+            encode::stacks(&encode::BLOCK, &before.until(contention::block_snapshot()?))
         },
     },
     Kind {
@@ -110,11 +110,11 @@ static KINDS: [Kind; 3] = [
         description: "Waits on locks, by the stack that unlocked and so ended them. Switch it on with \
                       set_mutex_profile_fraction.",
         count: contention::mutex_count,
-        snapshot: || encode::stacks(&encode::MUTEX, &contention::mutex_snapshot()),
+        snapshot: || encode::stacks(&encode::MUTEX, &contention::mutex_snapshot()?),
         delta: |wait| {
-            let before = contention::mutex_snapshot();
+            let before = contention::mutex_snapshot()?;
             wait()?;
-            encode::stacks(&encode::MUTEX, &before.until(contention::mutex_snapshot()))
+            encode::stacks(&encode::MUTEX, &before.until(contention::mutex_snapshot()?))
         },
     },
 ];

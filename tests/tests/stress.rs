@@ -182,17 +182,18 @@ fn build_libraries(dir: &Path) -> Vec<PathBuf> {
 /// Loads the library, calls its function and unloads it.
 fn call_library(path: &Path, n: u64) -> u64 {
     let path = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
-    // SAFETY: a library of ours, without constructors; what `count` names has that signature; nothing of it is used after the end.
-    unsafe {
-        let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
-        assert!(!library.is_null(), "the library loads");
-        let count = libc::dlsym(library, c"count".as_ptr());
-        assert!(!count.is_null(), "it has the function");
-        let count = std::mem::transmute::<*mut libc::c_void, extern "C" fn(u64) -> u64>(count);
-        let result = count(n);
-        assert_eq!(libc::dlclose(library), 0);
-        result
-    }
+    // SAFETY: a library of ours, without constructors.
+    let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    assert!(!library.is_null(), "the library loads");
+    // SAFETY: it is open.
+    let count = unsafe { libc::dlsym(library, c"count".as_ptr()) };
+    assert!(!count.is_null(), "it has the function");
+    // SAFETY: `count` has that signature; it is not used after the library is closed.
+    let count: extern "C" fn(u64) -> u64 = unsafe { std::mem::transmute(count) };
+    let result = count(n);
+    // SAFETY: nothing of it is used any more.
+    assert_eq!(unsafe { libc::dlclose(library) }, 0);
+    result
 }
 
 /// A line of `/proc/self/status`.

@@ -30,6 +30,7 @@ use crate::capture::memory::{StackMemory, Window, current_bounds};
 use crate::capture::registers;
 use crate::capture::unwind::{self, End, Frames, Reader};
 use crate::clock;
+use crate::error::{Error, ErrorKind};
 
 /// Distinct stacks kept in each of the two profiles; further ones are counted as lost.
 const MAX_STACKS: usize = 16_384;
@@ -306,17 +307,37 @@ fn random() -> u64 {
 }
 
 /// Waits by who waited.
-pub(crate) fn block_snapshot() -> Snapshot {
+///
+/// # Errors
+/// `Unsupported` where no stack can be captured: nothing would be in it.
+pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
+    supported("block")?;
     // ORDERING: Relaxed: a setting read for its value.
     let rate = BLOCK_RATE_NS.load(Ordering::Relaxed);
-    BLOCK.snapshot(format!("block profile rate: {rate} ns"), [0, 0])
+    Ok(BLOCK.snapshot(format!("block profile rate: {rate} ns"), [0, 0]))
 }
 
 /// Waits by who ended them.
-pub(crate) fn mutex_snapshot() -> Snapshot {
+///
+/// # Errors
+/// As [`block_snapshot`].
+pub(crate) fn mutex_snapshot() -> Result<Snapshot, Error> {
+    supported("mutex")?;
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
-    MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), UNSEEN.read())
+    Ok(MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), UNSEEN.read()))
+}
+
+fn supported(name: &str) -> Result<(), Error> {
+    if registers::SUPPORTED {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the {name} profile is not supported on this platform yet: it needs Linux on x86_64"
+        ),
+    ))
 }
 
 /// Number of distinct stacks in the block profile.
