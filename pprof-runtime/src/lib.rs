@@ -24,7 +24,12 @@
 //! Without a server, [`cpu::start`] takes a CPU profile, and [`lookup`] finds the others. Everything is off until it is
 //! switched on, and costs next to nothing while it is off.
 //!
-//! Platforms: Linux on x86_64. Elsewhere everything compiles, and what is missing says so in its error.
+//! Platforms: Linux on x86_64. On other Unix systems everything compiles, and what is missing says so in its error.
+
+#[cfg(not(unix))]
+compile_error!(
+    "pprof-runtime needs a Unix system; all its profiles are supported on Linux on x86_64"
+);
 
 pub mod config;
 pub mod cpu;

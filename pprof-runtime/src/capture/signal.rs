@@ -4,6 +4,10 @@
 //! SIGPROF ends the process. It acts on signals of our own timers alone; any other is passed to the handler that was there
 //! before.
 
+#[cfg_attr(target_os = "linux", path = "signal/siginfo_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "signal/siginfo_unsupported.rs")]
+mod siginfo;
+
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
@@ -46,6 +50,7 @@ impl TimerValue {
         TimerValue(MAGIC << 32 | session as usize)
     }
 
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     pub(crate) fn as_sigval(self) -> libc::sigval {
         libc::sigval { sival_ptr: self.0 as *mut libc::c_void }
     }
@@ -123,18 +128,6 @@ pub(crate) fn install() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The part of `siginfo_t` that a timer fills in (asm-generic/siginfo.h, `_timer`).
-#[repr(C)]
-struct TimerInfo {
-    si_signo: libc::c_int,
-    si_errno: libc::c_int,
-    si_code: libc::c_int,
-    _pad: libc::c_int,
-    si_timerid: libc::c_int,
-    si_overrun: libc::c_int,
-    si_value: usize,
-}
-
 /// # Signal safety
 /// Saves and restores errno; everything called is marked.
 unsafe extern "C" fn handler(
@@ -142,21 +135,17 @@ unsafe extern "C" fn handler(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // SAFETY: SIGNAL-SAFE: returns the address of this thread's errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: always valid for the running thread.
-    let saved = unsafe { *errno };
-    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo, at least as large as `TimerInfo`.
-    let timer = unsafe { &*info.cast::<TimerInfo>() };
-    if timer.si_code == libc::SI_TIMER && timer.si_value >> 32 == MAGIC {
-        // SAFETY: the kernel's context for this delivery.
-        unsafe { sample(timer, context) };
-    } else {
-        // SAFETY: passed on as received.
-        unsafe { chain(signal, info, context) };
-    }
-    // SAFETY: as above.
-    unsafe { *errno = saved };
+    siginfo::keeping_errno(|| {
+        // SAFETY: as the kernel passed it.
+        match unsafe { siginfo::expiration(info) } {
+            Some((overrun, value)) if value >> 32 == MAGIC => {
+                // SAFETY: the kernel's context for this delivery.
+                unsafe { sample(overrun, value as u32, context) };
+            }
+            // SAFETY: passed on as received.
+            _ => unsafe { chain(signal, info, context) },
+        }
+    });
 }
 
 /// # Safety
@@ -164,10 +153,10 @@ unsafe extern "C" fn handler(
 ///
 /// # Signal safety
 /// Atomics, the pool's memory, table look-ups and guarded reads.
-unsafe fn sample(timer: &TimerInfo, context: *const libc::c_void) {
+unsafe fn sample(overrun: libc::c_int, of_session: u32, context: *const libc::c_void) {
     // ORDERING: Acquire pairs with the Release in `open`.
     let session = SESSION.load(Ordering::Acquire);
-    if session == 0 || timer.si_value as u32 != session {
+    if session == 0 || of_session != session {
         return;
     }
     // ORDERING: Acquire pairs with the Release in `pool`.
@@ -175,7 +164,7 @@ unsafe fn sample(timer: &TimerInfo, context: *const libc::c_void) {
     // SAFETY: null or published for the life of the process.
     let Some(pool) = (unsafe { pool.as_ref() }) else { return };
     // The kernel merges expirations it could not deliver: each counts as one more period.
-    let weight = u32::try_from(timer.si_overrun).unwrap_or(0).saturating_add(1);
+    let weight = u32::try_from(overrun).unwrap_or(0).saturating_add(1);
     // ORDERING: Relaxed, see `open`.
     let cap = WEIGHT_CAP.load(Ordering::Relaxed);
     if let Some(excess) = weight.checked_sub(cap).filter(|e| *e > 0) {

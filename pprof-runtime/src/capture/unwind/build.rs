@@ -33,6 +33,7 @@ pub(crate) struct Sections {
 
 impl Sections {
     /// Where `.eh_frame` lies, according to a copied `.eh_frame_hdr`.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     pub(crate) fn eh_frame_address(hdr: &[u8], hdr_address: u64) -> Option<u64> {
         let bases = BaseAddresses::default().set_eh_frame_hdr(hdr_address);
         let parsed = EhFrameHdr::new(hdr, NativeEndian).parse(&bases, 8).ok()?;

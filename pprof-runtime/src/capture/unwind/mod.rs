@@ -8,6 +8,8 @@
 //! hot loop, so at the sampled instruction `rbp` still belongs to the caller even if frame pointers are forced.
 
 mod build;
+#[cfg_attr(target_os = "linux", path = "loader_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "loader_unsupported.rs")]
 mod loader;
 mod publish;
 mod rule;
