@@ -5,9 +5,8 @@ use std::io::{self, Read, Write};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use prost::Message;
-use prost::bytes::Buf;
-use prost::encoding::{DecodeContext, decode_key, skip_field};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::{DecodeError, Message};
 
 use crate::error::{Error, ErrorKind};
 use crate::model::Profile;
@@ -18,14 +17,14 @@ use crate::model::Profile;
 pub struct Limits {
     /// Bytes after decompression. The default, 1 GiB, is several times what the largest profiles in the wild have.
     pub decompressed_bytes: usize,
-    /// Samples, locations, functions, mappings, texts and sample types together. An empty one takes two bytes in the file
-    /// and up to 80 in memory, so this bounds memory where the file's size does not. The default is 16 million.
-    pub entries: usize,
+    /// Bytes that the profile takes in memory, as estimated before it is read: an empty entry takes two bytes in the file and up to
+    /// 80 in memory, so the file's size is no bound. The default is 2 GiB; reading takes up to twice as much for a moment.
+    pub memory_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { decompressed_bytes: 1 << 30, entries: 16_000_000 }
+        Limits { decompressed_bytes: 1 << 30, memory_bytes: 2 << 30 }
     }
 }
 
@@ -50,7 +49,7 @@ impl Profile {
             decompressed = decompress(bytes, limits)?;
             &decompressed
         } else if bytes.len() > limits.decompressed_bytes {
-            return Err(too_many("bytes", limits.decompressed_bytes));
+            return Err(too_large("decompressed", limits.decompressed_bytes));
         } else {
             bytes
         };
@@ -58,9 +57,9 @@ impl Profile {
             return Err(Error::new(ErrorKind::Wire, "the profile is empty"));
         }
         let not_a_profile =
-            |e: prost::DecodeError| Error::new(ErrorKind::Wire, format!("not a profile: {e}"));
-        if count_entries(plain).map_err(not_a_profile)? > limits.entries {
-            return Err(too_many("entries", limits.entries));
+            |e: DecodeError| Error::new(ErrorKind::Wire, format!("not a profile: {e}"));
+        if memory_bytes(plain).map_err(not_a_profile)? > limits.memory_bytes {
+            return Err(too_large("in memory", limits.memory_bytes));
         }
         let profile = <Profile as Message>::decode(plain).map_err(not_a_profile)?;
         profile.validate()?;
@@ -92,22 +91,57 @@ fn decompress(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Error> {
         Error::new(ErrorKind::Gzip, format!("cannot decompress the profile: {e}; is it complete?"))
     })?;
     if plain.len() > limits.decompressed_bytes {
-        return Err(too_many("bytes", limits.decompressed_bytes));
+        return Err(too_large("decompressed", limits.decompressed_bytes));
     }
     Ok(plain)
 }
 
-fn too_many(what: &str, limit: usize) -> Error {
-    Error::new(ErrorKind::TooLarge, format!("the profile has more than {limit} {what}"))
+fn too_large(form: &str, limit: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the profile is larger than {limit} bytes {form}"))
 }
 
-/// Number of top-level fields: nothing is allocated for them yet.
-fn count_entries(mut plain: &[u8]) -> Result<usize, prost::DecodeError> {
-    let mut entries = 0;
-    while plain.has_remaining() {
-        let (tag, wire_type) = decode_key(&mut plain)?;
-        skip_field(wire_type, tag, &mut plain, DecodeContext::default())?;
-        entries += 1;
+/// What the decoded profile would take, from above: nothing is allocated for it yet.
+fn memory_bytes(plain: &[u8]) -> Result<usize, DecodeError> {
+    const SAMPLE: u32 = 2;
+    const LOCATION: u32 = 4;
+    /// A sample's lists of numbers, of one byte each at the least.
+    const NUMBERS: [u32; 2] = [1, 2];
+    const ENTRY_BYTES: usize = 80;
+    const NESTED_ENTRY_BYTES: usize = 32;
+
+    let mut total = 0usize;
+    for_each_field(plain, |tag, content| {
+        total = total.saturating_add(ENTRY_BYTES).saturating_add(content.len());
+        if tag != SAMPLE && tag != LOCATION {
+            return Ok(());
+        }
+        for_each_field(content, |nested, content| {
+            let bytes = if tag == SAMPLE && NUMBERS.contains(&nested) {
+                content.len().saturating_mul(size_of::<u64>())
+            } else {
+                NESTED_ENTRY_BYTES
+            };
+            total = total.saturating_add(bytes);
+            Ok(())
+        })
+    })?;
+    Ok(total)
+}
+
+/// Tags and contents of a message's fields; for numbers, the content is their encoding.
+fn for_each_field(
+    mut message: &[u8],
+    mut visit: impl FnMut(u32, &[u8]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    while !message.is_empty() {
+        let (tag, wire_type) = decode_key(&mut message)?;
+        let field = message;
+        skip_field(wire_type, tag, &mut message, DecodeContext::default())?;
+        let mut content = field.get(..field.len() - message.len()).unwrap_or(&[]);
+        if wire_type == WireType::LengthDelimited {
+            decode_varint(&mut content)?;
+        }
+        visit(tag, content)?;
     }
-    Ok(entries)
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! What `decode` makes of real profiles and of hostile ones.
 
 use pprof_format::{
-    Builder, ErrorKind, LabelValue, Limits, NewFunction, NewLabel, NewLine, NewMapping, Profile,
+    Builder, ErrorKind, Label, LabelValue, Limits, Line, Location, NewFunction, NewLabel, NewLine,
+    NewMapping, Profile, Sample,
 };
 
 /// Written by a Go 1.27 program: 0.3 s of two functions, locks, channels and allocations.
@@ -166,18 +167,39 @@ fn strict_readers_want_ids_in_order() {
 
 #[test]
 fn a_bomb_is_refused_at_the_limit() {
-    // 34 MiB of empty strings, which would be 400 MiB in memory.
-    let mut bomb = Vec::new();
-    Profile { string_table: vec![String::new(); 17 << 20], ..Profile::default() }
-        .write_to(&mut bomb)
-        .unwrap();
-    assert!(bomb.len() < 1 << 20);
+    let bomb = |profile: &Profile| {
+        let mut bomb = Vec::new();
+        profile.write_to(&mut bomb).unwrap();
+        assert!(bomb.len() < 1 << 18, "{} bytes", bomb.len());
+        bomb
+    };
     let mut limits = Limits::default();
     limits.decompressed_bytes = 1 << 20;
-    assert_eq!(Profile::decode_with(&bomb, &limits).unwrap_err().kind(), ErrorKind::TooLarge);
-    // Within the bytes, the number of entries is what would cost memory.
-    let error = Profile::decode(&bomb).unwrap_err();
-    assert_eq!(error.to_string(), "the profile has more than 16000000 entries");
+    limits.memory_bytes = 16 << 20;
+    // Each is small as a file, and large in one more way.
+    let strings = vec![String::new(); 1 << 20];
+    let decompressed = bomb(&Profile { string_table: strings, ..Profile::default() });
+    let labels = vec![Label::default(); 1 << 19];
+    let labels = Sample { label: labels, ..Sample::default() };
+    let numbers = Sample { location_id: vec![1; (2 << 20) + 1], ..Sample::default() };
+    let lines = Location { id: 1, line: vec![Line::default(); 1 << 19], ..Location::default() };
+    for (bomb, form) in [
+        (decompressed, "1048576 bytes decompressed"),
+        (
+            bomb(&Profile { string_table: vec![String::new(); 1 << 18], ..Profile::default() }),
+            "in memory",
+        ),
+        (bomb(&Profile { sample: vec![labels], ..Profile::default() }), "in memory"),
+        (bomb(&Profile { sample: vec![numbers], ..Profile::default() }), "in memory"),
+        (bomb(&Profile { location: vec![lines], ..Profile::default() }), "in memory"),
+    ] {
+        if form == "in memory" {
+            limits.decompressed_bytes = 4 << 20;
+        }
+        let error = Profile::decode_with(&bomb, &limits).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(error.to_string().contains(form), "{error}");
+    }
 }
 
 #[test]
