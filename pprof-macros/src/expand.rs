@@ -61,7 +61,7 @@ fn typed_return(output: &ReturnType) -> TokenStream {
         ReturnType::Default => syn::parse_quote!(()),
         ReturnType::Type(_, ty) => (**ty).clone(),
     };
-    if mentions_impl_trait(ty.clone()) {
+    if matches!(ty, Type::Never(_)) || mentions_impl_trait(ty.clone()) {
         return TokenStream::new();
     }
     let value = Ident::new("__pprof_return", Span::mixed_site());
@@ -80,7 +80,7 @@ fn typed_return(output: &ReturnType) -> TokenStream {
     }
 }
 
-/// `impl Trait` cannot be written in a `let`.
+/// `impl Trait` cannot be written in a `let`, nor can `!`.
 fn mentions_impl_trait(mut ty: Type) -> bool {
     struct Find(bool);
     impl VisitMut for Find {

@@ -187,6 +187,9 @@ fn a_busy_port_and_a_wrong_address_are_errors_of_serve() {
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains(&addr), "{error}");
     assert!(error.to_string().contains("choose another port"), "{error}");
+    // A block of addresses for documentation (RFC 5737).
+    let error = serve("192.0.2.1:0").expect_err("not an address of this machine");
+    assert!(error.to_string().contains("not an address of this machine"), "{error}");
     for wrong in ["", "nonsense", "127.0.0.1", "127.0.0.1:99999"] {
         let error = serve(wrong).expect_err(wrong);
         assert!(error.to_string().contains("host:port"), "{wrong}: {error}");

@@ -72,6 +72,12 @@ async fn later_borrowed(list: &mut Vec<u32>) -> &u32 {
     &list[0]
 }
 
+#[profile]
+async fn later_never() -> ! {
+    std::future::pending::<()>().await;
+    panic!("pending futures are never ready")
+}
+
 struct Counter(u32);
 
 impl Counter {
@@ -134,5 +140,6 @@ fn main() {
     drop(assert_send(later("1")));
     drop(later_generic(1));
     drop(later_borrowed(&mut vec![]));
+    drop(later_never());
     drop("words".soon());
 }

@@ -76,10 +76,16 @@ impl ServerBuilder {
                 io::ErrorKind::AddrInUse => {
                     (ErrorKind::Io, "; choose another port, or 0 for any free one")
                 }
+                io::ErrorKind::AddrNotAvailable => {
+                    (ErrorKind::Io, "; it is not an address of this machine")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    (ErrorKind::Io, "; choose a port from 1024 on, or 0 for any free one")
+                }
                 io::ErrorKind::InvalidInput => (ErrorKind::InvalidInput, "; write host:port"),
                 _ => (ErrorKind::Io, ""),
             };
-            Error::with_source(kind, format!("cannot serve profiles at {addr}: {e}{hint}"), e)
+            Error::with_source(kind, format!("cannot serve profiles at {addr:?}: {e}{hint}"), e)
         };
         let resolved: Vec<SocketAddr> = addr.to_socket_addrs().map_err(cannot)?.collect();
         let socket = TcpListener::bind(resolved.as_slice()).map_err(cannot)?;
