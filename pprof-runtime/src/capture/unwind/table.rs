@@ -89,8 +89,8 @@ const CACHE_ENTRIES: usize = 2048;
 
 /// One direct-mapped entry, filled and read by any thread at any time, in handlers too.
 ///
-/// `check` holds `pc ^ bits`, so an entry torn between two writers does not match either pc (Hyatt and Mann,
-/// "A lock-less transposition table implementation").
+/// `check` holds `pc ^ mix(bits)`, so an entry torn between two writers matches no pc (Hyatt and Mann, "A lock-less
+/// transposition table implementation"). Mixed, because rules differ in a few bits only, as neighbouring pcs do.
 #[derive(Debug)]
 struct CacheEntry {
     check: AtomicU64,
@@ -128,7 +128,7 @@ impl Tables {
             // ORDERING: Relaxed twice: the pair is validated by `check`, and a rule refers to nothing else.
             let check = entry.check.load(Ordering::Relaxed);
             let bits = entry.bits.load(Ordering::Relaxed);
-            if check ^ bits == pc
+            if check ^ mix(bits) == pc
                 && let Some(rule) = Rule::from_bits(bits)
             {
                 return classify(rule);
@@ -145,11 +145,16 @@ impl Tables {
         if let Some(entry) = slot {
             let bits = rule.to_bits();
             // ORDERING: as above.
-            entry.check.store(pc ^ bits, Ordering::Relaxed);
+            entry.check.store(pc ^ mix(bits), Ordering::Relaxed);
             entry.bits.store(bits, Ordering::Relaxed);
         }
         classify(rule)
     }
+}
+
+fn mix(bits: u64) -> u64 {
+    let product = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ (product >> 32)
 }
 
 fn classify(rule: Rule) -> Lookup {
