@@ -39,17 +39,19 @@ fn spin(cpu: Duration, spent: &AtomicU64) {
     spent.fetch_add((now - start).as_nanos() as u64, Ordering::Relaxed);
 }
 
-/// Burns `cpu` in the proportion 3:1, in slices out of step with the kernel's tick: tick-driven timers cannot tell apart
-/// work that alternates with it.
+/// Burns `cpu` in the proportion 3:1, in slices of random length: the kernel's tick drives the timers, which cannot tell apart work that
+/// keeps step with it.
 fn work(cpu: Duration) {
     let mut left = cpu;
-    let mut slice = Duration::from_micros(2_300);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     while !left.is_zero() {
-        let now = slice.min(left);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let now = Duration::from_micros(1_000 + random % 8_000).min(left);
         heavy(now * 3 / 4);
         light(now / 4);
         left -= now;
-        slice = Duration::from_micros(1_700 + (slice.as_micros() as u64 * 7_919) % 2_900);
     }
 }
 
