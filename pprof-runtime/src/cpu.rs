@@ -16,7 +16,7 @@ use crate::config::DEFAULT_CPU_RATE_HZ;
 use crate::encode;
 use crate::error::Error;
 use crate::profile::{Profile, wait};
-use crate::source::cpu::Session;
+use crate::source::cpu::{self as source, Session};
 
 /// Starts a CPU profile at 100 samples per second of CPU time.
 ///
@@ -24,6 +24,26 @@ use crate::source::cpu::Session;
 /// As [`Builder::start`].
 pub fn start() -> Result<Guard, Error> {
     Builder::new().start()
+}
+
+/// Samples the calling thread from now on, if a profile is being taken.
+///
+/// All threads are found without it, but only 10 to 100 ms after they start: call it first in threads that live shorter,
+/// as from a pool's hook for new threads. A thread's first call of a function annotated with
+/// [`#[profile]`](macro@crate::profile) does it, too, while that profile is on. Waits for the sampler for 10 ms at most.
+///
+/// What a thread does after the last tick of the kernel's clock in its life (1 to 4 ms) is not seen even so. The
+/// profile's comments tell how much of the process's CPU time is not in it.
+///
+/// # Examples
+/// ```
+/// std::thread::spawn(|| {
+///     pprof_runtime::cpu::register_thread();
+///     // ... a few milliseconds of work ...
+/// });
+/// ```
+pub fn register_thread() {
+    source::register_thread(Duration::from_millis(10));
 }
 
 /// How to take a CPU profile.

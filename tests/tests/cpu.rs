@@ -1,9 +1,12 @@
-//! The CPU profile is right about how much and where, by the CPU clocks. One test, as there is one profile at a time.
+//! The CPU profile is right about how much and where, by the CPU clocks. There is one profile at a time: the tests take turns.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pprof_tests::{cpu_time, has_burnt, stacks, sum};
+
+static SERIAL: Mutex<()> = Mutex::new(());
 
 /// CPU time per part. The ratio of two binomial shares at 100 Hz over 10 s has a standard deviation of 1.4 points.
 const SECONDS: u64 = 10;
@@ -57,6 +60,7 @@ fn work(cpu: Duration) {
 
 #[test]
 fn totals_and_shares_are_right_with_one_thread_and_with_four() {
+    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for threads in [1, 4] {
         let guard = pprof_runtime::cpu::start().expect("nobody else profiles");
         let before = cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID);
@@ -102,6 +106,34 @@ fn totals_and_shares_are_right_with_one_thread_and_with_four() {
 
 fn on_path(names: &[&str]) -> bool {
     names.iter().any(|n| n.ends_with("::heavy") || n.ends_with("::light"))
+}
+
+/// Threads that live for 3 ms, when scans are 10 ms apart. The kernel looks at timers from its tick, so of a time that short
+/// it sees three eighths at 250 Hz, and five sixths at 1000 Hz.
+#[test]
+fn threads_too_short_to_be_found_register() {
+    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let brief = || light(Duration::from_millis(3));
+    let share = |body: fn(&dyn Fn())| {
+        let guard = pprof_runtime::cpu::start().expect("nobody else profiles");
+        let before = LIGHT_NS.load(Ordering::Relaxed);
+        for _ in 0..1_000 {
+            std::thread::scope(|scope| drop(scope.spawn(|| body(&brief))));
+        }
+        let truth = LIGHT_NS.load(Ordering::Relaxed) - before;
+        let profile = guard.stop().expect("not forked");
+        let seen = sum(profile.proto(), 1, |names| names.iter().any(|n| n.ends_with("::light")));
+        seen as f64 / truth as f64
+    };
+    let unregistered = share(|work| work());
+    let registered = share(|work| {
+        pprof_runtime::cpu::register_thread();
+        work();
+    });
+    println!("of their CPU time, {unregistered} without and {registered} with registration");
+    assert!(registered > 0.2 && registered < 1.25, "{registered}");
+    assert!(registered > 2.0 * unregistered, "{registered} is no better than {unregistered}");
+    LIGHT_NS.store(0, Ordering::Relaxed);
 }
 
 #[test]

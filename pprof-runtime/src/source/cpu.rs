@@ -5,8 +5,8 @@
 //! current. Values are the
 //! number of periods and the CPU time they stand for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -33,6 +33,28 @@ const LONGEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Held by the running session; the pid tells a forked child that the session is its parent's.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// What the running session collects, for threads that register. Weak: in a forked child nothing of the parent's may be dropped.
+static CURRENT: Mutex<Weak<Mutex<Collected>>> = Mutex::new(Weak::new());
+
+/// Samples the calling thread from now on, if a session runs: threads that live shorter than it takes to find them are
+/// in the profile only so.
+///
+/// Never waits longer than `patience`: the collector may be at work, and then is about to look for threads anyway.
+pub(crate) fn register_thread(patience: Duration) {
+    // ORDERING: Relaxed: a look; a session that starts now finds this thread itself.
+    if RUNNING.load(Ordering::Relaxed) != std::process::id() {
+        return;
+    }
+    let Some(collected) = CURRENT.try_lock_for(patience).and_then(|weak| weak.upgrade()) else {
+        return;
+    };
+    if let Some(mut collected) = collected.try_lock_for(patience)
+        && let Some(engine) = &mut collected.engine
+    {
+        engine.register();
+    }
+}
 
 /// A CPU profile being taken. Dropping it ends the sampling.
 #[derive(Debug)]
@@ -167,6 +189,7 @@ impl Session {
         let engine = ThreadTimers::start(period_ns, TimerValue::new(generation))
             .map_err(|e| refused("create a CPU timer (see RLIMIT_SIGPENDING for EAGAIN)", e))?;
         session.collected.lock().engine = Some(engine);
+        *CURRENT.lock() = Arc::downgrade(&session.collected);
         Ok(session)
     }
 

@@ -13,10 +13,11 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+use super::cpu;
 use crate::aggregate::call_paths::{Node, PathSample, PathSnapshot, PathSums, Site, SiteKey, Tree};
 use crate::aggregate::snapshot::Lost;
 use crate::capture::registers;
@@ -223,6 +224,7 @@ fn open_tree() -> bool {
         local.current.set(tree.root());
         local.tree.set(Arc::as_ptr(&tree));
         REGISTRY.lock().threads.push(tree);
+        cpu::register_thread(Duration::ZERO);
         local.closed.set(false);
         true
     })

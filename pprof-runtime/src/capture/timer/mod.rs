@@ -13,8 +13,11 @@ pub(crate) trait Engine: Send {
     /// For the profile's comments.
     fn name(&self) -> &'static str;
 
-    /// Finds threads that came and went since the last call; returns whether any came.
+    /// Finds threads that came and went since the last call; returns whether any came, registered ones included.
     fn scan(&mut self) -> bool;
+
+    /// Samples the calling thread from now on, before a scan finds it.
+    fn register(&mut self);
 
     /// What has been reached so far.
     fn coverage(&self) -> Coverage;

@@ -22,6 +22,8 @@ pub(crate) struct ThreadTimers {
     coverage: Coverage,
     /// The threads that were there before the profile have been found.
     started: bool,
+    /// `coverage.threads` after the last scan.
+    threads_at_scan: u64,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl ThreadTimers {
             refused_now: Vec::new(),
             coverage: Coverage::default(),
             started: false,
+            threads_at_scan: 0,
         };
         // The calling thread first: it exists for sure, and its refusal tells why.
         timers.add(current_tid())?;
@@ -56,6 +59,21 @@ impl ThreadTimers {
         self.coverage.threads += 1;
         Ok(())
     }
+
+    /// Samples a thread not known yet.
+    fn found(&mut self, tid: libc::pid_t) {
+        match self.add(tid) {
+            // What threads did before the profile began is not part of it.
+            Ok(()) if !self.started => {}
+            Ok(()) => self.coverage.missed_ns += cpu_time_ns(tid),
+            // Gone between listing and asking.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(_) => {
+                self.refused_now.push(tid);
+                self.coverage.refused += 1;
+            }
+        }
+    }
 }
 
 impl Engine for ThreadTimers {
@@ -64,28 +82,26 @@ impl Engine for ThreadTimers {
     }
 
     fn scan(&mut self) -> bool {
-        let Some(alive) = threads() else { return false };
-        let before = self.coverage.threads;
         // A thread that ended leaves a timer that reads as disarmed; its id may already be another thread's.
         self.timers.retain(|_, timer| timer.is_armed());
-        self.refused_now.retain(|tid| alive.contains(tid));
-        for tid in alive {
-            if self.timers.contains_key(&tid) || self.refused_now.contains(&tid) {
-                continue;
-            }
-            match self.add(tid) {
-                // What threads did before the profile began is not part of it.
-                Ok(()) if !self.started => {}
-                Ok(()) => self.coverage.missed_ns += cpu_time_ns(tid),
-                // Gone between listing and asking.
-                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
-                Err(_) => {
-                    self.refused_now.push(tid);
-                    self.coverage.refused += 1;
+        if let Some(alive) = threads() {
+            self.refused_now.retain(|tid| alive.contains(tid));
+            for tid in alive {
+                if !self.timers.contains_key(&tid) && !self.refused_now.contains(&tid) {
+                    self.found(tid);
                 }
             }
         }
+        let before = std::mem::replace(&mut self.threads_at_scan, self.coverage.threads);
         self.coverage.threads != before
+    }
+
+    fn register(&mut self) {
+        let tid = current_tid();
+        // As in `scan`: what is there may be another thread's, which had the same id.
+        if !self.timers.get(&tid).is_some_and(Timer::is_armed) {
+            self.found(tid);
+        }
     }
 
     fn coverage(&self) -> Coverage {
