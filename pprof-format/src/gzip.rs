@@ -104,20 +104,31 @@ fn too_large(form: &str, limit: usize) -> Error {
 fn memory_bytes(plain: &[u8]) -> Result<usize, DecodeError> {
     const SAMPLE: u32 = 2;
     const LOCATION: u32 = 4;
-    /// A sample's lists of numbers, of one byte each at the least.
+    const STRING: u32 = 6;
+    const COMMENT: u32 = 13;
+    /// A sample's lists of numbers.
     const NUMBERS: [u32; 2] = [1, 2];
     const ENTRY_BYTES: usize = 80;
-    const NESTED_ENTRY_BYTES: usize = 32;
+    /// The first entry of a list makes room for four.
+    const NESTED_ENTRY_BYTES: usize = 4 * 32;
+    const LIST_BYTES: usize = 4 * size_of::<u64>();
 
     let mut total = 0usize;
     for_each_field(plain, |tag, content| {
-        total = total.saturating_add(ENTRY_BYTES).saturating_add(content.len());
+        let bytes = match tag {
+            // A byte that is no UTF-8 is replaced by three.
+            STRING => content.len().saturating_mul(3),
+            // Packed, of a byte each at the least.
+            COMMENT => content.len().saturating_mul(size_of::<i64>()),
+            _ => content.len(),
+        };
+        total = total.saturating_add(ENTRY_BYTES).saturating_add(bytes);
         if tag != SAMPLE && tag != LOCATION {
             return Ok(());
         }
         for_each_field(content, |nested, content| {
             let bytes = if tag == SAMPLE && NUMBERS.contains(&nested) {
-                content.len().saturating_mul(size_of::<u64>())
+                content.len().saturating_mul(size_of::<u64>()).saturating_add(LIST_BYTES)
             } else {
                 NESTED_ENTRY_BYTES
             };

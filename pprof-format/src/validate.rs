@@ -14,7 +14,8 @@ impl Profile {
         if let Some(first) = self.string_table.first()
             && !first.is_empty()
         {
-            return Err(Error::invalid(format!("string 0 is {first:?}, but must be empty")));
+            let start: String = first.chars().take(40).collect();
+            return Err(Error::invalid(format!("string 0 is {start:?}, but must be empty")));
         }
         self.validate_strings()?;
         let mappings = unique("mapping", self.mapping.iter().map(|m| m.id))?;

@@ -189,6 +189,7 @@ fn a_bomb_is_refused_at_the_limit() {
             bomb(&Profile { string_table: vec![String::new(); 1 << 18], ..Profile::default() }),
             "in memory",
         ),
+        (bomb(&Profile { comment: vec![1; 3 << 20], ..Profile::default() }), "in memory"),
         (bomb(&Profile { sample: vec![labels], ..Profile::default() }), "in memory"),
         (bomb(&Profile { sample: vec![numbers], ..Profile::default() }), "in memory"),
         (bomb(&Profile { location: vec![lines], ..Profile::default() }), "in memory"),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use pprof_runtime::{ErrorKind, Server, ServerBuilder, cpu, serve};
-use pprof_tests::{exchange, get};
+use pprof_tests::{cpu_time, exchange, get};
 
 static SERIAL: Mutex<()> = Mutex::new(());
 
@@ -178,6 +178,21 @@ fn stopping_ends_running_collections() {
     // Closed, with or without a reset; nothing that looks like a profile.
     assert_eq!(client.read(&mut [0; 16]).unwrap_or(0), 0);
     assert!(TcpStream::connect(&addr).is_err(), "the port is free again");
+}
+
+/// For the rest of the process: in this test binary, its thread idles beside the others.
+#[test]
+fn a_detached_server_serves_and_idles() {
+    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let server = serve("127.0.0.1:0").expect("a free port");
+    let addr = server.local_addr().to_string();
+    server.detach();
+    still_serves(&addr);
+    let before = cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID);
+    std::thread::sleep(Duration::from_secs(1));
+    let used = cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID) - before;
+    assert!(used < Duration::from_millis(300), "{used:?} of CPU time in an idle second");
+    still_serves(&addr);
 }
 
 #[test]

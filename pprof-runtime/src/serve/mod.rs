@@ -125,8 +125,9 @@ impl Server {
     pub fn stop(self) {}
 
     /// Serves until the process ends.
-    pub fn detach(mut self) {
-        self.thread = None;
+    pub fn detach(self) {
+        // Dropping the waker would close the listener's side of it, which then never again waits in vain.
+        std::mem::forget(self);
     }
 }
 
