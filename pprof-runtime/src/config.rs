@@ -17,6 +17,9 @@ pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 /// counted on `pprof_runtime::lost_calls`.
 pub const MAX_CALL_DEPTH: u32 = 128;
 
-/// Call paths of annotated functions kept in the whole process, each about 80 bytes; calls on further ones are counted on
+/// Call paths of annotated functions kept for all running threads, each about 80 bytes; calls on further ones are counted on
 /// `pprof_runtime::lost_calls`.
 pub const MAX_CALL_PATHS: usize = 262_144;
+
+/// Call paths kept of threads that ended, each up to 1 KiB; calls on further ones are counted on `pprof_runtime::lost_calls`.
+pub const MAX_ENDED_CALL_PATHS: usize = 65_536;

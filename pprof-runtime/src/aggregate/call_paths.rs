@@ -9,6 +9,7 @@
 //! get every function's total.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ptr;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -201,8 +202,8 @@ impl Tree {
         made
     }
 
-    /// Adds this tree's values to `sums`.
-    pub(crate) fn add_to(&self, sums: &mut PathSums) {
+    /// Adds this tree's values to `sums`; those of paths for which there is no room among `most` are its overflow.
+    pub(crate) fn add_to(&self, sums: &mut PathSums, most: usize) {
         self.walk(&self.root, &mut |node| {
             let mut path = Vec::with_capacity(node.depth as usize);
             let mut at: *const Node = node;
@@ -212,7 +213,12 @@ impl Tree {
                 path.extend(unsafe { node.site.as_ref() }.map(SiteKey));
                 at = node.parent;
             }
-            add(sums.paths.entry(path).or_default(), node);
+            let room = sums.paths.len() < most;
+            match sums.paths.entry(path) {
+                Entry::Occupied(known) => add(known.into_mut(), node),
+                Entry::Vacant(new) if room => add(new.insert((0, 0)), node),
+                Entry::Vacant(_) => add(&mut sums.overflow, node),
+            }
         });
         add(&mut sums.overflow, &self.overflow);
     }
@@ -322,11 +328,26 @@ mod tests {
             ab.count_call();
             ab.count_call();
             ab.add_ticks(7);
-            tree.add_to(&mut sums);
+            tree.add_to(&mut sums, usize::MAX);
         }
         assert_eq!(sums.paths[&vec![SiteKey(&A)]], (2, 10));
         assert_eq!(sums.paths[&vec![SiteKey(&B), SiteKey(&A)]], (4, 14));
         assert_eq!(sums.paths[&vec![SiteKey(&B)]], (2, 0));
+    }
+
+    #[test]
+    fn paths_beyond_the_bound_are_counted_together() {
+        let mut sums = PathSums::default();
+        for _ in 0..2 {
+            let tree = Tree::new();
+            let a = tree.find_child(tree.root(), &A);
+            a.count_call();
+            tree.find_child(a, &B).count_call();
+            tree.add_to(&mut sums, 1);
+        }
+        assert_eq!(sums.paths.len(), 1);
+        assert_eq!(sums.paths[&vec![SiteKey(&A)]].0 + sums.overflow.0, 4);
+        assert_eq!(sums.overflow.0, 2);
     }
 
     #[test]
@@ -340,7 +361,7 @@ mod tests {
         let elsewhere = tree.find_child(node, &B);
         elsewhere.count_call();
         let mut sums = PathSums::default();
-        tree.add_to(&mut sums);
+        tree.add_to(&mut sums, usize::MAX);
         assert_eq!(sums.paths.len(), MAX_CALL_DEPTH as usize);
         assert_eq!(sums.paths.values().map(|v| v.0).sum::<i64>(), i64::from(MAX_CALL_DEPTH) * 3);
         assert_eq!(sums.overflow.0, 1);

@@ -20,8 +20,10 @@ const MAX_WAITING: usize = 256;
 const MAX_WORKERS: usize = 16;
 /// Time to send a request in.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
-/// Time that a client may take none of the answer for.
+/// Time that a client may take for the whole answer.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// How often a write that waits asks whether to go on.
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
 /// Pause when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -160,17 +162,21 @@ impl Listener {
             match step {
                 Step::Wait => still_waiting.push_back(connection),
                 Step::Close => {}
-                Step::Answer(response) => answer(&connection.stream, &response, false),
+                Step::Answer(response) => self.answer(&connection.stream, &response),
                 Step::Handle(request) => self.hand_on(connection.stream, request),
             }
         }
         self.waiting = still_waiting;
     }
 
+    fn answer(&self, stream: &TcpStream, response: &Response) {
+        answer(stream, response, false, &self.stopping);
+    }
+
     fn hand_on(&mut self, stream: TcpStream, request: Request) {
         let busy = Response::error(503, "too many requests are being answered; try again later");
         if self.workers.len() >= MAX_WORKERS {
-            return answer(&stream, &busy, false);
+            return self.answer(&stream, &busy);
         }
         let (hosts, stopping) = (Arc::clone(&self.hosts), Arc::clone(&self.stopping));
         let work = move || {
@@ -178,7 +184,7 @@ impl Listener {
             let cancelled = || stopping.load(Ordering::Relaxed) || has_gone(&stream);
             let head_only = request.method == "HEAD";
             if let Some(response) = routes::answer(&request, &hosts, &cancelled) {
-                answer(&stream, &response, head_only);
+                answer(&stream, &response, head_only, &stopping);
             }
         };
         let name = "pprof-http-work".to_owned();
@@ -223,13 +229,41 @@ impl Connection {
 }
 
 /// Writes an answer, to a client that takes it.
-fn answer(stream: &TcpStream, response: &Response, head_only: bool) {
+fn answer(stream: &TcpStream, response: &Response, head_only: bool, stopping: &AtomicBool) {
+    let writer = Writer { stream, deadline: Instant::now() + WRITE_DEADLINE, stopping };
     let written = stream
         .set_nonblocking(false)
-        .and_then(|()| stream.set_write_timeout(Some(WRITE_DEADLINE)))
-        .and_then(|()| response.write_to(stream, head_only));
-    // The client has gone, or reads nothing: there is nobody to tell.
+        .and_then(|()| stream.set_write_timeout(Some(WRITE_PAUSE)))
+        .and_then(|()| response.write_to(writer, head_only));
+    // The client has gone, or reads too slowly: there is nobody to tell.
     let _ = written;
+}
+
+/// Writes until the deadline or the server's end.
+struct Writer<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+    stopping: &'a AtomicBool,
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            // ORDERING: Relaxed: see `Server::drop`.
+            if Instant::now() >= self.deadline || self.stopping.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match self.stream.write(bytes) {
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// Whether the client has closed its side, which ends what it asked for, as in Go: one that only shuts down its sending side

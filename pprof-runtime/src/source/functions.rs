@@ -22,6 +22,7 @@ use crate::aggregate::call_paths::{Node, PathSample, PathSnapshot, PathSums, Sit
 use crate::aggregate::snapshot::Lost;
 use crate::capture::registers;
 use crate::clock;
+use crate::config::MAX_ENDED_CALL_PATHS;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
@@ -32,8 +33,8 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry { threads: Vec::new(), en
 
 struct Registry {
     threads: Vec<Arc<Tree>>,
-    /// What threads that ended left.
-    ended: Option<PathSums>,
+    /// What threads that ended left. Shared with a reader for the time of its sums, so that no thread waits for that.
+    ended: Option<Arc<PathSums>>,
 }
 
 /// The thread's place in its tree. No destructor: usable at any time of the thread's life.
@@ -71,7 +72,8 @@ impl Drop for Fold {
         });
         if let Some(tree) = self.0.take() {
             let mut registry = REGISTRY.lock();
-            tree.add_to(registry.ended.get_or_insert_default());
+            let ended = Arc::make_mut(registry.ended.get_or_insert_default());
+            tree.add_to(ended, MAX_ENDED_CALL_PATHS);
             registry.threads.retain(|other| !Arc::ptr_eq(other, &tree));
         }
     }
@@ -265,10 +267,14 @@ impl<F: Future> Future for Instrumented<F> {
 }
 
 fn sums() -> PathSums {
-    let registry = REGISTRY.lock();
-    let mut sums = registry.ended.clone().unwrap_or_default();
-    for tree in &registry.threads {
-        tree.add_to(&mut sums);
+    // A thread that ends from here on is in `threads`, not in `ended`.
+    let (ended, threads) = {
+        let registry = REGISTRY.lock();
+        (registry.ended.clone(), registry.threads.clone())
+    };
+    let mut sums = ended.as_deref().cloned().unwrap_or_default();
+    for tree in threads {
+        tree.add_to(&mut sums, usize::MAX);
     }
     sums
 }

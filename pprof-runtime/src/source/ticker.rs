@@ -69,7 +69,7 @@ fn with_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     unsafe { libc::sigdelset(&mut all, libc::SIGPROF) };
     // SAFETY: both sets are ours; changes the calling thread's mask only.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old) };
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old) };
     let result = spawn();
     // SAFETY: restores what the call above saved.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut()) };
