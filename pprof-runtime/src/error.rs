@@ -41,6 +41,13 @@ impl Error {
         Error { kind, message: message.into(), source: Some(source.into()) }
     }
 
+    /// `what` needs stacks, and they cannot be captured here.
+    pub(crate) fn unsupported_platform(what: &str) -> Self {
+        let message =
+            format!("{what} is not supported on this platform yet: it needs Linux on x86_64");
+        Error::new(ErrorKind::Unsupported, message)
+    }
+
     /// The class of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

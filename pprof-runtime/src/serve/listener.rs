@@ -20,8 +20,10 @@ const MAX_WAITING: usize = 256;
 const MAX_WORKERS: usize = 16;
 /// Time to send a request in.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
-/// Time that a client may take for the whole answer.
+/// Time that a client may take for the whole answer, besides what a large one needs.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// What a client has to read at the least.
+const SLOWEST_BYTES_PER_SECOND: usize = 64 * 1024;
 /// How often a write that waits asks whether to go on.
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 /// Pause when the system has no descriptors left.
@@ -230,7 +232,8 @@ impl Connection {
 
 /// Writes an answer, to a client that takes it.
 fn answer(stream: &TcpStream, response: &Response, head_only: bool, stopping: &AtomicBool) {
-    let writer = Writer { stream, deadline: Instant::now() + WRITE_DEADLINE, stopping };
+    let transfer = Duration::from_secs((response.len() / SLOWEST_BYTES_PER_SECOND) as u64);
+    let writer = Writer { stream, deadline: Instant::now() + WRITE_DEADLINE + transfer, stopping };
     let written = stream
         .set_nonblocking(false)
         .and_then(|()| stream.set_write_timeout(Some(WRITE_PAUSE)))

@@ -54,6 +54,11 @@ impl Response {
         self.status
     }
 
+    /// Of the body, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// The body is left out for `HEAD`.
     pub(super) fn write_to(&self, mut writer: impl Write, head_only: bool) -> io::Result<()> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));

@@ -30,7 +30,7 @@ use crate::capture::memory::{StackMemory, Window, current_bounds};
 use crate::capture::registers;
 use crate::capture::unwind::{self, End, Frames, Reader};
 use crate::clock;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// Distinct stacks kept in each of the two profiles; further ones are counted as lost.
 const MAX_STACKS: usize = 16_384;
@@ -332,12 +332,7 @@ fn supported(name: &str) -> Result<(), Error> {
     if registers::SUPPORTED {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!(
-            "the {name} profile is not supported on this platform yet: it needs Linux on x86_64"
-        ),
-    ))
+    Err(Error::unsupported_platform(&format!("the {name} profile")))
 }
 
 /// Number of distinct stacks in the block profile.

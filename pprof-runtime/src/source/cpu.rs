@@ -142,10 +142,7 @@ impl Session {
             ));
         }
         if !registers::SUPPORTED {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "cpu profiling is not supported on this platform yet: it needs Linux on x86_64",
-            ));
+            return Err(Error::unsupported_platform("cpu profiling"));
         }
         let claim = Claim::take()?;
         let refused = |what: &str, e: std::io::Error| {

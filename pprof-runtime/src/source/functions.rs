@@ -33,7 +33,8 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry { threads: Vec::new(), en
 
 struct Registry {
     threads: Vec<Arc<Tree>>,
-    /// What threads that ended left. Shared with a reader for the time of its sums, so that no thread waits for that.
+    /// What threads that ended left. Shared with a reader for the time of its sums: a thread that ends meanwhile
+    /// makes a copy instead of waiting.
     ended: Option<Arc<PathSums>>,
 }
 
