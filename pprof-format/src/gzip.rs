@@ -54,7 +54,10 @@ impl Profile {
             bytes
         };
         if plain.is_empty() {
-            return Err(Error::new(ErrorKind::Wire, "the profile is empty"));
+            return Err(Error::new(
+                ErrorKind::Wire,
+                "the file is empty: there is no profile in it",
+            ));
         }
         let not_a_profile =
             |e: DecodeError| Error::new(ErrorKind::Wire, format!("not a profile: {e}"));
@@ -66,10 +69,16 @@ impl Profile {
         Ok(profile)
     }
 
-    /// The wire form, not compressed.
+    /// The wire form, not compressed. A string table without the empty string gets it, so that no profile is written as nothing at
+    /// all, which readers take for an empty file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        self.encode_to_vec()
+        let mut bytes = self.encode_to_vec();
+        if self.string_table.is_empty() {
+            let empty = Profile { string_table: vec![String::new()], ..Profile::default() };
+            bytes.extend(empty.encode_to_vec());
+        }
+        bytes
     }
 
     /// Writes the compressed wire form, as profiles are kept in files.

@@ -149,7 +149,8 @@ fn errors_name_the_offence() {
     assert!(refused(|p| p.function[0].name = -1).contains("string -1"));
     assert!(refused(|p| p.sample[0].label[0].key = 999).contains("string 999"));
     assert_eq!(refused(|p| p.string_table[0] = "x".into()), "string 0 is \"x\", but must be empty");
-    assert_eq!(Profile::decode(b"").unwrap_err().to_string(), "the profile is empty");
+    let empty = Profile::decode(b"").unwrap_err().to_string();
+    assert_eq!(empty, "the file is empty: there is no profile in it");
     assert_eq!(Profile::decode(b"<html>").unwrap_err().kind(), ErrorKind::Wire);
 }
 
@@ -212,4 +213,11 @@ fn a_declared_length_costs_nothing() {
     }
     let cut = Profile::decode(&[0x1f, 0x8b, 8, 0, 0]).unwrap_err();
     assert_eq!(cut.kind(), ErrorKind::Gzip);
+}
+
+#[test]
+fn a_profile_of_nothing_survives() {
+    let nothing = Profile { string_table: vec![String::new()], ..Profile::default() };
+    assert_eq!(Profile::decode(&Profile::default().encode()).unwrap(), nothing);
+    assert_eq!(Profile::decode(&nothing.encode()).unwrap(), nothing);
 }

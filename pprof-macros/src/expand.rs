@@ -9,17 +9,17 @@ use crate::parse::Options;
 use crate::validate::Function;
 
 pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
-    let Function { attributes, visibility, defaultness, signature, block } = function;
+    let Function { attributes, visibility, defaultness, signature, brace, statements } = function;
     let runtime = &options.runtime;
     let support = quote!(#runtime::__macro_support);
     let site = site(options, &support, signature.ident.span());
-    let site_name = Ident::new("__PPROF_SITE", Span::mixed_site());
-    let statements = &block.stmts;
+    let name = Ident::new("__pprof_site", Span::mixed_site());
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
         quote! {
-            #site
-            #support::Instrumented::new(&#site_name, async move {
+            let #name = #site;
+            #support::Instrumented::new(#name, async move {
+                #name.locate();
                 #typed_return
                 #(#statements)*
             })
@@ -28,29 +28,30 @@ pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
     } else {
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
         quote! {
-            #site
             let mut #guard = #support::FunctionGuard::new();
-            #guard.enter(&#site_name);
+            #guard.enter(#site);
             #(#statements)*
         }
     };
     // Braces keep their place in the user's source: some errors point at them.
     let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Brace, body);
-    group.set_span(block.brace_token.span.join());
+    group.set_span(brace.span.join());
     quote! { #(#attributes)* #visibility #defaultness #signature #group }
 }
 
-/// The static, named after an item inside the function, whose type name tells the function's path.
+/// A reference to the static. It is named after an item inside the function, whose type name tells the function's path; both live in a
+/// block of their own, where they meet no item of the user's.
 fn site(options: &Options, support: &TokenStream, place: Span) -> TokenStream {
-    let item = Ident::new("__PprofHere", Span::mixed_site());
-    let site = Ident::new("__PPROF_SITE", Span::mixed_site());
     let name = options.name.as_ref().map_or_else(|| quote!(""), |name| quote!(#name));
     let file = quote_spanned!(place=> ::core::file!());
     let line = quote_spanned!(place=> ::core::line!());
     quote! {
-        struct #item;
-        static #site: #support::Site =
-            #support::Site::new(#name, ::core::any::type_name::<#item>, #file, #line);
+        {
+            struct Here;
+            static SITE: #support::Site =
+                #support::Site::new(#name, ::core::any::type_name::<Here>, #file, #line);
+            &SITE
+        }
     }
 }
 

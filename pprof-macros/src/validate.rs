@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Block, Signature, Visibility};
+use syn::{Attribute, Block, Signature, Stmt, Visibility, token};
 
 /// A function with a body, wherever it stands.
 pub(crate) struct Function {
@@ -12,18 +12,25 @@ pub(crate) struct Function {
     pub(crate) visibility: Visibility,
     pub(crate) defaultness: Option<syn::Token![default]>,
     pub(crate) signature: Signature,
-    pub(crate) block: Block,
+    pub(crate) brace: token::Brace,
+    pub(crate) statements: Vec<Stmt>,
 }
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        Ok(Function {
-            attributes: input.call(Attribute::parse_outer)?,
-            visibility: input.parse()?,
-            defaultness: input.parse()?,
-            signature: input.parse()?,
-            block: input.parse()?,
-        })
+        let mut attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        let defaultness = input.parse()?;
+        let signature = input.parse()?;
+        let body;
+        let brace = syn::braced!(body in input);
+        // The body gets statements in front, where an inner attribute may not follow: it says the same from outside.
+        for mut attribute in body.call(Attribute::parse_inner)? {
+            attribute.style = syn::AttrStyle::Outer;
+            attributes.push(attribute);
+        }
+        let statements = body.call(Block::parse_within)?;
+        Ok(Function { attributes, visibility, defaultness, signature, brace, statements })
     }
 }
 
@@ -47,7 +54,21 @@ pub(crate) fn function(item: TokenStream) -> syn::Result<Function> {
              #[profile] on its callers",
         ));
     }
+    if let Some(second) = function.attributes.iter().find(|a| is_profile(a)) {
+        return Err(syn::Error::new(
+            second.span(),
+            "#[profile] stands here twice: every call would be counted twice; remove one",
+        ));
+    }
     Ok(function)
+}
+
+/// Ours, by its own name or as a path that ends in it and begins at the runtime.
+fn is_profile(attribute: &Attribute) -> bool {
+    let path = attribute.path();
+    let Some(last) = path.segments.last() else { return false };
+    let first_is_runtime = path.segments.first().is_some_and(|s| s.ident == "pprof_runtime");
+    last.ident == "profile" && (path.segments.len() == 1 || first_is_runtime)
 }
 
 fn is_naked(attribute: &Attribute) -> bool {

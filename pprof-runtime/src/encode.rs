@@ -222,6 +222,14 @@ impl<'s> Encoder<'s> {
     fn site(&mut self, site: &Site) -> LocationId {
         let frames = self.resolved(site.address()).map_or(&[][..], |r| &r.frames);
         let frame = match frames.iter().find(|f| is_of(f, site)) {
+            // An async body is a closure of its function.
+            Some(frame) if site.is_renamed() || frame.name.contains("{closure") => SourceFrame {
+                name: site.name().to_owned(),
+                system_name: site.name().to_owned(),
+                line: site.line(),
+                column: 0,
+                ..frame.clone()
+            },
             Some(frame) => SourceFrame { line: site.line(), column: 0, ..frame.clone() },
             None => SourceFrame {
                 name: site.name().to_owned(),
@@ -241,8 +249,9 @@ impl<'s> Encoder<'s> {
 /// Whether a frame found at a site's address is of the annotated function itself.
 fn is_of(frame: &SourceFrame, site: &Site) -> bool {
     let last = |name: &str| -> String {
-        // `a::b::{closure#0}` is part of `a::b`; generic arguments do not tell functions apart here.
+        // `a::b::{closure#0}` or `a::b::{{closure}}` is part of `a::b`; generic arguments do not tell functions apart here.
         let name = name.split("::{closure").next().unwrap_or(name);
+        let name = name.split("::{{closure").next().unwrap_or(name);
         let name = name.split('<').next().filter(|n| !n.is_empty()).map_or(name, |_| name);
         let name = name.strip_suffix('>').map_or(name, |n| n.rsplit_once("::<").map_or(n, |p| p.0));
         name.rsplit("::").next().unwrap_or(name).to_owned()
@@ -250,7 +259,7 @@ fn is_of(frame: &SourceFrame, site: &Site) -> bool {
     let same_file = frame.file.as_deref().is_some_and(|file| {
         std::path::Path::new(file).ends_with(site.file()) || file == site.file()
     });
-    same_file && last(&frame.name) == last(site.name())
+    same_file && last(&frame.name) == last(site.path())
 }
 
 /// Which modules' addresses were found, and how well.

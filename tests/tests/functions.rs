@@ -353,17 +353,31 @@ fn names_files_and_lines_are_the_functions_own() {
     let _alone = alone();
     pprof_runtime::set_function_profile(true);
     tiny(1);
+    assert!(poll(pin!(step(0))).is_ready());
+    #[profile(name = "renamed")]
+    fn original() {}
+    original();
     let profile = snapshot();
-    let function = profile
-        .function
-        .iter()
-        .find(|f| profile.string(f.name).ends_with("::tiny"))
-        .expect("called above");
-    assert_eq!(profile.string(function.name), "functions::tiny");
-    assert!(profile.string(function.filename).ends_with("tests/tests/functions.rs"));
-    let source = include_str!("functions.rs").lines();
-    let line =
-        source.enumerate().find(|(_, l)| l.starts_with("fn tiny(")).expect("above").0 as i64 + 1;
-    // The declaration, or the attribute just above it.
-    assert!((line - 1..=line).contains(&function.start_line), "{} {line}", function.start_line);
+    let source: Vec<&str> = include_str!("functions.rs").lines().collect();
+    for (name, declaration) in [
+        ("functions::tiny", "fn tiny("),
+        ("functions::step", "async fn step("),
+        ("renamed", "    fn original("),
+    ] {
+        let is_it = |f: &&pprof_format::Function| profile.string(f.name) == name;
+        let function = profile.function.iter().find(is_it).expect(name);
+        let file = profile.string(function.filename);
+        assert!(file.starts_with('/') && file.ends_with("tests/tests/functions.rs"), "{file}");
+        let line =
+            source.iter().position(|l| l.starts_with(declaration)).expect("above") as i64 + 1;
+        // The declaration, or the attribute just above it.
+        let start = function.start_line;
+        assert!((line - 1..=line).contains(&start), "{name}: {start}, not {line}");
+        let location = profile.location.iter().find(|l| l.line[0].function_id == function.id);
+        assert_ne!(
+            location.expect("called").mapping_id,
+            0,
+            "{name}: its address is in the program"
+        );
+    }
 }

@@ -235,6 +235,39 @@ fn garbage_and_half_requests_harm_nobody() {
     still_serves(&addr);
 }
 
+#[test]
+fn refusals_reach_clients_that_go_on_sending() {
+    let (_alone, _server, addr) = start();
+    let rest = "x".repeat(4 << 20);
+    let refused = [
+        ("POST /debug/pprof/symbol HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
+        ("POST /debug/pprof/symbol HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+        ("GET / HTTP/1.1\r\nA: ", 431),
+        ("\x01", 400),
+    ];
+    for (head, code) in refused {
+        assert_eq!(answer(&addr, &format!("{head}{rest}")).0, code);
+    }
+    // A whole request, and another that nobody asked for.
+    let two = format!("GET /debug/pprof/cmdline HTTP/1.1\r\nHost: {addr}\r\n\r\n").repeat(2);
+    assert_eq!(answer(&addr, &two).0, 200);
+    // More than the server is willing to drop.
+    let mut client = TcpStream::connect(&addr).expect("the server listens");
+    let endless = std::iter::repeat_n(rest.as_bytes(), 1_000);
+    let sent = endless.map_while(|rest| client.write_all(rest).ok()).count();
+    assert!(sent < 100, "it took {sent} times {} bytes", rest.len());
+    still_serves(&addr);
+
+    let addresses = vec!["1"; 65_537].join("+");
+    let request = format!(
+        "POST /debug/pprof/symbol HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n\r\n{addresses}",
+        addresses.len()
+    );
+    let (code, _, text) = answer(&addr, &request);
+    assert_eq!(code, 413);
+    assert!(text.contains("at most 65536 addresses"), "{text}");
+}
+
 /// More than the server keeps, at once.
 #[test]
 fn ten_thousand_silent_connections_do_not_stop_it() {

@@ -17,6 +17,7 @@ fn mistakes_are_explained_where_they_are() {
         "unknown_option",
         "option_twice",
         "empty_name",
+        "twice",
         "wrong_result",
     ] {
         cases.compile_fail(format!("ui/{case}.rs"));

@@ -78,6 +78,30 @@ async fn later_never() -> ! {
     panic!("pending futures are never ready")
 }
 
+#[profile]
+fn with_inner_attributes(text: &str) -> usize {
+    //! Docs from within.
+    #![allow(unused_variables)]
+    let unused = 1;
+    text.len()
+}
+
+/// Names that the expansion uses too.
+#[profile]
+fn with_items_of_its_own() -> usize {
+    struct Here;
+    static SITE: usize = 4;
+    let __pprof_guard = size_of::<Here>();
+    SITE + __pprof_guard
+}
+
+#[profile]
+async fn later_with_items_of_its_own() -> usize {
+    const SITE: usize = 4;
+    let __pprof_site = SITE;
+    __pprof_site
+}
+
 struct Counter(u32);
 
 impl Counter {
@@ -134,6 +158,8 @@ fn main() {
     assert_eq!(Counter(1).add(2).0, 3);
     assert_eq!(Counter(1).into_inner(), 1);
     assert_eq!("words".default_body(), 4);
+    assert_eq!(with_inner_attributes("abc"), 3);
+    assert_eq!(with_items_of_its_own(), 4);
     std::panic::set_hook(Box::new(|_| {}));
     assert!(std::panic::catch_unwind(|| never()).is_err());
     // Guards of locals must not make futures stay on one thread.
@@ -142,4 +168,5 @@ fn main() {
     drop(later_borrowed(&mut vec![]));
     drop(later_never());
     drop("words".soon());
+    drop(later_with_items_of_its_own());
 }

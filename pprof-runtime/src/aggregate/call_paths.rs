@@ -17,6 +17,7 @@ use std::sync::atomic::{
 use std::time::{Duration, SystemTime};
 
 use super::snapshot::Lost;
+use crate::capture::registers;
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS};
 
 /// An annotated function: one static for each `#[profile]`.
@@ -30,7 +31,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// `name` is the whole Rust path if the user gave one, else empty: then `type_name` is that of an item in the function.
+    /// `name` is the user's choice, else empty; `type_name` is that of an item in the function.
     #[doc(hidden)]
     #[must_use]
     pub const fn new(
@@ -42,11 +43,18 @@ impl Site {
         Site { name, type_name, file, line, address: AtomicU64::new(0) }
     }
 
-    /// The function's Rust path.
+    /// The name to show.
     pub(crate) fn name(&self) -> &'static str {
-        if !self.name.is_empty() {
-            return self.name;
-        }
+        if self.is_renamed() { self.name } else { self.path() }
+    }
+
+    /// Whether the user chose the name.
+    pub(crate) fn is_renamed(&self) -> bool {
+        !self.name.is_empty()
+    }
+
+    /// The function's Rust path.
+    pub(crate) fn path(&self) -> &'static str {
         // The item is named `path::of::function::Item`; in an async function `{{closure}}` stands between.
         let name = (self.type_name)();
         let name = name.rsplit_once("::").map_or(name, |(function, _item)| function);
@@ -66,6 +74,15 @@ impl Site {
     pub(crate) fn address(&self) -> u64 {
         // ORDERING: Relaxed: a number that refers to nothing of ours.
         self.address.load(Ordering::Relaxed)
+    }
+
+    /// Called inside the function, where the caller of `enter` is not: in an async body.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn locate(&self) {
+        if self.address() == 0 {
+            self.set_address(registers::pc());
+        }
     }
 
     pub(crate) fn set_address(&self, address: u64) {

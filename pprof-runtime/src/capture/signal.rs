@@ -1,16 +1,14 @@
 //! The SIGPROF handler.
 //!
 //! Installed once and never removed: a signal may still be pending when a profile stops, and the default action of
-//! SIGPROF ends the process. It acts on signals of our own timers alone; any other is passed to the handler that was there
-//! before.
+//! SIGPROF ends the process. It acts on signals of our own timers alone; any other is passed to the handler that it replaced.
 
+mod foreign;
 #[cfg_attr(target_os = "linux", path = "signal/siginfo_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "signal/siginfo_unsupported.rs")]
 mod siginfo;
 
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::memory::StackMemory;
 use super::registers;
@@ -28,18 +26,6 @@ static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 static SESSION: AtomicU32 = AtomicU32::new(0);
 /// A weight above this many periods is a signal that was held back; the excess is counted as lost.
 static WEIGHT_CAP: AtomicU32 = AtomicU32::new(u32::MAX);
-
-static PREVIOUS: Previous =
-    Previous { ready: AtomicBool::new(false), action: UnsafeCell::new(MaybeUninit::uninit()) };
-
-/// What handled the signal before us.
-struct Previous {
-    ready: AtomicBool,
-    action: UnsafeCell<MaybeUninit<libc::sigaction>>,
-}
-
-// SAFETY: `action` is written once, before `ready` is set, and only read afterwards.
-unsafe impl Sync for Previous {}
 
 /// The value a session's timers carry in `si_value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,28 +79,16 @@ pub(crate) fn close() {
     SESSION.store(0, Ordering::Release);
 }
 
-/// Installs the handler, unless it is there already.
+/// Installs the handler, unless it is there already. One that was installed over it since goes on getting its signals through it.
 pub(crate) fn install() -> std::io::Result<()> {
     static INSTALL: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
     let _one_at_a_time = INSTALL.lock();
     let ours = handler as *const () as usize;
-    let mut current = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null new action only asks; `current` is ours to write.
-    if unsafe { libc::sigaction(SIGNAL, std::ptr::null(), current.as_mut_ptr()) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    // SAFETY: filled by the successful call above.
-    let current = unsafe { current.assume_init() };
+    let current = foreign::installed()?;
     if current.sa_sigaction == ours {
         return Ok(());
     }
-    // ORDERING: Relaxed: written under the lock above.
-    if !PREVIOUS.ready.load(Ordering::Relaxed) {
-        // SAFETY: nobody reads before `ready`, and the lock excludes other writers.
-        unsafe { (*PREVIOUS.action.get()).write(current) };
-        // ORDERING: Release pairs with the Acquire in `chain`.
-        PREVIOUS.ready.store(true, Ordering::Release);
-    }
+    foreign::keep(current);
     // SAFETY: all-zero is a valid sigaction: no handler, empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = ours;
@@ -143,7 +117,7 @@ unsafe extern "C" fn handler(
                 unsafe { sample(overrun, value as u32, context) };
             }
             // SAFETY: passed on as received.
-            _ => unsafe { chain(signal, info, context) },
+            _ => unsafe { foreign::pass_on(signal, info, context) },
         }
     });
 }
@@ -181,43 +155,4 @@ unsafe fn sample(overrun: libc::c_int, of_session: u32, context: *const libc::c_
         let mut memory = unsafe { StackMemory::new(None, &mut scratch.window) };
         Some(unwind::walk(reader.tables(), start, &mut memory, &mut scratch.frames))
     });
-}
-
-/// Passes a foreign signal to the handler that was installed before ours.
-///
-/// The default action, ending the process, is not passed on: as in Go, a late signal of another profiler's
-/// timer must not kill the program.
-///
-/// # Safety
-/// - the arguments are those of the running handler.
-unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // ORDERING: Acquire pairs with the Release in `install`.
-    if !PREVIOUS.ready.load(Ordering::Acquire) {
-        return;
-    }
-    // SAFETY: written before `ready` was set and never again.
-    let stored = unsafe { &*PREVIOUS.action.get() };
-    // SAFETY: as above.
-    let previous = unsafe { stored.assume_init_ref() };
-    match previous.sa_sigaction {
-        libc::SIG_DFL | libc::SIG_IGN => {}
-        address if previous.sa_flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: registered with SA_SIGINFO, so the function has this signature.
-            let function = unsafe {
-                std::mem::transmute::<
-                    usize,
-                    unsafe extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
-                >(address)
-            };
-            // SAFETY: SIGNAL-SAFE as far as its owner made it so; called as the kernel would have.
-            unsafe { function(signal, info, context) };
-        }
-        address => {
-            // SAFETY: registered without SA_SIGINFO, so the function takes the signal alone.
-            let function =
-                unsafe { std::mem::transmute::<usize, unsafe extern "C" fn(libc::c_int)>(address) };
-            // SAFETY: as above.
-            unsafe { function(signal) };
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -24,6 +24,10 @@ const READ_DEADLINE: Duration = Duration::from_secs(10);
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// What a client has to read at the least.
 const SLOWEST_BYTES_PER_SECOND: usize = 64 * 1024;
+/// Time for a client to read an answer that it got before all was read of what it sends.
+const LINGER: Duration = Duration::from_secs(2);
+/// What it may send meanwhile.
+const MAX_LINGER_BYTES: usize = 16 << 20;
 /// How often a write that waits asks whether to go on.
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 /// Pause when the system has no descriptors left.
@@ -49,11 +53,18 @@ pub(super) struct Listener {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// A connection whose request is not whole yet.
+/// A connection whose request is not whole yet, or that was answered before it was.
 struct Connection {
     stream: TcpStream,
-    received: Vec<u8>,
+    stage: Stage,
     deadline: Instant,
+}
+
+enum Stage {
+    /// What has come of the request.
+    Receiving(Vec<u8>),
+    /// What comes is dropped, that many bytes at most: closing a connection with bytes unread takes the answer from the client.
+    Lingering(usize),
 }
 
 impl Listener {
@@ -104,7 +115,7 @@ impl Listener {
             entry(self.socket.as_raw_fd(), if accepting { libc::POLLIN } else { 0 }),
         ];
         entries.extend(self.waiting.iter().map(|c| entry(c.stream.as_raw_fd(), libc::POLLIN)));
-        let deadline = self.waiting.front().map(|c| c.deadline);
+        let deadline = self.waiting.iter().map(|c| c.deadline).min();
         let timeout = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
             _ if !accepting => ACCEPT_PAUSE,
             // A little late rather than a little early, and round again.
@@ -142,7 +153,8 @@ impl Listener {
                 self.waiting.pop_front();
             }
             let deadline = Instant::now() + READ_DEADLINE;
-            self.waiting.push_back(Connection { stream, received: Vec::new(), deadline });
+            let stage = Stage::Receiving(Vec::new());
+            self.waiting.push_back(Connection { stream, stage, deadline });
         }
     }
 
@@ -154,31 +166,35 @@ impl Listener {
             let step = if ready.contains(&connection.stream.as_raw_fd()) {
                 connection.read()
             } else if connection.deadline <= now {
-                Step::Answer(Response::error(
-                    408,
-                    "Request Timeout: send the request within 10 seconds",
-                ))
+                connection.expire()
             } else {
                 Step::Wait
             };
-            match step {
-                Step::Wait => still_waiting.push_back(connection),
-                Step::Close => {}
-                Step::Answer(response) => self.answer(&connection.stream, &response),
+            let answered = match step {
+                Step::Wait => Some(connection),
+                Step::Close => None,
+                Step::Answer(response) => self.answer(connection.stream, &response),
                 Step::Handle(request) => self.hand_on(connection.stream, request),
-            }
+            };
+            still_waiting.extend(answered);
         }
         self.waiting = still_waiting;
     }
 
-    fn answer(&self, stream: &TcpStream, response: &Response) {
-        answer(stream, response, false, &self.stopping);
+    /// Answers at once. The connection is to be kept for a moment.
+    fn answer(&self, stream: TcpStream, response: &Response) -> Option<Connection> {
+        answer(&stream, response, false, &self.stopping);
+        stream.shutdown(Shutdown::Write).ok()?;
+        stream.set_nonblocking(true).ok()?;
+        let deadline = Instant::now() + LINGER;
+        Some(Connection { stream, stage: Stage::Lingering(MAX_LINGER_BYTES), deadline })
     }
 
-    fn hand_on(&mut self, stream: TcpStream, request: Request) {
+    /// Has a worker answer; if there is none, `answer` has.
+    fn hand_on(&mut self, stream: TcpStream, request: Request) -> Option<Connection> {
         let busy = Response::error(503, "too many requests are being answered; try again later");
         if self.workers.len() >= MAX_WORKERS {
-            return self.answer(&stream, &busy);
+            return self.answer(stream, &busy);
         }
         let (hosts, stopping) = (Arc::clone(&self.hosts), Arc::clone(&self.stopping));
         let work = move || {
@@ -187,6 +203,8 @@ impl Listener {
             let head_only = request.method == "HEAD";
             if let Some(response) = routes::answer(&request, &hosts, &cancelled) {
                 answer(&stream, &response, head_only, &stopping);
+                // A client that sent more than its request gets its answer all the same, see `Stage`.
+                let _ = stream.set_nonblocking(true).map(|()| has_gone(&stream));
             }
         };
         let name = "pprof-http-work".to_owned();
@@ -194,6 +212,7 @@ impl Listener {
         if let Ok(worker) = std::thread::Builder::new().name(name).spawn(work) {
             self.workers.push(worker);
         }
+        None
     }
 }
 
@@ -214,18 +233,35 @@ impl Connection {
     fn read(&mut self) -> Step {
         let mut buffer = [0; 4096];
         loop {
-            match self.stream.read(&mut buffer) {
+            let bytes = match self.stream.read(&mut buffer) {
                 Ok(0) => return Step::Close,
-                Ok(n) => self.received.extend_from_slice(buffer.get(..n).unwrap_or(&[])),
+                Ok(n) => buffer.get(..n).unwrap_or(&[]),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Step::Wait,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Step::Close,
+            };
+            match &mut self.stage {
+                Stage::Receiving(received) => {
+                    received.extend_from_slice(bytes);
+                    match Request::parse(received) {
+                        Parsed::Incomplete => {}
+                        Parsed::Whole(request) => return Step::Handle(request),
+                        Parsed::Refused(response) => return Step::Answer(response),
+                    }
+                }
+                Stage::Lingering(left) if *left < bytes.len() => return Step::Close,
+                Stage::Lingering(left) => *left -= bytes.len(),
             }
-            match Request::parse(&self.received) {
-                Parsed::Incomplete => {}
-                Parsed::Whole(request) => return Step::Handle(request),
-                Parsed::Refused(response) => return Step::Answer(response),
-            }
+        }
+    }
+
+    fn expire(&self) -> Step {
+        match self.stage {
+            Stage::Receiving(_) => Step::Answer(Response::error(
+                408,
+                "Request Timeout: send the request within 10 seconds",
+            )),
+            Stage::Lingering(_) => Step::Close,
         }
     }
 }

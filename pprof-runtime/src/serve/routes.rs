@@ -17,6 +17,9 @@ const PREFIX: &str = "/debug/pprof/";
 /// Default length of a CPU profile, in seconds; Go's.
 const DEFAULT_SECONDS: u64 = 30;
 
+/// Addresses to one request for symbols: more than the largest profile has.
+const MAX_ADDRESSES: usize = 65_536;
+
 type Cancelled<'a> = &'a dyn Fn() -> bool;
 
 /// The answer to a request; `None` if the client has gone meanwhile.
@@ -62,7 +65,7 @@ fn route(request: &Request, cancelled: Cancelled<'_>) -> Answer {
     match name {
         "" => Ok(Some(Response::page(index::page()))),
         "cmdline" => Ok(Some(Response::text(cmdline()))),
-        "symbol" => Ok(Some(symbol(request))),
+        "symbol" => symbol(request),
         "profile" => cpu_profile(request, cancelled),
         name => match lookup(name) {
             Some(source) => snapshot(request, source, cancelled),
@@ -77,7 +80,7 @@ fn cmdline() -> Vec<u8> {
 }
 
 /// Names for addresses given as `0x1234+0x5678`, in the query or in the body.
-fn symbol(request: &Request) -> Response {
+fn symbol(request: &Request) -> Answer {
     let body = String::from_utf8_lossy(&request.body);
     let list = if request.method == "POST" { &*body } else { &request.query };
     let parse = |word: &str| match word.trim().strip_prefix("0x") {
@@ -85,6 +88,10 @@ fn symbol(request: &Request) -> Response {
         None => word.trim().parse().ok(),
     };
     let addresses: Vec<u64> = list.split('+').filter_map(parse).filter(|a| *a != 0).collect();
+    if addresses.len() > MAX_ADDRESSES {
+        let text = format!("Content Too Large: at most {MAX_ADDRESSES} addresses");
+        return Err(Response::error(413, text));
+    }
     let symbols = Symbols::of(addresses.iter().copied());
     let mut text = String::from("num_symbols: 1\n");
     for address in addresses {
@@ -92,7 +99,7 @@ fn symbol(request: &Request) -> Response {
             text.push_str(&format!("{address:#x} {}\n", function.name));
         }
     }
-    Response::text(text)
+    Ok(Some(Response::text(text)))
 }
 
 fn cpu_profile(request: &Request, cancelled: Cancelled<'_>) -> Answer {

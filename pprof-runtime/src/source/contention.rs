@@ -107,9 +107,10 @@ impl Recorder {
     }
 }
 
-/// Contentions back from fixed point, to the nearest whole, and at least one for a stack that waited at all.
+/// Contentions back from fixed point, to the nearest whole, and at least one for a stack that waited at all. An unlock just recorded
+/// may await the rest of its delay, without which it can be less than nothing.
 fn whole([count, delay]: [i64; 2]) -> [i64; 2] {
-    [((count + (1 << (COUNT_SHIFT - 1))) >> COUNT_SHIFT).max(1), delay]
+    [((count + (1 << (COUNT_SHIFT - 1))) >> COUNT_SHIFT).max(1), delay.max(0)]
 }
 
 /// See [`crate::set_block_profile_rate`].
@@ -201,7 +202,9 @@ pub(crate) fn end_wait(wait: Option<WaitStart>) {
 pub(crate) fn end_wait_at(wait: WaitStart, now: u64) {
     // ORDERING: Relaxed: a setting read for its value.
     let rate = BLOCK_RATE_NS.load(Ordering::Relaxed);
-    let delay = nanoseconds(now.saturating_sub(wait.started));
+    let delay = clock::ticks_to_ns(now.saturating_sub(wait.started));
+    // At least one, as in Go: a wait that was seen has a length.
+    let delay = i64::try_from(delay).unwrap_or(i64::MAX).max(1);
     if let Some(values) = sample_wait(delay, rate, random()) {
         wait.counters.add(values);
     }
@@ -220,9 +223,14 @@ fn sample_wait(delay: i64, rate: i64, draw: u64) -> Option<[i64; 2]> {
     chosen.then(|| [i64::try_from(count).unwrap_or(i64::MAX), rate])
 }
 
-/// Who is to be charged for waiting on a lock: a stack of the mutex profile, by its index plus two.
+/// Who is to be charged for waiting on a lock: a stack of the mutex profile, and how many unlocks the sampled one stands for.
+///
+/// | bits   | content                                                              |
+/// |--------|----------------------------------------------------------------------|
+/// | 0..32  | 0 nobody is known, 1 not sampled, else the stack's index plus two    |
+/// | 32..64 | the weight                                                           |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Debtor(u32);
+pub(crate) struct Debtor(u64);
 
 impl Debtor {
     /// Whoever unlocked did not see the waiter.
@@ -230,18 +238,22 @@ impl Debtor {
     /// The unlock was not sampled: nothing of it is recorded.
     const NOT_SAMPLED: Debtor = Debtor(1);
 
-    pub(crate) fn from_bits(bits: u32) -> Debtor {
+    fn new(stack: u32, weight: u32) -> Debtor {
+        Debtor(u64::from(weight) << 32 | u64::from(stack.saturating_add(2)))
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Debtor {
         Debtor(bits)
     }
 
-    pub(crate) fn to_bits(self) -> u32 {
+    pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
 }
 
 /// Records, on the calling stack, that it is about to end waiting by others that took `delay_ticks` so far. Returns whom to
 /// charge for the rest.
-pub(crate) fn unlocking(delay_ticks: u64) -> Debtor {
+pub(crate) fn unlocking(delay_ticks: i64) -> Debtor {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
     let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
@@ -249,35 +261,36 @@ pub(crate) fn unlocking(delay_ticks: u64) -> Debtor {
         return Debtor::NOT_SAMPLED;
     };
     counters.add(contentions(weight, 1, delay_ticks));
-    Debtor(table.index_of(counters).saturating_add(2))
+    Debtor::new(table.index_of(counters), weight)
 }
 
-/// How many unlocks this one stands for at `fraction`, if `draw` chooses it.
-fn sample_unlock(fraction: i64, draw: u64) -> Option<i64> {
-    (fraction > 0 && draw.is_multiple_of(fraction as u64)).then_some(fraction)
+/// How many unlocks this one stands for at `fraction`, if `draw` chooses it. Larger fractions are taken as 2^32 - 1, of which a
+/// machine sees one in an hour.
+fn sample_unlock(fraction: i64, draw: u64) -> Option<u32> {
+    let fraction = u32::try_from(fraction).unwrap_or(if fraction < 0 { 0 } else { u32::MAX });
+    (fraction > 0 && draw.is_multiple_of(u64::from(fraction))).then_some(fraction)
 }
 
-/// Records the rest of waits that `debtor` caused.
-pub(crate) fn charge(debtor: Debtor, delay_ticks: u64) {
-    // ORDERING: Relaxed: a setting read for its value.
-    let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
+/// Records the rest of waits that `debtor` caused, at the weight that its unlock had.
+pub(crate) fn charge(debtor: Debtor, delay_ticks: i64) {
+    if delay_ticks == 0 {
+        return;
+    }
     match (debtor, MUTEX.table.get()) {
         (Debtor::UNKNOWN, _) => UNSEEN.add(contentions(1, 1, delay_ticks)),
         (Debtor::NOT_SAMPLED, _) | (_, None) => {}
-        (Debtor(index), Some(table)) => {
-            table.at(index - 2).add(contentions(fraction, 0, delay_ticks));
+        (Debtor(bits), Some(table)) => {
+            let (stack, weight) = (bits as u32 - 2, (bits >> 32) as u32);
+            table.at(stack).add(contentions(weight, 0, delay_ticks));
         }
     }
 }
 
 /// What `count` contentions add to the mutex profile if each stands for `weight`.
-fn contentions(weight: i64, count: i64, delay_ticks: u64) -> [i64; 2] {
-    [count << COUNT_SHIFT, nanoseconds(delay_ticks)].map(|value| value.saturating_mul(weight))
-}
-
-/// At least one, as in Go: a wait that was seen has a length.
-fn nanoseconds(ticks: u64) -> i64 {
-    i64::try_from(clock::ticks_to_ns(ticks)).unwrap_or(i64::MAX).max(1)
+fn contentions(weight: u32, count: i64, delay_ticks: i64) -> [i64; 2] {
+    let ns = i64::try_from(clock::ticks_to_ns(delay_ticks.unsigned_abs())).unwrap_or(i64::MAX);
+    let weight = i64::from(weight);
+    [(count << COUNT_SHIFT) * weight, (ns * delay_ticks.signum()).saturating_mul(weight)]
 }
 
 fn capture(frames: &mut Frames) -> End {
@@ -381,7 +394,8 @@ mod tests {
     fn unlocks_are_weighted_without_bias() {
         for fraction in [1, 2, 10, 100, 1_000] {
             let unlocks = 400_000;
-            let sum: i64 = (0..unlocks).filter_map(|_| sample_unlock(fraction, random())).sum();
+            let weight = || sample_unlock(fraction, random()).map(i64::from);
+            let sum: i64 = (0..unlocks).filter_map(|_| weight()).sum();
             // As above: a share of 1 / fraction is kept.
             let bound = 6.0 * ((fraction - 1) as f64 / unlocks as f64).sqrt() + 1e-9;
             let error = sum as f64 / unlocks as f64 - 1.0;

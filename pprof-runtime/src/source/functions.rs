@@ -89,6 +89,12 @@ pub(crate) fn set_enabled(on: bool) -> bool {
     ENABLED.swap(on, Ordering::Relaxed)
 }
 
+#[inline(always)]
+fn is_enabled() -> bool {
+    // ORDERING: Relaxed: a switch.
+    ENABLED.load(Ordering::Relaxed)
+}
+
 /// Times one call of an annotated function, from `enter` to drop.
 ///
 /// What the function itself carries is a test and a call at each end: the rest is out of line, so that neither the code nor
@@ -123,19 +129,12 @@ impl FunctionGuard {
     /// Enters `site` as a call.
     #[inline(always)]
     pub fn enter(&mut self, site: &'static Site) {
-        self.enter_as(site, true);
-    }
-
-    /// Enters `site`; for a function that is entered in several stretches, only the first `is_call`.
-    #[inline(always)]
-    fn enter_as(&mut self, site: &'static Site, is_call: bool) {
-        // ORDERING: Relaxed: a switch.
-        if ENABLED.load(Ordering::Relaxed) {
-            self.open(site, is_call, registers::pc());
+        if is_enabled() {
+            self.open(site, true, registers::pc());
         }
     }
 
-    /// `address` is one inside the function.
+    /// `address` is one inside the function; zero if the function tells by itself.
     #[inline(never)]
     fn open(&mut self, site: &'static Site, is_call: bool, address: u64) {
         LOCAL.with(|local| {
@@ -166,7 +165,9 @@ impl FunctionGuard {
     #[cold]
     #[inline(never)]
     fn open_slowly(&mut self, site: &'static Site, is_call: bool, address: u64) {
-        site.set_address(address);
+        if address != 0 {
+            site.set_address(address);
+        }
         LOCAL.with(|local| {
             if local.current.get().is_null() && !open_tree() {
                 if is_call {
@@ -259,7 +260,10 @@ impl<F: Future> Future for Instrumented<F> {
         // SAFETY: `future` is pinned with `self`: it is never moved out, and there is no `Drop` nor other access.
         let this = unsafe { self.get_unchecked_mut() };
         let mut guard = FunctionGuard::new();
-        guard.enter_as(this.site, !this.counted);
+        // Entered in several stretches, of which only the first is a call.
+        if is_enabled() {
+            guard.open(this.site, !this.counted, 0);
+        }
         this.counted |= !guard.node.is_null();
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(&mut this.future) };
@@ -268,10 +272,18 @@ impl<F: Future> Future for Instrumented<F> {
 }
 
 fn sums() -> PathSums {
-    // A thread that ends from here on is in `threads`, not in `ended`.
-    let (ended, threads) = {
+    // Room is made before the lock is held: an annotated allocator may be about to open this thread's tree, under the same lock.
+    let mut threads = Vec::new();
+    let ended = loop {
         let registry = REGISTRY.lock();
-        (registry.ended.clone(), registry.threads.clone())
+        let count = registry.threads.len();
+        if threads.capacity() >= count {
+            threads.extend(registry.threads.iter().cloned());
+            // A thread that ends from here on is in `threads`, not in `ended`.
+            break registry.ended.clone();
+        }
+        drop(registry);
+        threads.reserve(count + count / 4);
     };
     let mut sums = ended.as_deref().cloned().unwrap_or_default();
     for tree in threads {

@@ -60,7 +60,7 @@ pub(crate) struct Symbols {
     resolved: HashMap<u64, Arc<Resolved>>,
 }
 
-/// Addresses kept between snapshots: some tens of megabytes at most. Beyond it the memory starts anew.
+/// Addresses kept between snapshots: some tens of megabytes at most. Beyond it the cache starts anew.
 const MAX_CACHED: usize = 100_000;
 
 struct Cache {
@@ -101,7 +101,10 @@ impl Symbols {
         }
         for (address, answer) in fresh {
             let answer = Arc::new(answer);
-            cache.resolved.insert(address, Arc::clone(&answer));
+            // An address of no module is looked up at once, and may be anything that a client makes up.
+            if answer.module.is_some() && cache.resolved.len() < MAX_CACHED {
+                cache.resolved.insert(address, Arc::clone(&answer));
+            }
             resolved.insert(address, answer);
         }
         Symbols { modules, resolved }

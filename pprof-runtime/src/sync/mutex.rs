@@ -158,16 +158,17 @@ impl<T: ?Sized> Mutex<T> {
         }
         let arrival = clock::ticks();
         let wait = if block { contention::begin_wait_at(arrival) } else { None };
-        if mutex {
-            self.debt.arrive(arrival);
-        }
+        let registered = mutex && self.debt.arrive(arrival);
         let slept = self.raw.sleep();
-        if mutex {
-            let (debtor, delay) = self.debt.leave(arrival, clock::ticks());
-            // Others' waiting is in it, too, if anybody is known to have caused it.
-            if slept || debtor != Debtor::UNKNOWN {
-                contention::charge(debtor, delay);
+        if registered {
+            let owed = self.debt.leave(arrival, clock::ticks);
+            let (debtor, delay) = owed.known;
+            contention::charge(debtor, delay);
+            if slept {
+                contention::charge(Debtor::UNKNOWN, owed.unseen);
             }
+        } else if mutex && slept {
+            contention::charge(Debtor::UNKNOWN, clock::ticks().saturating_sub(arrival) as i64);
         }
         if slept {
             contention::end_wait(wait);
@@ -201,7 +202,7 @@ impl<T: ?Sized> Mutex<T> {
     #[cold]
     fn unlock_contended(&self) {
         if self.debt.is_owed() {
-            let delay = self.debt.settle(clock::ticks());
+            let delay = self.debt.settle(clock::ticks);
             self.debt.set_debtor(contention::unlocking(delay));
         }
         self.raw.unlock();

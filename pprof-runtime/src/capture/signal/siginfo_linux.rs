@@ -38,3 +38,12 @@ pub(super) fn keeping_errno(body: impl FnOnce()) {
     // SAFETY: as above.
     unsafe { *errno = saved };
 }
+
+/// The running thread.
+///
+/// # Signal safety
+/// One system call.
+pub(super) fn thread_id() -> libc::pid_t {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
+}

@@ -9,3 +9,8 @@ pub(super) unsafe fn expiration(_info: *const libc::siginfo_t) -> Option<(libc::
 pub(super) fn keeping_errno(body: impl FnOnce()) {
     body();
 }
+
+pub(super) fn thread_id() -> libc::pid_t {
+    // SAFETY: takes nothing and cannot fail. One thread at a time will do: there are no signals.
+    unsafe { libc::getpid() }
+}
