@@ -354,7 +354,7 @@ fn names_files_and_lines_are_the_functions_own() {
     pprof_runtime::set_function_profile(true);
     tiny(1);
     assert!(poll(pin!(step(0))).is_ready());
-    #[profile(name = "renamed")]
+    #[profile(name = "an original")]
     fn original() {}
     original();
     let profile = snapshot();
@@ -362,7 +362,7 @@ fn names_files_and_lines_are_the_functions_own() {
     for (name, declaration) in [
         ("functions::tiny", "fn tiny("),
         ("functions::step", "async fn step("),
-        ("renamed", "    fn original("),
+        ("an original", "    fn original("),
     ] {
         let is_it = |f: &&pprof_format::Function| profile.string(f.name) == name;
         let function = profile.function.iter().find(is_it).expect(name);
