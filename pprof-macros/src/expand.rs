@@ -19,7 +19,7 @@ pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
         quote! {
             let #name = #site;
             #support::Instrumented::new(#name, async move {
-                #name.locate();
+                #support::locate(#name);
                 #typed_return
                 #(#statements)*
             })

@@ -87,7 +87,7 @@ pub fn set_function_profile(on: bool) -> bool {
 #[doc(hidden)]
 pub mod __macro_support {
     pub use crate::aggregate::call_paths::Site;
-    pub use crate::source::functions::{FunctionGuard, Instrumented};
+    pub use crate::source::functions::{FunctionGuard, Instrumented, locate};
 }
 
 /// Compiles and runs the README's examples.

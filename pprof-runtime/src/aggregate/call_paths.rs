@@ -17,7 +17,6 @@ use std::sync::atomic::{
 use std::time::{Duration, SystemTime};
 
 use super::snapshot::Lost;
-use crate::capture::registers;
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS};
 
 /// An annotated function: one static for each `#[profile]`.
@@ -74,15 +73,6 @@ impl Site {
     pub(crate) fn address(&self) -> u64 {
         // ORDERING: Relaxed: a number that refers to nothing of ours.
         self.address.load(Ordering::Relaxed)
-    }
-
-    /// Called inside the function, where the caller of `enter` is not: in an async body.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn locate(&self) {
-        if self.address() == 0 {
-            self.set_address(registers::pc());
-        }
     }
 
     pub(crate) fn set_address(&self, address: u64) {

@@ -234,6 +234,15 @@ fn open_tree() -> bool {
     })
 }
 
+/// Tells where the code of an async function is: called in its body, which [`Instrumented::poll`] only calls.
+#[doc(hidden)]
+#[inline(always)]
+pub fn locate(site: &'static Site) {
+    if is_enabled() && site.address() == 0 {
+        site.set_address(registers::pc());
+    }
+}
+
 /// An async function's body, timed while it is polled.
 #[doc(hidden)]
 #[derive(Debug)]
