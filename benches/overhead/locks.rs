@@ -51,7 +51,7 @@ macro_rules! measure_uncontended {
 macro_rules! measure_contended {
     ($mutex:expr) => {{
         let mutex = $mutex;
-        Figures::new(measure::two_threads(50_000, |i| {
+        Figures::new(measure::two_threads(1_000_000, |i| {
             *black_box(&mutex).lock().unwrap() += i;
         }))
     }};
@@ -60,7 +60,7 @@ macro_rules! measure_contended {
 macro_rules! measure_worked {
     ($mutex:expr) => {{
         let mutex = $mutex;
-        Figures::new(measure::two_threads(2_000, |i| {
+        Figures::new(measure::two_threads(6_000, |i| {
             let mut value = black_box(&mutex).lock().unwrap();
             *value += i;
             work();

@@ -205,7 +205,7 @@ impl<T: ?Sized> Mutex<T> {
             let delay = self.debt.settle(clock::ticks);
             self.debt.set_debtor(contention::unlocking(delay));
         }
-        self.raw.unlock();
+        self.raw.unlock_and_wake();
     }
 }
 

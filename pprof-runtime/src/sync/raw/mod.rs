@@ -15,6 +15,12 @@ mod tests {
     use super::RawMutex;
     use std::cell::UnsafeCell;
 
+    fn unlock(lock: &RawMutex) {
+        if !lock.unlock_if_nobody_sleeps() {
+            lock.unlock_and_wake();
+        }
+    }
+
     #[test]
     fn excludes_and_wakes() {
         struct Shared(RawMutex, UnsafeCell<u64>);
@@ -31,7 +37,7 @@ mod tests {
                         }
                         // SAFETY: locked.
                         unsafe { *shared.1.get() += 1 };
-                        shared.0.unlock();
+                        unlock(&shared.0);
                     }
                 });
             }
@@ -51,13 +57,13 @@ mod tests {
             let told = std::thread::scope(|scope| {
                 let sleeper = scope.spawn(move || {
                     let slept = lock.sleep();
-                    lock.unlock();
+                    unlock(lock);
                     slept
                 });
                 std::thread::sleep(std::time::Duration::from_millis(5));
                 let told = !lock.unlock_if_nobody_sleeps();
                 if told {
-                    lock.unlock();
+                    lock.unlock_and_wake();
                 }
                 assert!(sleeper.join().unwrap() || !told, "told of somebody who did not sleep");
                 told

@@ -52,20 +52,21 @@ impl RawMutex {
         !free
     }
 
-    /// Releases the lock, which the caller holds, unless somebody sleeps, or may.
+    /// Releases the lock, which the caller holds, unless somebody sleeps, or may: then it is still held, and has to be
+    /// released by `unlock_and_wake`.
     #[inline]
     pub(in crate::sync) fn unlock_if_nobody_sleeps(&self) -> bool {
-        // ORDERING: Relaxed: a hint; who is not seen yet is let in all the same, by `unlock`.
+        // ORDERING: Relaxed: a hint; who is not seen yet is let in all the same.
         let nobody = self.sleepers.load(Ordering::Relaxed) == 0;
         if nobody {
-            self.unlock();
+            self.unlock_and_wake();
         }
         nobody
     }
 
-    /// Releases the lock. The caller holds it.
+    /// Releases the lock, which the caller holds.
     #[inline]
-    pub(in crate::sync) fn unlock(&self) {
+    pub(in crate::sync) fn unlock_and_wake(&self) {
         // SAFETY: the caller holds the lock.
         unsafe { self.inner.unlock() };
     }
