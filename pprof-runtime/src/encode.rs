@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pprof_format::{Builder, LocationId, MappingId, NewFunction, NewLine, NewMapping, Profile};
+use pprof_format::{
+    Builder, LabelValue, LocationId, MappingId, NewFunction, NewLabel, NewLine, NewMapping, Profile,
+};
 
 use crate::aggregate::call_paths::{PathSnapshot, Site};
 use crate::aggregate::snapshot::Snapshot;
@@ -44,8 +46,14 @@ const TRUNCATED: &str = "pprof_runtime::truncated_stack";
 
 /// Functions between the user's code and the place where a wait is recorded.
 fn is_internal(name: &str) -> bool {
-    const PREFIXES: [&str; 4] =
-        ["pprof_runtime::", "<pprof_runtime::", "core::ptr::drop_in_place", "core::mem::drop"];
+    const PREFIXES: [&str; 6] = [
+        "pprof_runtime::",
+        "<pprof_runtime::",
+        "lock_api::",
+        "<lock_api::",
+        "core::ptr::drop_in_place",
+        "core::mem::drop",
+    ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -71,7 +79,12 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        encoder.builder.sample(&locations, &stack.values, &[]);
+        let labels: Vec<NewLabel<'_>> = stack
+            .labels
+            .iter()
+            .map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) })
+            .collect();
+        encoder.builder.sample(&locations, &stack.values, &labels);
     }
     for lost in &snapshot.lost {
         let location = encoder.pseudo(lost.reason);
@@ -315,8 +328,12 @@ mod tests {
     #[test]
     fn a_cpu_profile_has_the_shape_of_gos() {
         let here = a_cpu_profile_has_the_shape_of_gos as *const () as u64 + 8;
-        let stack =
-            StackSample { frames: [here, 1].into(), values: [3, 30_000_000], truncated: true };
+        let stack = StackSample {
+            frames: [here, 1].into(),
+            values: [3, 30_000_000],
+            truncated: true,
+            labels: Vec::new(),
+        };
         let profile = stacks(&cpu(100), &snapshot(vec![stack])).unwrap();
         profile.validate_strict().unwrap();
         let types: Vec<_> = profile
@@ -360,6 +377,7 @@ mod tests {
             frames: frames.into(),
             values: [1, 1],
             truncated: false,
+            labels: Vec::new(),
         };
         let snapshot = snapshot(vec![stack(&[ours, theirs, ours]), stack(&[ours])]);
         let profile = stacks(&MUTEX, &snapshot).unwrap();

@@ -33,7 +33,16 @@ compile_error!(
 
 pub mod config;
 pub mod cpu;
+#[cfg(feature = "crossbeam")]
+pub mod crossbeam_channel;
+#[cfg(feature = "futex")]
+pub mod futex;
+#[cfg(feature = "parking_lot")]
+pub mod parking_lot;
 pub mod sync;
+pub mod thread;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 mod aggregate;
 mod capture;
@@ -74,6 +83,24 @@ pub fn set_mutex_profile_fraction(n: i64) -> i64 {
 /// when it began.
 pub fn set_block_profile_rate(ns: i64) {
     source::contention::set_block_rate(ns);
+}
+
+/// Chooses whether the `block` and `mutex` profiles have labels, and returns the former setting.
+///
+/// With labels, the initial state, samples are told apart by:
+///
+/// | label | on | value |
+/// |---|---|---|
+/// | `kind` | all | what was waited for: `mutex`, `channel-recv`, `join`, ... |
+/// | `lock` | all that are made somewhere | the name or the creation site of the lock or channel |
+/// | `holder` | `block`, locks | thread name and acquire site of who held it when the wait began |
+/// | `phase` | `block`, locks | `held` up to the unlock that ended the wait, `wake-up` from then on |
+/// | `state` | `block` | `waiting`: the wait still goes on |
+///
+/// Without them the profiles are what Go's are: one sample for each stack, and no wait before it has ended. The setting is one for
+/// snapshots; recording is the same.
+pub fn set_contention_labels(on: bool) -> bool {
+    source::contention::set_labels(on)
 }
 
 /// Switches the recording of functions annotated with [`#[profile]`](macro@profile) on or off, and returns the former setting.

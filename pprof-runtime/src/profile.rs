@@ -72,6 +72,7 @@ struct Kind {
     description: &'static str,
     count: fn() -> usize,
     snapshot: fn() -> Result<pprof_format::Profile, Error>,
+    reset: fn(),
     /// Two snapshots and the time between them, which the argument waits for.
     delta: fn(Wait<'_>) -> Result<pprof_format::Profile, Error>,
 }
@@ -86,6 +87,7 @@ static KINDS: [Kind; 3] = [
         description: "Waits on locks and channels, by the stack that waited. Switch it on with \
                       set_block_profile_rate.",
         count: contention::block_count,
+        reset: contention::reset_block,
         snapshot: || encode::stacks(&encode::BLOCK, &contention::block_snapshot()?),
         delta: |wait| {
             let before = contention::block_snapshot()?;
@@ -98,6 +100,7 @@ static KINDS: [Kind; 3] = [
         description: "Calls and time of functions annotated with #[profile], by call path. Switch it \
                       on with set_function_profile.",
         count: functions::count,
+        reset: functions::reset,
         snapshot: || encode::functions(&functions::snapshot()),
         delta: |wait| {
             let before = functions::snapshot();
@@ -110,6 +113,7 @@ static KINDS: [Kind; 3] = [
         description: "Waits on locks, by the stack that unlocked and so ended them. Switch it on with \
                       set_mutex_profile_fraction.",
         count: contention::mutex_count,
+        reset: contention::reset_mutex,
         snapshot: || encode::stacks(&encode::MUTEX, &contention::mutex_snapshot()?),
         delta: |wait| {
             let before = contention::mutex_snapshot()?;
@@ -176,6 +180,13 @@ impl Source {
     /// `Unsupported` on platforms whose stacks cannot be captured yet.
     pub fn snapshot(&self) -> Result<Profile, Error> {
         Ok(Profile::new(self.name(), (self.0.snapshot)()?))
+    }
+
+    /// Sets every value back to zero: later snapshots begin here. What is recorded at this very moment may be in or not.
+    ///
+    /// Not in Go, whose values only grow. Deltas that are being collected miss what was before.
+    pub fn reset(&self) {
+        (self.0.reset)();
     }
 
     /// What is recorded during `window` from now; blocks for that long, or until `cancelled` says so.

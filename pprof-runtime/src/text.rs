@@ -69,10 +69,22 @@ impl Tables<'_> {
             write!(writer, " {:#x}", location.address)?;
         }
         writeln!(writer)?;
+        self.labels(sample, writer)?;
         for location in stack() {
             self.location(location, writer)?;
         }
         writeln!(writer)
+    }
+
+    /// As Go's profiles with labels show them.
+    fn labels(&self, sample: &Sample, writer: &mut dyn Write) -> io::Result<()> {
+        let mut separator = "# labels: {";
+        for label in sample.label.iter().filter(|l| l.str != 0) {
+            let (key, value) = (self.profile.string(label.key), self.profile.string(label.str));
+            write!(writer, "{separator}{key:?}:{value:?}")?;
+            separator = ", ";
+        }
+        if separator == ", " { writeln!(writer, "}}") } else { Ok(()) }
     }
 
     fn location(&self, location: &Location, writer: &mut dyn Write) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! What the tests of this package share: clocks to burn by, and the real `go tool pprof`.
 
+pub mod waits;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::OnceLock;

@@ -5,20 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pprof_runtime::sync::{Mutex, MutexGuard, mpsc};
+use pprof_tests::waits::{contentions, delay, labels, snapshot};
 use pprof_tests::{stacks, sum};
-
-fn snapshot(name: &str) -> pprof_format::Profile {
-    pprof_runtime::lookup(name).unwrap().snapshot().unwrap().proto().clone()
-}
-
-/// Delay, in nanoseconds, of stacks that `function` is on.
-fn delay(profile: &pprof_format::Profile, function: &str) -> i64 {
-    sum(profile, 1, |names| names.iter().any(|n| n.ends_with(function)))
-}
-
-fn contentions(profile: &pprof_format::Profile, function: &str) -> i64 {
-    sum(profile, 0, |names| names.iter().any(|n| n.ends_with(function)))
-}
 
 /// What really happened, by the threads' own clocks, in nanoseconds since `epoch`.
 struct Truth {
@@ -82,6 +70,7 @@ fn sender(channel: &mpsc::SyncSender<u32>) {
 fn everything_about_waits() {
     delays_are_exact_and_on_the_right_side();
     channels_are_in_the_block_profile();
+    waits_have_labels_and_show_while_they_last();
     fractions_and_rates_are_unbiased();
     nothing_is_recorded_when_off();
 }
@@ -254,4 +243,49 @@ fn nothing_is_recorded_when_off() {
     assert_eq!(total(&before.0), total(&after.0), "earlier values stay as they were");
     assert_eq!(total(&before.1), total(&after.1));
     assert!(total(&after.0).1 > 0);
+}
+
+#[inline(never)]
+fn labelled_waiter(mutex: &Mutex<()>) {
+    drop(mutex.lock().unwrap());
+}
+
+fn waits_have_labels_and_show_while_they_last() {
+    static LOCK: Mutex<()> = Mutex::named((), "the cache");
+    pprof_runtime::set_mutex_profile_fraction(1);
+    pprof_runtime::set_block_profile_rate(1);
+    let (locked, line) = (LOCK.lock().unwrap(), line!());
+    let holder = |name: &str| format!("holder={name} at {}:{line}", file!());
+    let before = pprof_runtime::lookup("block").unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| labelled_waiter(&LOCK));
+        let in_progress = (0..1000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            labels(&snapshot("block"), "::labelled_waiter").pop()
+        });
+        let (text, values) = in_progress.expect("a wait in progress");
+        let name = std::thread::current().name().unwrap()[..15].to_owned();
+        let expected = format!("kind=mutex lock=the cache {} state=waiting", holder(&name));
+        assert_eq!(text, expected);
+        assert_eq!(values[0], 1);
+        assert!(values[1] > 1_000_000, "{values:?}");
+        pprof_runtime::set_contention_labels(false);
+        assert_eq!(labels(&snapshot("block"), "::labelled_waiter"), [], "as in Go");
+        pprof_runtime::set_contention_labels(true);
+        drop(locked);
+    });
+    let ended = labels(&snapshot("block"), "::labelled_waiter");
+    assert_eq!(ended.len(), 2, "{ended:?}");
+    let held = ended.iter().find(|(text, _)| text.ends_with("phase=held")).unwrap();
+    let wake_up = ended.iter().find(|(text, _)| text.ends_with("phase=wake-up")).unwrap();
+    assert_eq!([held.1[0], wake_up.1[0]], [1, 0]);
+    assert!(held.1[1] > 1_000_000 && wake_up.1[1] > 0, "{ended:?}");
+    let unlocked = labels(&snapshot("mutex"), "::waits_have_labels_and_show_while_they_last");
+    assert_eq!(unlocked.len(), 1);
+    assert_eq!(unlocked[0].0, "kind=mutex lock=the cache");
+    let sum = held.1[1] + wake_up.1[1];
+    assert!((unlocked[0].1[1] - sum).abs() < sum / 20, "{unlocked:?} {ended:?}");
+    before.reset();
+    assert_eq!(before.count(), 0);
+    assert_eq!(snapshot("block").sample.len(), 0);
 }

@@ -1,8 +1,9 @@
 //! Aggregation: stacks and their counters.
 //!
-//! The recording half (`stack_table`) is written to from instrumented locks and keeps capture's rules: no allocation,
+//! The recording half (`stack_table`, `intern`) is written to from instrumented locks and keeps capture's rules: no allocation,
 //! no locks, no panics. The reading half (`snapshot`) copies the counters out and subtracts two copies.
 
 pub(crate) mod call_paths;
+pub(crate) mod intern;
 pub(crate) mod snapshot;
 pub(crate) mod stack_table;

@@ -1,7 +1,10 @@
 //! Consistent copies of live counters, and the difference of two of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use super::stack_table::Recorded;
 
 /// One stack and its values.
 ///
@@ -14,6 +17,20 @@ pub(crate) struct StackSample {
     pub(crate) values: [i64; 2],
     /// The stack was cut at the depth limit or ended at an unreadable frame: callers are missing at the root.
     pub(crate) truncated: bool,
+    pub(crate) labels: Labels,
+}
+
+/// Keys and values that tell samples of one stack apart, in the order shown.
+pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
+
+/// Marks what still goes on.
+pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
+
+impl From<Recorded<2>> for StackSample {
+    fn from(recorded: Recorded<2>) -> StackSample {
+        let Recorded { frames, truncated, values, .. } = recorded;
+        StackSample { frames, values, truncated, labels: Labels::new() }
+    }
 }
 
 /// A copy of one profile's counters.
@@ -44,23 +61,28 @@ impl Snapshot {
     /// What was added between `self` and `later`, two snapshots of one profile: stacks that did not change are left
     /// out; `lost` entries are subtracted by reason.
     pub(crate) fn until(self, later: Snapshot) -> Snapshot {
-        type Key = (Box<[u64]>, bool);
-        let mut before: HashMap<Key, [i64; 2]> = HashMap::new();
-        for stack in self.stacks {
-            let sum = before.entry((stack.frames, stack.truncated)).or_default();
-            *sum = add(*sum, stack.values);
+        let mut before = totals(self.stacks);
+        let after = totals(later.stacks);
+        // A wait that has ended since is in the later one with all of its length; what it had waited before is not of this window.
+        let ended: Vec<Key> = before
+            .keys()
+            .filter(|key| is_waiting(key) && !after.contains_key(*key))
+            .cloned()
+            .collect();
+        for key in ended {
+            let [_, waited] = before.remove(&key).unwrap_or_default();
+            let finished = (key.0, key.1, key.2.into_iter().filter(|l| !is_state(l)).collect());
+            let sum = before.entry(finished).or_default();
+            *sum = add(*sum, [0, waited]);
         }
-        let mut merged: HashMap<Key, [i64; 2]> = HashMap::new();
-        for stack in later.stacks {
-            let sum = merged.entry((stack.frames, stack.truncated)).or_default();
-            *sum = add(*sum, stack.values);
-        }
-        let stacks = merged
+        let stacks = after
             .into_iter()
-            .filter_map(|((frames, truncated), values)| {
-                let key = (frames, truncated);
-                let values = subtract(values, before.get(&key).copied().unwrap_or_default());
-                (values != [0, 0]).then_some(StackSample { frames: key.0, values, truncated })
+            .filter_map(|(key, values)| {
+                let [count, value] =
+                    subtract(values, before.get(&key).copied().unwrap_or_default());
+                let values = [count.max(0), value.max(0)];
+                let (frames, truncated, labels) = key;
+                (values != [0, 0]).then_some(StackSample { frames, values, truncated, labels })
             })
             .collect();
         let lost_before = |reason| {
@@ -82,6 +104,26 @@ impl Snapshot {
     }
 }
 
+type Key = (Box<[u64]>, bool, Labels);
+
+fn is_state((key, value): &(&'static str, Arc<str>)) -> bool {
+    (*key, &**value) == WAITING
+}
+
+fn is_waiting((.., labels): &Key) -> bool {
+    labels.iter().any(is_state)
+}
+
+/// Values by stack and labels: a stack may have been entered twice.
+fn totals(stacks: Vec<StackSample>) -> HashMap<Key, [i64; 2]> {
+    let mut totals: HashMap<Key, [i64; 2]> = HashMap::new();
+    for StackSample { frames, values, truncated, labels } in stacks {
+        let sum = totals.entry((frames, truncated, labels)).or_default();
+        *sum = add(*sum, values);
+    }
+    totals
+}
+
 fn add(a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
     [a[0].saturating_add(b[0]), a[1].saturating_add(b[1])]
 }
@@ -100,7 +142,12 @@ mod tests {
             duration: None,
             stacks: stacks
                 .iter()
-                .map(|(f, v)| StackSample { frames: (*f).into(), values: *v, truncated: false })
+                .map(|(f, v)| StackSample {
+                    frames: (*f).into(),
+                    values: *v,
+                    truncated: false,
+                    labels: Labels::new(),
+                })
                 .collect(),
             lost: lost.iter().map(|(reason, values)| Lost { reason, values: *values }).collect(),
             comments: Vec::new(),
@@ -125,5 +172,29 @@ mod tests {
         let before = snapshot(&[(&[1], [1, 1]), (&[1], [1, 1])], &[]);
         let after = snapshot(&[(&[1], [2, 2]), (&[1], [1, 1])], &[]);
         assert_eq!(before.until(after).stacks[0].values, [1, 1]);
+    }
+
+    #[test]
+    fn of_a_wait_the_window_has_what_fell_into_it() {
+        let waiting = |stack: u64, delay| StackSample {
+            frames: [stack].into(),
+            values: [1, delay],
+            truncated: false,
+            labels: vec![("kind", "mutex".into()), (WAITING.0, WAITING.1.into())],
+        };
+        let finished = |stack: u64, values| StackSample {
+            labels: vec![("kind", "mutex".into())],
+            values,
+            ..waiting(stack, 0)
+        };
+        let mut before = snapshot(&[], &[]);
+        before.stacks = vec![waiting(1, 40), waiting(2, 60), finished(2, [3, 100])];
+        let mut after = snapshot(&[], &[]);
+        after.stacks = vec![waiting(1, 50), finished(2, [4, 175])];
+        let mut window = before.until(after).stacks;
+        window.sort_by_key(|s| s.frames[0]);
+        assert_eq!(window[0].values, [0, 10], "goes on");
+        assert_eq!(window[1].values, [1, 15], "ended");
+        assert_eq!(window[1].labels, finished(2, [0, 0]).labels);
     }
 }

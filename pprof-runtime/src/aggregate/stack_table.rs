@@ -12,8 +12,6 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use super::snapshot::StackSample;
-
 const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
 const DEAD: u64 = 2;
@@ -25,55 +23,92 @@ const MAX_PROBES: usize = 64;
 /// Words of arena for each stack: with its entry, about 230 bytes, of which untouched pages cost nothing.
 const FRAMES_PER_STACK: usize = 24;
 
-/// Stacks with two counters each.
+/// Stacks with `N` counters each.
 #[derive(Debug)]
-pub(crate) struct StackTable {
-    entries: Box<[Entry]>,
+pub(crate) struct StackTable<const N: usize> {
+    entries: Box<[Entry<N>]>,
     arena: Box<[AtomicU64]>,
     arena_used: AtomicUsize,
-    overflow: Counters,
+    overflow: Counters<N>,
 }
 
-/// Two values that only grow.
-#[derive(Debug, Default)]
-pub(crate) struct Counters([AtomicI64; 2]);
+/// What tells one entry from another: a stack, and a number that its owner makes labels of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'f> {
+    pub(crate) frames: &'f [u64],
+    pub(crate) truncated: bool,
+    pub(crate) tag: u64,
+}
 
-#[derive(Debug, Default)]
-struct Entry {
+/// An entry as read.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded<const N: usize> {
+    pub(crate) frames: Box<[u64]>,
+    pub(crate) truncated: bool,
+    pub(crate) tag: u64,
+    pub(crate) values: [i64; N],
+}
+
+/// Values that are added to.
+#[derive(Debug)]
+pub(crate) struct Counters<const N: usize>([AtomicI64; N]);
+
+#[derive(Debug)]
+struct Entry<const N: usize> {
     state: AtomicU64,
     /// Start in the arena << 16 | number of frames << 1 | truncated.
     frames: AtomicU64,
-    counters: Counters,
+    tag: AtomicU64,
+    counters: Counters<N>,
 }
 
-impl Counters {
-    pub(crate) const fn new() -> Counters {
-        Counters([const { AtomicI64::new(0) }; 2])
+impl<const N: usize> Entry<N> {
+    const fn new() -> Self {
+        Entry {
+            state: AtomicU64::new(FREE),
+            frames: AtomicU64::new(0),
+            tag: AtomicU64::new(0),
+            counters: Counters::new(),
+        }
+    }
+}
+
+impl<const N: usize> Counters<N> {
+    pub(crate) const fn new() -> Self {
+        Counters([const { AtomicI64::new(0) }; N])
     }
 
-    /// Adds to both values. A reader between the two additions sees the first alone, for that moment.
-    pub(crate) fn add(&self, values: [i64; 2]) {
+    /// Adds to each value. A reader in between sees the first ones alone, for that moment.
+    pub(crate) fn add(&self, values: [i64; N]) {
         for (counter, value) in self.0.iter().zip(values) {
             // ORDERING: Relaxed: counters that order nothing.
             counter.fetch_add(value, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn read(&self) -> [i64; 2] {
+    pub(crate) fn read(&self) -> [i64; N] {
         // ORDERING: Relaxed, as above.
-        [0, 1].map(|i: usize| self.0.get(i).map_or(0, |c| c.load(Ordering::Relaxed)))
+        self.0.each_ref().map(|counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Back to zero; what is being added at the moment is kept or dropped, value by value.
+    pub(crate) fn reset(&self) {
+        for counter in &self.0 {
+            // ORDERING: Relaxed, as above.
+            counter.store(0, Ordering::Relaxed);
+        }
     }
 }
 
-impl StackTable {
+impl<const N: usize> StackTable<N> {
     /// Room for `stacks` stacks, rounded up to a power of two, of `FRAMES_PER_STACK` frames on average.
-    pub(crate) fn new(stacks: usize) -> StackTable {
+    pub(crate) fn new(stacks: usize) -> Self {
         let stacks = stacks.next_power_of_two();
         StackTable {
-            entries: (0..stacks).map(|_| Entry::default()).collect(),
+            entries: (0..stacks).map(|_| Entry::new()).collect(),
             arena: zeroed(stacks * FRAMES_PER_STACK),
             arena_used: AtomicUsize::new(0),
-            overflow: Counters::default(),
+            overflow: Counters::new(),
         }
     }
 
@@ -81,8 +116,8 @@ impl StackTable {
     ///
     /// # Reentrancy
     /// Atomics and memory of the table only: may be called under any lock and inside an allocator.
-    pub(crate) fn counters(&self, frames: &[u64], truncated: bool) -> &Counters {
-        let hash = hash(frames, truncated);
+    pub(crate) fn counters(&self, key: Key<'_>) -> &Counters<N> {
+        let hash = hash(&key);
         let mask = self.entries.len().wrapping_sub(1);
         for probe in 0..MAX_PROBES {
             let index = (hash as usize).wrapping_add(probe) & mask;
@@ -97,12 +132,12 @@ impl StackTable {
                     Ordering::Relaxed,
                     Ordering::Acquire,
                 ) {
-                    Ok(_) if self.fill(entry, frames, truncated, hash) => return &entry.counters,
+                    Ok(_) if self.fill(entry, key, hash) => return &entry.counters,
                     Ok(_) => break,
                     Err(now) => state = now,
                 }
             }
-            if state == hash && self.holds(entry, frames, truncated) {
+            if state == hash && self.holds(entry, key) {
                 return &entry.counters;
             }
             // A claimed entry may be about to hold this very stack. Not waiting for a thread that may be
@@ -112,7 +147,8 @@ impl StackTable {
     }
 
     /// False, with the entry dead, if the arena is full.
-    fn fill(&self, entry: &Entry, frames: &[u64], truncated: bool, hash: u64) -> bool {
+    fn fill(&self, entry: &Entry<N>, key: Key<'_>, hash: u64) -> bool {
+        let Key { frames, truncated, tag } = key;
         let reserve =
             |used: usize| used.checked_add(frames.len()).filter(|end| *end <= self.arena.len());
         // ORDERING: Relaxed: reserves a range; what is written there is published by `state`.
@@ -128,15 +164,16 @@ impl StackTable {
             word.store(*frame, Ordering::Relaxed);
         }
         let packed = (start as u64) << 16 | (frames.len() as u64) << 1 | u64::from(truncated);
-        // ORDERING: Relaxed: published by the Release below.
+        // ORDERING: Relaxed, both: published by the Release below.
         entry.frames.store(packed, Ordering::Relaxed);
+        entry.tag.store(tag, Ordering::Relaxed);
         // ORDERING: Release pairs with the Acquire loads of `state`.
         entry.state.store(hash, Ordering::Release);
         true
     }
 
     /// The frames of a published entry.
-    fn frames_of(&self, entry: &Entry) -> (&[AtomicU64], bool) {
+    fn frames_of(&self, entry: &Entry<N>) -> (&[AtomicU64], bool) {
         // ORDERING: Relaxed: ordered by the caller's Acquire load of `state`.
         let packed = entry.frames.load(Ordering::Relaxed);
         let start = (packed >> 16) as usize;
@@ -144,40 +181,53 @@ impl StackTable {
         (self.arena.get(start..start.saturating_add(len)).unwrap_or(&[]), packed & 1 == 1)
     }
 
-    fn holds(&self, entry: &Entry, frames: &[u64], truncated: bool) -> bool {
+    fn holds(&self, entry: &Entry<N>, key: Key<'_>) -> bool {
+        let Key { frames, truncated, tag } = key;
         let (words, cut) = self.frames_of(entry);
         // ORDERING: Relaxed, as in `frames_of`.
         let same = |(word, frame): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == *frame;
-        cut == truncated && words.len() == frames.len() && words.iter().zip(frames).all(same)
+        // ORDERING: Relaxed, as in `frames_of`.
+        let tagged = entry.tag.load(Ordering::Relaxed) == tag;
+        tagged
+            && cut == truncated
+            && words.len() == frames.len()
+            && words.iter().zip(frames).all(same)
     }
 
-    fn published(&self) -> impl Iterator<Item = &Entry> {
+    fn published(&self) -> impl Iterator<Item = &Entry<N>> {
         // ORDERING: Acquire pairs with the Release in `fill`.
         self.entries.iter().filter(|e| e.state.load(Ordering::Acquire) >= FIRST_HASH)
     }
 
     /// Copies every stack that has a value.
-    pub(crate) fn samples(&self) -> Vec<StackSample> {
-        self.published()
-            .filter_map(|entry| {
-                let values = entry.counters.read();
-                let (words, truncated) = self.frames_of(entry);
-                // ORDERING: Relaxed, as in `frames_of`.
-                let frames = words.iter().map(|w| w.load(Ordering::Relaxed)).collect();
-                (values != [0, 0]).then_some(StackSample { frames, values, truncated })
-            })
-            .collect()
+    pub(crate) fn recorded(&self) -> Vec<Recorded<N>> {
+        self.published().map(|e| self.copy(e)).filter(|r| r.values != [0; N]).collect()
+    }
+
+    fn copy(&self, entry: &Entry<N>) -> Recorded<N> {
+        let (words, truncated) = self.frames_of(entry);
+        // ORDERING: Relaxed, as in `frames_of`.
+        let frames = words.iter().map(|w| w.load(Ordering::Relaxed)).collect();
+        // ORDERING: Relaxed, as above.
+        let tag = entry.tag.load(Ordering::Relaxed);
+        Recorded { frames, truncated, tag, values: entry.counters.read() }
+    }
+
+    /// Every value back to zero. The stacks keep their places.
+    pub(crate) fn reset(&self) {
+        self.published().for_each(|entry| entry.counters.reset());
+        self.overflow.reset();
     }
 
     /// Number of stacks with a value.
     pub(crate) fn len(&self) -> usize {
-        self.published().filter(|e| e.counters.read() != [0, 0]).count()
+        self.published().filter(|e| e.counters.read() != [0; N]).count()
     }
 
     /// What `Counters` returned by `counters` are called by [`at`](StackTable::at).
-    pub(crate) fn index_of(&self, counters: &Counters) -> u32 {
-        let entry = |entry: &Entry| std::ptr::eq(&entry.counters, counters);
-        let size = size_of::<Entry>();
+    pub(crate) fn index_of(&self, counters: &Counters<N>) -> u32 {
+        let entry = |entry: &Entry<N>| std::ptr::eq(&entry.counters, counters);
+        let size = size_of::<Entry<N>>();
         let offset =
             (std::ptr::from_ref(counters) as usize).wrapping_sub(self.entries.as_ptr() as usize);
         let index = offset / size;
@@ -185,12 +235,19 @@ impl StackTable {
     }
 
     /// The counters with that index; those of the overflow for any other number.
-    pub(crate) fn at(&self, index: u32) -> &Counters {
+    pub(crate) fn at(&self, index: u32) -> &Counters<N> {
         self.entries.get(index as usize).map_or(&self.overflow, |entry| &entry.counters)
     }
 
+    /// The entry with that index; `None` for the overflow.
+    pub(crate) fn recorded_at(&self, index: u32) -> Option<Recorded<N>> {
+        let entry = self.entries.get(index as usize)?;
+        // ORDERING: Acquire pairs with the Release in `fill`.
+        (entry.state.load(Ordering::Acquire) >= FIRST_HASH).then(|| self.copy(entry))
+    }
+
     /// What did not fit.
-    pub(crate) fn overflowed(&self) -> [i64; 2] {
+    pub(crate) fn overflowed(&self) -> [i64; N] {
         self.overflow.read()
     }
 }
@@ -203,9 +260,9 @@ fn zeroed(words: usize) -> Box<[AtomicU64]> {
 }
 
 /// FNV-1a over words with a final mix; never one of the reserved states.
-fn hash(frames: &[u64], truncated: bool) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(truncated);
-    for frame in frames {
+fn hash(key: &Key<'_>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(key.truncated) ^ key.tag.rotate_left(32);
+    for frame in key.frames {
         hash = (hash ^ frame).wrapping_mul(0x0000_0100_0000_01b3);
         hash ^= hash >> 29;
     }
@@ -216,35 +273,42 @@ fn hash(frames: &[u64], truncated: bool) -> u64 {
 mod tests {
     use super::*;
 
+    fn key(frames: &[u64]) -> Key<'_> {
+        Key { frames, truncated: false, tag: 0 }
+    }
+
     #[test]
     fn equal_stacks_share_counters_and_different_ones_do_not() {
-        let table = StackTable::new(16);
-        table.counters(&[1, 2, 3], false).add([1, 10]);
-        table.counters(&[1, 2, 3], false).add([1, 10]);
-        table.counters(&[1, 2], false).add([1, 5]);
-        table.counters(&[1, 2], true).add([1, 7]);
-        table.counters(&[9], false);
-        let mut samples = table.samples();
+        let table = StackTable::<2>::new(16);
+        table.counters(key(&[1, 2, 3])).add([1, 10]);
+        table.counters(key(&[1, 2, 3])).add([1, 10]);
+        table.counters(key(&[1, 2])).add([1, 5]);
+        table.counters(Key { truncated: true, ..key(&[1, 2]) }).add([1, 7]);
+        table.counters(Key { tag: 9, ..key(&[1, 2]) }).add([1, 8]);
+        table.counters(key(&[9]));
+        let mut samples = table.recorded();
         samples.sort_by_key(|s| s.values);
-        let seen: Vec<_> = samples.iter().map(|s| (&*s.frames, s.values, s.truncated)).collect();
+        let seen: Vec<_> =
+            samples.iter().map(|s| (&*s.frames, s.values, s.truncated, s.tag)).collect();
         assert_eq!(
             seen,
             [
-                (&[1, 2][..], [1, 5], false),
-                (&[1, 2][..], [1, 7], true),
-                (&[1, 2, 3][..], [2, 20], false)
+                (&[1, 2][..], [1, 5], false, 0),
+                (&[1, 2][..], [1, 7], true, 0),
+                (&[1, 2][..], [1, 8], false, 9),
+                (&[1, 2, 3][..], [2, 20], false, 0)
             ]
         );
-        assert_eq!(table.len(), 3, "a stack without values is not in the profile");
+        assert_eq!(table.len(), 4, "a stack without values is not in the profile");
     }
 
     #[test]
     fn a_full_table_counts_the_rest_as_overflow() {
-        let table = StackTable::new(64);
+        let table = StackTable::<2>::new(64);
         for i in 0..10_000u64 {
-            table.counters(&[i, i + 1, i + 2], false).add([1, 2]);
+            table.counters(key(&[i, i + 1, i + 2])).add([1, 2]);
         }
-        let kept: i64 = table.samples().iter().map(|s| s.values[0]).sum();
+        let kept: i64 = table.recorded().iter().map(|s| s.values[0]).sum();
         assert!(kept >= 32, "{kept}");
         assert_eq!(kept + table.overflowed()[0], 10_000);
         assert_eq!(table.overflowed()[1], 2 * table.overflowed()[0]);
@@ -252,31 +316,31 @@ mod tests {
 
     #[test]
     fn long_stacks_fill_the_arena_and_short_ones_still_fit() {
-        let table = StackTable::new(16);
+        let table = StackTable::<2>::new(16);
         let long: Vec<u64> = (0..128).collect();
         for i in 0..16u64 {
             let mut stack = long.clone();
             stack[0] = 1000 + i;
-            table.counters(&stack, true).add([1, 1]);
+            table.counters(Key { truncated: true, ..key(&stack) }).add([1, 1]);
         }
-        assert_eq!(table.samples().len(), 3, "24 x 16 words hold three stacks of 128");
+        assert_eq!(table.recorded().len(), 3, "24 x 16 words hold three stacks of 128");
         assert_eq!(table.overflowed()[0], 13);
     }
 
     #[test]
     fn concurrent_recorders_lose_nothing() {
-        let table = StackTable::new(1024);
+        let table = StackTable::<2>::new(1024);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for i in 0..20_000u64 {
-                        table.counters(&[i % 300, 7, i % 5], false).add([1, 3]);
+                        table.counters(key(&[i % 300, 7, i % 5])).add([1, 3]);
                     }
                 });
             }
         });
         let sum =
-            table.samples().iter().fold([0, 0], |a, s| [a[0] + s.values[0], a[1] + s.values[1]]);
+            table.recorded().iter().fold([0, 0], |a, s| [a[0] + s.values[0], a[1] + s.values[1]]);
         assert_eq!(
             [sum[0] + table.overflowed()[0], sum[1] + table.overflowed()[1]],
             [160_000, 480_000]

@@ -96,7 +96,7 @@ impl<'w, const WORDS: usize> StackMemory<'w, WORDS> {
 /// `getpid` and `process_vm_readv` are bare system calls. The pid is asked for each time because a forked child
 /// inherits every cached value and must not read its parent.
 #[cfg(target_os = "linux")]
-fn read_own_memory(address: u64, into: &mut [u64]) -> usize {
+pub(crate) fn read_own_memory(address: u64, into: &mut [u64]) -> usize {
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: size_of_val(into) };
     // A short read ends at the first unreadable page only if the request is split there: the kernel
     // transfers whole remote vectors, so one vector per page keeps what lies before the hole.
@@ -125,7 +125,7 @@ fn read_own_memory(address: u64, into: &mut [u64]) -> usize {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_own_memory(_address: u64, _into: &mut [u64]) -> usize {
+pub(crate) fn read_own_memory(_address: u64, _into: &mut [u64]) -> usize {
     0
 }
 

@@ -11,5 +11,6 @@ pub(crate) mod memory;
 pub(crate) mod registers;
 pub(crate) mod ring;
 pub(crate) mod signal;
+pub(crate) mod thread;
 pub(crate) mod timer;
 pub(crate) mod unwind;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use super::ticker::Ticker;
-use crate::aggregate::snapshot::{Lost, Snapshot};
-use crate::aggregate::stack_table::StackTable;
+use crate::aggregate::snapshot::{Lost, Snapshot, StackSample};
+use crate::aggregate::stack_table::{Key, StackTable};
 use crate::capture::registers;
 use crate::capture::ring::{LostCounters, Pool};
 use crate::capture::signal::{self, TimerValue};
@@ -70,7 +70,7 @@ pub(crate) struct Session {
 }
 
 struct Collected {
-    table: StackTable,
+    table: StackTable<2>,
     engine: Option<ThreadTimers>,
     period_ns: i64,
     ends: [u64; End::COUNT],
@@ -94,8 +94,9 @@ impl Collected {
             if let Some(count) = self.ends.get_mut(record.end as usize) {
                 *count += 1;
             }
+            let truncated = record.end != End::Complete;
             self.table
-                .counters(record.addresses, record.end != End::Complete)
+                .counters(Key { frames: record.addresses, truncated, tag: 0 })
                 .add([weight, weight.saturating_mul(self.period_ns)]);
         });
     }
@@ -275,7 +276,7 @@ impl Session {
         Ok(Snapshot {
             time: self.started,
             duration: Some(duration),
-            stacks: collected.table.samples(),
+            stacks: collected.table.recorded().into_iter().map(StackSample::from).collect(),
             lost,
             comments,
         })

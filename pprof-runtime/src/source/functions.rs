@@ -303,6 +303,22 @@ fn sums() -> PathSums {
 
 /// What has been recorded since the process began.
 pub(crate) fn snapshot() -> PathSnapshot {
+    let now = since_start();
+    match &*BASE.lock() {
+        Some(base) => PathSnapshot { duration: None, ..difference(&now, base) },
+        None => now,
+    }
+}
+
+/// What there was at the last reset: counters are written by their threads alone, so it is taken off when they are read.
+static BASE: Mutex<Option<PathSnapshot>> = Mutex::new(None);
+
+/// Later snapshots begin here.
+pub(crate) fn reset() {
+    *BASE.lock() = Some(since_start());
+}
+
+fn since_start() -> PathSnapshot {
     let sums = sums();
     let ns = |ticks| i64::try_from(clock::ticks_to_ns(ticks)).unwrap_or(i64::MAX);
     let paths = sums

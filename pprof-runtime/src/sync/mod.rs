@@ -15,7 +15,6 @@
 
 pub mod mpsc;
 
-mod debt;
 mod mutex;
 mod raw;
 

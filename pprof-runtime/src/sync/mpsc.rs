@@ -33,10 +33,11 @@
 
 use std::fmt;
 use std::hint;
+use std::panic::Location;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::source::contention::{self, WaitStart};
+use crate::source::contention::{Kind, Origin, Site, wait};
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
@@ -54,9 +55,10 @@ pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, 
 /// ```
 #[inline]
 #[must_use]
+#[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let (tx, rx) = mpsc::channel();
-    (Sender { inner: tx }, Receiver { inner: rx })
+    (Sender { inner: tx }, Receiver { inner: rx, origin: Origin::here() })
 }
 
 /// Creates a channel that buffers `bound` messages, as [`std::sync::mpsc::sync_channel`] does: sending waits while
@@ -77,9 +79,11 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 /// ```
 #[inline]
 #[must_use]
+#[track_caller]
 pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     let (tx, rx) = mpsc::sync_channel(bound);
-    (SyncSender { inner: tx }, Receiver { inner: rx })
+    let origin = Origin::here();
+    (SyncSender { inner: tx, origin }, Receiver { inner: rx, origin })
 }
 
 /// The sending half of a [`channel`]; [`std::sync::mpsc::Sender`] in a wrapper without cost.
@@ -116,9 +120,9 @@ impl<T> fmt::Debug for Sender<T> {
 }
 
 /// The sending half of a [`sync_channel`]; [`std::sync::mpsc::SyncSender`] whose waits are block events.
-#[repr(transparent)]
 pub struct SyncSender<T> {
     inner: mpsc::SyncSender<T>,
+    origin: Origin,
 }
 
 impl<T> SyncSender<T> {
@@ -130,11 +134,15 @@ impl<T> SyncSender<T> {
     ///
     /// Gives the message back if the receiver is gone, be it before the call or during the wait.
     #[inline]
+    #[track_caller]
     pub fn send(&self, t: T) -> Result<(), SendError<T>> {
         match self.inner.try_send(t) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(t)) => Err(SendError(t)),
-            Err(TrySendError::Full(t)) => blocked(|| self.inner.send(t)),
+            Err(TrySendError::Full(t)) => {
+                let event = (Kind::ChannelSend, self.origin, Location::caller());
+                blocked(event, || self.inner.send(t))
+            }
         }
     }
 
@@ -153,7 +161,7 @@ impl<T> SyncSender<T> {
 impl<T> Clone for SyncSender<T> {
     #[inline]
     fn clone(&self) -> Self {
-        SyncSender { inner: self.inner.clone() }
+        SyncSender { inner: self.inner.clone(), origin: self.origin }
     }
 }
 
@@ -165,9 +173,9 @@ impl<T> fmt::Debug for SyncSender<T> {
 
 /// The receiving half of a [`channel`] or [`sync_channel`]; [`std::sync::mpsc::Receiver`] whose waits are block
 /// events.
-#[repr(transparent)]
 pub struct Receiver<T> {
     inner: mpsc::Receiver<T>,
+    origin: Origin,
 }
 
 impl<T> Receiver<T> {
@@ -189,11 +197,14 @@ impl<T> Receiver<T> {
     ///
     /// Fails once the channel is empty and all senders are gone, be it before the call or during the wait.
     #[inline]
+    #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.inner.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Disconnected) => Err(RecvError),
-            Err(TryRecvError::Empty) => blocked(|| self.inner.recv()),
+            Err(TryRecvError::Empty) => {
+                blocked(self.event(Location::caller()), || self.inner.recv())
+            }
         }
     }
 
@@ -206,14 +217,21 @@ impl<T> Receiver<T> {
     ///
     /// Tells a timeout from a channel that is empty and whose senders are all gone.
     #[inline]
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         match self.inner.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
             // A poll in disguise: at rate 1 a loop of them would bury the real waits under events of no length.
             Err(TryRecvError::Empty) if timeout.is_zero() => self.inner.recv_timeout(timeout),
-            Err(TryRecvError::Empty) => blocked(|| self.inner.recv_timeout(timeout)),
+            Err(TryRecvError::Empty) => {
+                blocked(self.event(Location::caller()), || self.inner.recv_timeout(timeout))
+            }
         }
+    }
+
+    fn event(&self, site: Site) -> Event {
+        (Kind::ChannelRecv, self.origin, site)
     }
 
     /// An iterator that waits for each message and ends when the channel is empty and all senders are gone.
@@ -265,6 +283,7 @@ impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
     #[inline]
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.rx.recv().ok()
     }
@@ -295,6 +314,7 @@ impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
     #[inline]
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.rx.recv().ok()
     }
@@ -302,7 +322,7 @@ impl<T> Iterator for IntoIter<T> {
 
 /// The ways between a half of ours and std's, for code that asks for std's type. Waits through std's are not recorded.
 macro_rules! convert {
-    ($half:ident) => {
+    ($half:ident $(, $origin:ident)?) => {
         impl<T> $half<T> {
             /// The std half inside; waits through it are not recorded.
             #[inline]
@@ -320,8 +340,9 @@ macro_rules! convert {
         impl<T> From<mpsc::$half<T>> for $half<T> {
             /// Wraps one half of a channel that already exists; the other half may stay std's.
             #[inline]
+            #[track_caller]
             fn from(inner: mpsc::$half<T>) -> Self {
-                $half { inner }
+                $half { inner $(, $origin: Origin::here())? }
             }
         }
 
@@ -335,13 +356,16 @@ macro_rules! convert {
 }
 
 convert!(Sender);
-convert!(SyncSender);
-convert!(Receiver);
+convert!(SyncSender, origin);
+convert!(Receiver, origin);
 
-/// Runs `wait`, which is known to block, as one block event of the function this is inlined into.
+/// What a wait is recorded as.
+type Event = (Kind, Origin, Site);
+
+/// Runs `operation`, which is known to block, as one block event of the function this is inlined into.
 #[inline(always)]
-fn blocked<R>(wait: impl FnOnce() -> R) -> R {
-    let result = timed(wait);
+fn blocked<R>(event: Event, operation: impl FnOnce() -> R) -> R {
+    let result = timed(event, operation);
     // Work left after the call: without it `rx.recv()` at the end of a function compiles to a jump, and by the time
     // the event is recorded the frame of that function, the very one to charge, is gone.
     hint::black_box(());
@@ -350,20 +374,10 @@ fn blocked<R>(wait: impl FnOnce() -> R) -> R {
 
 #[cold]
 #[inline(never)]
-fn timed<R>(wait: impl FnOnce() -> R) -> R {
-    let _event = Event { start: contention::begin_wait() };
-    wait()
-}
-
-/// A wait under way; dropping it records the event, so that unwinding out of the wait records it too, and once.
-#[must_use]
-struct Event {
-    /// `None` if the block rate was zero when the wait began.
-    start: Option<WaitStart>,
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        contention::end_wait(self.start.take());
-    }
+fn timed<R>((kind, origin, site): Event, operation: impl FnOnce() -> R) -> R {
+    // Recorded on drop too: unwinding out of the wait ends it.
+    let wait = wait(kind, Some(origin), site);
+    let result = operation();
+    wait.acquired();
+    result
 }

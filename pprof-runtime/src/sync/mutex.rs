@@ -7,15 +7,13 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::thread;
 
-use super::debt::Debt;
 use super::raw::RawMutex;
-use crate::clock;
-use crate::source::contention::{self, Debtor};
+use crate::source::contention::{Kind, Monitor, Origin, Site};
 
 /// A mutual exclusion lock, drop-in for [`std::sync::Mutex`]: same methods, poisoning, guards and auto traits.
 ///
@@ -23,7 +21,7 @@ use crate::source::contention::{self, Debtor};
 /// that unlocked, with the delay it caused. The `Condvar` of std does not take this guard.
 ///
 /// # Overhead
-/// 24 bytes more than std's. Locking tries first. A wait is timed only while a profile is on, and only once a short
+/// 56 bytes more than std's. Locking tries first. A wait is timed only while a profile is on, and only once a short
 /// spin (about a microsecond) has not helped: as in Go, waits too short to be worth sleeping over are not seen.
 ///
 /// # Examples
@@ -39,7 +37,7 @@ use crate::source::contention::{self, Debtor};
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
     poisoned: AtomicBool,
-    debt: Debt,
+    monitor: Monitor,
     // Last, so that a lock of a sized type coerces to one of an unsized type.
     value: UnsafeCell<T>,
 }
@@ -70,11 +68,24 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<T> Mutex<T> {
     /// An unlocked mutex holding `t`.
     #[inline]
+    #[track_caller]
     pub const fn new(t: T) -> Mutex<T> {
+        Mutex::with_origin(t, Origin::here())
+    }
+
+    /// An unlocked mutex holding `t`, which profiles show as `name`; others by where they were made.
+    ///
+    /// Not in std.
+    #[inline]
+    pub const fn named(t: T, name: &'static str) -> Mutex<T> {
+        Mutex::with_origin(t, Origin::Name(name))
+    }
+
+    const fn with_origin(t: T, origin: Origin) -> Mutex<T> {
         Mutex {
             raw: RawMutex::new(),
             poisoned: AtomicBool::new(false),
-            debt: Debt::new(),
+            monitor: Monitor::new(origin),
             value: UnsafeCell::new(t),
         }
     }
@@ -98,11 +109,13 @@ impl<T: ?Sized> Mutex<T> {
     /// # Panics
     /// Never; but a thread that holds the lock already waits for itself, as with std's.
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        let site = Location::caller();
         if !self.raw.try_lock() {
-            self.lock_contended();
+            self.lock_contended(site);
         }
-        self.guard()
+        self.guard(site)
     }
 
     /// Acquires the lock if it is free now. Never recorded: it does not wait.
@@ -110,8 +123,13 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// [`TryLockError::WouldBlock`] if it is not free, [`TryLockError::Poisoned`] as for [`lock`](Mutex::lock).
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        if self.raw.try_lock() { Ok(self.guard()?) } else { Err(TryLockError::WouldBlock) }
+        if self.raw.try_lock() {
+            Ok(self.guard(Location::caller())?)
+        } else {
+            Err(TryLockError::WouldBlock)
+        }
     }
 
     /// Whether a user panicked while holding the lock.
@@ -139,39 +157,23 @@ impl<T: ?Sized> Mutex<T> {
 
     /// The guard of the lock just taken.
     #[inline]
-    fn guard(&self) -> LockResult<MutexGuard<'_, T>> {
+    fn guard(&self, site: Site) -> LockResult<MutexGuard<'_, T>> {
+        self.monitor.acquired(site);
         let guard =
             MutexGuard { lock: self, was_panicking: thread::panicking(), not_send: PhantomData };
         poison_if(self.is_poisoned(), guard)
     }
 
     #[cold]
-    fn lock_contended(&self) {
+    fn lock_contended(&self, site: Site) {
         if self.raw.spin() {
             return;
         }
-        let mutex = contention::mutex_enabled();
-        let block = contention::block_enabled();
-        if !mutex && !block {
-            self.raw.sleep();
-            return;
-        }
-        let arrival = clock::ticks();
-        let wait = if block { contention::begin_wait_at(arrival) } else { None };
-        let registered = mutex && self.debt.arrive(arrival);
-        let slept = self.raw.sleep();
-        if registered {
-            let owed = self.debt.leave(arrival, clock::ticks);
-            let (debtor, delay) = owed.known;
-            contention::charge(debtor, delay);
-            if slept {
-                contention::charge(Debtor::UNKNOWN, owed.unseen);
-            }
-        } else if mutex && slept {
-            contention::charge(Debtor::UNKNOWN, clock::ticks().saturating_sub(arrival) as i64);
-        }
-        if slept {
-            contention::end_wait(wait);
+        let wait = self.monitor.wait(Kind::Mutex, site);
+        if self.raw.sleep() {
+            wait.acquired();
+        } else {
+            wait.did_not_sleep();
         }
     }
 }
@@ -188,6 +190,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
             // ORDERING: Relaxed: published by the unlock below.
             self.lock.poisoned.store(true, Ordering::Relaxed);
         }
+        self.lock.monitor.releasing();
         if !self.lock.raw.unlock_if_nobody_sleeps() {
             self.lock.unlock_contended();
             // Something left to do after the call: as a jump it would run when the frame of the function to charge, into
@@ -201,10 +204,7 @@ impl<T: ?Sized> Mutex<T> {
     /// The caller holds the lock.
     #[cold]
     fn unlock_contended(&self) {
-        if self.debt.is_owed() {
-            let delay = self.debt.settle(clock::ticks);
-            self.debt.set_debtor(contention::unlocking(delay));
-        }
+        self.monitor.unlocking(Kind::Mutex);
         self.raw.unlock_and_wake();
     }
 }
@@ -228,12 +228,14 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 }
 
 impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
     fn default() -> Self {
         Mutex::new(T::default())
     }
 }
 
 impl<T> From<T> for Mutex<T> {
+    #[track_caller]
     fn from(t: T) -> Self {
         Mutex::new(t)
     }
@@ -329,7 +331,7 @@ mod tests {
         LOCK.lock().unwrap().push(1);
         let unsized_lock: Box<Mutex<dyn fmt::Debug + Send>> = Box::new(Mutex::new(7));
         assert_eq!(format!("{:?}", &*unsized_lock.lock().unwrap()), "7");
-        assert!(size_of::<Mutex<u8>>() <= 32);
+        assert!(size_of::<Mutex<u8>>() <= 72);
     }
 
     #[test]

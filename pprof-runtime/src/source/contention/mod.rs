@@ -7,36 +7,49 @@
 //! | mutex   | the stack that unlocked       | one contended unlock | 1 / fraction               | fraction, fraction x d   |
 //!
 //! A mutex event's d is all the waiting that the unlock put an end to or let begin, up to when the next thread has the lock: it
-//! is added in two parts, see `sync/debt.rs`.
+//! is added in two parts, see `debt`.
 //!
-//! Both sums are unbiased at every setting (golang/go#44192 tells of the bias this avoids). Weights are
-//! applied when an event is recorded, so changing a rate does not change what was measured before.
+//! Weights are applied when an event is recorded, so changing a rate does not change what was measured before.
+//!
+//! Waits in progress are in the block profile too, with all of the time that they have taken so far.
 //!
 //! # Reentrancy
 //! Recording takes no lock and does not allocate, save that libc is asked once per thread where its stack ends. It may run
 //! under any lock of the program.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+mod actor;
+mod debt;
+mod live;
+mod monitor;
+mod sampling;
+mod tag;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
+use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
+use self::tag::{Labeller, Tag};
 use super::ticker::Ticker;
-use crate::aggregate::snapshot::{Lost, Snapshot, StackSample};
-use crate::aggregate::stack_table::{Counters, StackTable};
+use crate::aggregate::snapshot::{Labels, Lost, Snapshot, StackSample, WAITING};
+use crate::aggregate::stack_table::{Counters, Key, Recorded, StackTable};
 use crate::capture::memory::{StackMemory, Window, current_bounds};
 use crate::capture::registers;
 use crate::capture::unwind::{self, End, Frames, Reader};
 use crate::clock;
 use crate::error::Error;
 
+#[allow(unused_imports, reason = "some are used by features")]
+pub(crate) use self::{
+    actor::Actor,
+    monitor::{Monitor, Wait, wait, wait_as, wait_for},
+    tag::{Kind, Origin, Site},
+};
+
 /// Distinct stacks kept in each of the two profiles; further ones are counted as lost.
 const MAX_STACKS: usize = 16_384;
-
-/// Contentions are kept in 1/65536: `rate / d` is seldom whole.
-const COUNT_SHIFT: u32 = 16;
 
 /// How often the unwind tables follow objects that come and go, while one of the profiles is on.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,25 +57,29 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 static BLOCK_RATE_NS: AtomicI64 = AtomicI64::new(0);
 static MUTEX_FRACTION: AtomicI64 = AtomicI64::new(0);
 
-static BLOCK: Recorder = Recorder::new();
-static MUTEX: Recorder = Recorder::new();
-/// Waits whose end no unlock was charged with.
-static UNSEEN: Counters = Counters::new();
+/// Whether samples are told apart by labels, and waits in progress shown.
+static LABELS: AtomicBool = AtomicBool::new(true);
 
-struct Recorder {
-    table: OnceCell<StackTable>,
+/// Contentions, delay, and how much of the delay went by between the unlock and the end of the wait.
+static BLOCK: Recorder<3> = Recorder::new();
+static MUTEX: Recorder<2> = Recorder::new();
+/// Waits whose end no unlock was charged with.
+static UNSEEN: Counters<2> = Counters::new();
+
+struct Recorder<const N: usize> {
+    table: OnceCell<StackTable<N>>,
     /// Stacks cut short, by reason; for the comments.
     ends: [AtomicU64; End::COUNT],
 }
 
-impl Recorder {
+impl<const N: usize> Recorder<N> {
     const fn new() -> Self {
         Recorder { table: OnceCell::new(), ends: [const { AtomicU64::new(0) }; End::COUNT] }
     }
 
     /// The counters of the calling stack; `None` before the profile was first switched on.
     #[inline(never)]
-    fn here(&self) -> Option<&Counters> {
+    fn here(&self, tag: Tag) -> Option<&Counters<N>> {
         let table = self.table.get()?;
         let mut frames = Frames::new();
         let end = capture(&mut frames);
@@ -70,27 +87,42 @@ impl Recorder {
             // ORDERING: Relaxed: a counter that orders nothing.
             count.fetch_add(1, Ordering::Relaxed);
         }
-        Some(table.counters(frames.as_slice(), end != End::Complete))
+        let truncated = end != End::Complete;
+        Some(table.counters(Key { frames: frames.as_slice(), truncated, tag: tag.to_bits() }))
     }
 
-    fn samples(&self) -> Vec<StackSample> {
-        let mut samples = self.table.get().map(StackTable::samples).unwrap_or_default();
-        for sample in &mut samples {
-            sample.values = whole(sample.values);
+    fn index_of(&self, counters: &Counters<N>) -> Option<u32> {
+        Some(self.table.get()?.index_of(counters))
+    }
+
+    fn recorded(&self) -> Vec<Recorded<N>> {
+        self.table.get().map(StackTable::recorded).unwrap_or_default()
+    }
+
+    fn overflowed(&self) -> [i64; N] {
+        self.table.get().map_or([0; N], StackTable::overflowed)
+    }
+
+    fn reset(&self) {
+        if let Some(table) = self.table.get() {
+            table.reset();
         }
-        samples
+        for count in &self.ends {
+            // ORDERING: Relaxed, as in `here`.
+            count.store(0, Ordering::Relaxed);
+        }
     }
 
-    fn snapshot(&self, setting: String, unseen: [i64; 2]) -> Snapshot {
-        let overflow = self.table.get().map_or([0, 0], StackTable::overflowed);
-        let lost = [
-            ("pprof_runtime::lost_contention (stack table full)", overflow),
-            ("pprof_runtime::lost_contention (unlock not seen)", unseen),
-        ];
+    fn snapshot(
+        &self,
+        setting: String,
+        stacks: Vec<StackSample>,
+        lost: &[(&'static str, [i64; 2])],
+    ) -> Snapshot {
         let lost = lost
-            .into_iter()
+            .iter()
             .filter(|(_, values)| *values != [0, 0])
-            .map(|(reason, values)| Lost { reason, values: whole(values) })
+            .map(|(reason, values)| Lost { reason, values: whole(*values) })
             .collect();
         let mut comments = vec![setting];
         for (index, count) in self.ends.iter().enumerate() {
@@ -103,9 +135,12 @@ impl Recorder {
                 _ => {}
             }
         }
-        Snapshot { time: SystemTime::now(), duration: None, stacks: self.samples(), lost, comments }
+        Snapshot { time: SystemTime::now(), duration: None, stacks, lost, comments }
     }
 }
+
+const TABLE_FULL: &str = "pprof_runtime::lost_contention (stack table full)";
+const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";
 
 /// Contentions back from fixed point, to the nearest whole, and at least one for a stack that waited at all. An unlock just recorded
 /// may await the rest of its delay, without which it can be less than nothing.
@@ -136,7 +171,7 @@ pub(crate) fn set_mutex_fraction(n: i64) -> i64 {
 }
 
 /// Everything a recorder needs that may allocate or take the loader's lock.
-fn prepare(recorder: &Recorder) {
+fn prepare<const N: usize>(recorder: &Recorder<N>) {
     static FOLLOW_LOADER: Mutex<Option<Ticker>> = Mutex::new(None);
     clock::calibrate();
     recorder.table.get_or_init(|| StackTable::new(MAX_STACKS));
@@ -154,73 +189,29 @@ fn prepare(recorder: &Recorder) {
 
 /// Whether the block profile is on.
 #[inline]
-pub(crate) fn block_enabled() -> bool {
+fn block_enabled() -> bool {
     // ORDERING: Acquire pairs with the Release in `set_block_rate`.
     BLOCK_RATE_NS.load(Ordering::Acquire) > 0
 }
 
 /// Whether the mutex profile is on.
 #[inline]
-pub(crate) fn mutex_enabled() -> bool {
+fn mutex_enabled() -> bool {
     // ORDERING: Acquire pairs with the Release in `set_mutex_fraction`.
     MUTEX_FRACTION.load(Ordering::Acquire) > 0
 }
 
-/// A wait that has begun on a stack of its own.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct WaitStart {
-    started: u64,
-    counters: &'static Counters,
-}
-
-/// Call before blocking; `None`, without a look at the clock, while the block profile is off.
-///
-/// The stack is captured here, where the thread is about to lose time anyway, not after it got what it waited for: a lock's
-/// new owner has no time to spare.
-#[inline]
-pub(crate) fn begin_wait() -> Option<WaitStart> {
-    if block_enabled() { begin_wait_at(clock::ticks()) } else { None }
-}
-
-/// `begin_wait` for a caller that has looked at the clock already.
-#[cold]
-pub(crate) fn begin_wait_at(started: u64) -> Option<WaitStart> {
-    Some(WaitStart { started, counters: BLOCK.here()? })
-}
-
-/// Call after blocking: records the wait.
-#[inline]
-pub(crate) fn end_wait(wait: Option<WaitStart>) {
-    if let Some(wait) = wait {
-        end_wait_at(wait, clock::ticks());
-    }
-}
-
-/// `end_wait` for a caller that has looked at the clock already.
-#[cold]
-pub(crate) fn end_wait_at(wait: WaitStart, now: u64) {
+/// Records a wait of `delay` ticks, of which the last `wake_up` went by after it was let in.
+fn record_wait(counters: &Counters<3>, delay: u64, wake_up: u64) {
     // ORDERING: Relaxed: a setting read for its value.
     let rate = BLOCK_RATE_NS.load(Ordering::Relaxed);
-    let delay = clock::ticks_to_ns(now.saturating_sub(wait.started));
+    let ns = |ticks| i64::try_from(clock::ticks_to_ns(ticks)).unwrap_or(i64::MAX);
     // At least one, as in Go: a wait that was seen has a length.
-    let delay = i64::try_from(delay).unwrap_or(i64::MAX).max(1);
-    if let Some(values) = sample_wait(delay, rate, random()) {
-        wait.counters.add(values);
+    let delay = ns(delay).max(1);
+    if let Some([count, weighted]) = sample_wait(delay, rate, random()) {
+        let share = i128::from(weighted) * i128::from(ns(wake_up).min(delay)) / i128::from(delay);
+        counters.add([count, weighted, i64::try_from(share).unwrap_or(weighted)]);
     }
-}
-
-/// What a wait of `delay` ns adds at `rate`, if `draw` chooses it. The first value is in fixed point.
-fn sample_wait(delay: i64, rate: i64, draw: u64) -> Option<[i64; 2]> {
-    if rate <= 0 {
-        return None;
-    }
-    if delay >= rate {
-        return Some([1 << COUNT_SHIFT, delay]);
-    }
-    let chosen = draw % rate as u64 >= (rate - delay) as u64;
-    let count = (i128::from(rate) << COUNT_SHIFT) / i128::from(delay.max(1));
-    chosen.then(|| [i64::try_from(count).unwrap_or(i64::MAX), rate])
 }
 
 /// Who is to be charged for waiting on a lock: a stack of the mutex profile, and how many unlocks the sampled one stands for.
@@ -228,7 +219,8 @@ fn sample_wait(delay: i64, rate: i64, draw: u64) -> Option<[i64; 2]> {
 /// | bits   | content                                                              |
 /// |--------|----------------------------------------------------------------------|
 /// | 0..32  | 0 nobody is known, 1 not sampled, else the stack's index plus two    |
-/// | 32..64 | the weight                                                           |
+/// | 32..63 | the weight                                                           |
+/// | 63     | shared: its contention is counted only once somebody is let in       |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Debtor(u64);
 
@@ -238,8 +230,22 @@ impl Debtor {
     /// The unlock was not sampled: nothing of it is recorded.
     const NOT_SAMPLED: Debtor = Debtor(1);
 
+    const SHARED: u64 = 1 << 63;
+
     fn new(stack: u32, weight: u32) -> Debtor {
         Debtor(u64::from(weight) << 32 | u64::from(stack.saturating_add(2)))
+    }
+
+    fn shared(self) -> Debtor {
+        Debtor(self.0 | Self::SHARED)
+    }
+
+    fn is_shared(self) -> bool {
+        self.0 & Self::SHARED != 0
+    }
+
+    fn counted(self) -> Debtor {
+        Debtor(self.0 & !Self::SHARED)
     }
 
     pub(crate) fn from_bits(bits: u64) -> Debtor {
@@ -252,36 +258,33 @@ impl Debtor {
 }
 
 /// Records, on the calling stack, that it is about to end waiting by others that took `delay_ticks` so far. Returns whom to
-/// charge for the rest.
-pub(crate) fn unlocking(delay_ticks: i64) -> Debtor {
+/// charge for the rest: for all, and for the contention, if there is no delay yet.
+fn unlocking(tag: Tag, delay_ticks: Option<i64>) -> Debtor {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
     let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
-    let (Some(counters), Some(table)) = (MUTEX.here(), MUTEX.table.get()) else {
-        return Debtor::NOT_SAMPLED;
-    };
-    counters.add(contentions(weight, 1, delay_ticks));
-    Debtor::new(table.index_of(counters), weight)
+    let Some(counters) = MUTEX.here(tag) else { return Debtor::NOT_SAMPLED };
+    let debtor = Debtor::new(MUTEX.index_of(counters).unwrap_or(u32::MAX), weight);
+    match delay_ticks {
+        Some(delay) => {
+            counters.add(contentions(weight, 1, delay));
+            debtor
+        }
+        None => debtor.shared(),
+    }
 }
 
-/// How many unlocks this one stands for at `fraction`, if `draw` chooses it. Larger fractions are taken as 2^32 - 1, of which a
-/// machine sees one in an hour.
-fn sample_unlock(fraction: i64, draw: u64) -> Option<u32> {
-    let fraction = u32::try_from(fraction).unwrap_or(if fraction < 0 { 0 } else { u32::MAX });
-    (fraction > 0 && draw.is_multiple_of(u64::from(fraction))).then_some(fraction)
-}
-
-/// Records the rest of waits that `debtor` caused, at the weight that its unlock had.
-pub(crate) fn charge(debtor: Debtor, delay_ticks: i64) {
-    if delay_ticks == 0 {
+/// Records the rest of waits that `debtor` caused, at the weight that its unlock had, and its contention if `count` says so.
+fn charge(debtor: Debtor, delay_ticks: i64, count: bool) {
+    if delay_ticks == 0 && !count {
         return;
     }
-    match (debtor, MUTEX.table.get()) {
+    match (debtor.counted(), MUTEX.table.get()) {
         (Debtor::UNKNOWN, _) => UNSEEN.add(contentions(1, 1, delay_ticks)),
         (Debtor::NOT_SAMPLED, _) | (_, None) => {}
         (Debtor(bits), Some(table)) => {
-            let (stack, weight) = (bits as u32 - 2, (bits >> 32) as u32);
-            table.at(stack).add(contentions(weight, 0, delay_ticks));
+            let (stack, weight) = ((bits as u32).wrapping_sub(2), (bits >> 32) as u32);
+            table.at(stack).add(contentions(weight, i64::from(count), delay_ticks));
         }
     }
 }
@@ -302,21 +305,10 @@ fn capture(frames: &mut Frames) -> End {
     unwind::walk(reader.tables(), start, &mut memory, frames)
 }
 
-/// xorshift64*, per thread: samples must be independent of the program, not secret.
-fn random() -> u64 {
-    thread_local! {
-        // No destructor: usable while the thread is being torn down.
-        static STATE: Cell<u64> = const { Cell::new(0) };
-    }
-    let mut x = STATE.get();
-    if x == 0 {
-        x = clock::ticks() ^ (STATE.with(|s| std::ptr::from_ref(s) as u64)).rotate_left(32) | 1;
-    }
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    STATE.set(x);
-    x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
+/// See [`crate::set_contention_labels`].
+pub(crate) fn set_labels(on: bool) -> bool {
+    // ORDERING: Relaxed: a setting that snapshots look at.
+    LABELS.swap(on, Ordering::Relaxed)
 }
 
 /// Waits by who waited.
@@ -325,9 +317,63 @@ fn random() -> u64 {
 /// `Unsupported` where no stack can be captured: nothing would be in it.
 pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
     supported("block")?;
-    // ORDERING: Relaxed: a setting read for its value.
+    // ORDERING: Relaxed, both: settings read for their values.
     let rate = BLOCK_RATE_NS.load(Ordering::Relaxed);
-    Ok(BLOCK.snapshot(format!("block profile rate: {rate} ns"), [0, 0]))
+    let labelled = LABELS.load(Ordering::Relaxed);
+    let mut stacks = Vec::new();
+    let mut lost = [0, 0];
+    // Before those that have ended: one that ends in between is counted twice for a moment, rather than not at all.
+    let mut labeller = Labeller::default();
+    if labelled {
+        in_progress(&mut labeller, &mut stacks, &mut lost);
+    }
+    for recorded in BLOCK.recorded() {
+        ended(recorded, labelled.then_some(&mut labeller), &mut stacks);
+    }
+    let [count, delay, _] = BLOCK.overflowed();
+    let lost = [lost[0] + count, lost[1] + delay];
+    let mut snapshot =
+        BLOCK.snapshot(format!("block profile rate: {rate} ns"), stacks, &[(TABLE_FULL, lost)]);
+    let untracked = live::untracked();
+    if labelled && untracked > 0 {
+        snapshot.comments.push(format!("waits not shown while in progress: {untracked}"));
+    }
+    Ok(snapshot)
+}
+
+/// One or two samples: what went by until somebody unlocked, and from then on.
+fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Vec<StackSample>) {
+    let Recorded { frames, truncated, tag, values: [count, delay, wake_up] } = recorded;
+    let sample = |values, labels| StackSample { frames: frames.clone(), values, truncated, labels };
+    let [count, delay] = whole([count, delay]);
+    let Some(labeller) = labeller else {
+        stacks.push(sample([count, delay], Labels::new()));
+        return;
+    };
+    let labels = labeller.labels(Tag::from_bits(tag));
+    if wake_up == 0 {
+        stacks.push(sample([count, delay], labels));
+        return;
+    }
+    let phase = |name: &str| labels.iter().cloned().chain([("phase", name.into())]).collect();
+    stacks.push(sample([count, delay - wake_up], phase("held")));
+    stacks.push(sample([0, wake_up], phase("wake-up")));
+}
+
+fn in_progress(labeller: &mut Labeller, stacks: &mut Vec<StackSample>, lost: &mut [i64; 2]) {
+    let Some(table) = BLOCK.table.get() else { return };
+    for live::Waiting { entry, .. } in live::waits() {
+        let (Some(index), 1..) = (entry.stack, entry.since) else { continue };
+        let delay = clock::ticks_to_ns(clock::ticks().saturating_sub(entry.since));
+        let delay = i64::try_from(delay).unwrap_or(i64::MAX);
+        let Some(Recorded { frames, truncated, .. }) = table.recorded_at(index) else {
+            *lost = [lost[0] + (1 << COUNT_SHIFT), lost[1].saturating_add(delay)];
+            continue;
+        };
+        let mut labels = labeller.labels(entry.tag);
+        labels.push((WAITING.0, WAITING.1.into()));
+        stacks.push(StackSample { frames, values: [1, delay], truncated, labels });
+    }
 }
 
 /// Waits by who ended them.
@@ -336,9 +382,35 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
 /// As [`block_snapshot`].
 pub(crate) fn mutex_snapshot() -> Result<Snapshot, Error> {
     supported("mutex")?;
-    // ORDERING: Relaxed: a setting read for its value.
+    // ORDERING: Relaxed, both: settings read for their values.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
-    Ok(MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), UNSEEN.read()))
+    let labelled = LABELS.load(Ordering::Relaxed);
+    let mut labeller = Labeller::default();
+    let mut labels =
+        |tag| if labelled { labeller.labels(Tag::from_bits(tag)) } else { Labels::new() };
+    let stacks = MUTEX
+        .recorded()
+        .into_iter()
+        .map(|Recorded { frames, truncated, tag, values }| StackSample {
+            frames,
+            values: whole(values),
+            truncated,
+            labels: labels(tag),
+        })
+        .collect();
+    let lost = [(TABLE_FULL, MUTEX.overflowed()), (UNLOCK_NOT_SEEN, UNSEEN.read())];
+    Ok(MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), stacks, &lost))
+}
+
+/// Every value of the block profile back to zero.
+pub(crate) fn reset_block() {
+    BLOCK.reset();
+}
+
+/// Every value of the mutex profile back to zero.
+pub(crate) fn reset_mutex() {
+    MUTEX.reset();
+    UNSEEN.reset();
 }
 
 fn supported(name: &str) -> Result<(), Error> {
@@ -361,58 +433,6 @@ pub(crate) fn mutex_count() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Total of many equal waits against the truth, over deterministic draws that cover the range evenly.
-    fn totals(delay: i64, rate: i64, waits: i64) -> (f64, f64) {
-        let (mut count, mut time) = (0.0, 0.0);
-        for i in 0..waits {
-            if let Some([c, t]) = sample_wait(delay, rate, random()) {
-                count += c as f64 / f64::from(1 << COUNT_SHIFT);
-                time += t as f64;
-            }
-            std::hint::black_box(i);
-        }
-        (count, time)
-    }
-
-    #[test]
-    fn short_waits_are_weighted_without_bias() {
-        for (delay, rate) in [(1_000, 10_000), (1_000, 100_000), (999, 1_000), (1_000, 1)] {
-            let waits = 400_000;
-            let (count, time) = totals(delay, rate, waits);
-            // The number kept is binomial; six standard deviations of its share.
-            let p = (delay as f64 / rate as f64).min(1.0);
-            let bound = 6.0 * ((1.0 - p) / (p * waits as f64)).sqrt() + 1e-4;
-            let (count_error, time_error) =
-                (count / waits as f64 - 1.0, time / (waits * delay) as f64 - 1.0);
-            assert!(count_error.abs() < bound, "{delay}/{rate}: count off by {count_error}");
-            assert!(time_error.abs() < bound, "{delay}/{rate}: time off by {time_error}");
-        }
-    }
-
-    #[test]
-    fn unlocks_are_weighted_without_bias() {
-        for fraction in [1, 2, 10, 100, 1_000] {
-            let unlocks = 400_000;
-            let weight = || sample_unlock(fraction, random()).map(i64::from);
-            let sum: i64 = (0..unlocks).filter_map(|_| weight()).sum();
-            // As above: a share of 1 / fraction is kept.
-            let bound = 6.0 * ((fraction - 1) as f64 / unlocks as f64).sqrt() + 1e-9;
-            let error = sum as f64 / unlocks as f64 - 1.0;
-            assert!(error.abs() < bound, "{fraction}: off by {error}");
-        }
-        assert_eq!(sample_unlock(0, 0), None);
-    }
-
-    #[test]
-    fn a_rate_of_zero_records_nothing_and_long_waits_are_always_kept() {
-        assert_eq!(sample_wait(50, 0, 0), None);
-        assert_eq!(sample_wait(50, -1, 0), None);
-        for draw in [0, 1, u64::MAX] {
-            assert_eq!(sample_wait(50, 50, draw), Some([1 << COUNT_SHIFT, 50]));
-            assert_eq!(sample_wait(i64::MAX, 50, draw), Some([1 << COUNT_SHIFT, i64::MAX]));
-        }
-    }
 
     #[test]
     fn counts_round_to_the_nearest_and_never_to_nothing() {

@@ -19,11 +19,13 @@
 //!
 //! The sum may wrap: only differences are used, and those are right while the waiting owed at one time stays under
 //! 2^53 ticks, some 800 hours at 3 GHz. Where stamps of different threads are out of order a difference is negative, and is
-//! charged as such: what is charged in all is the waiting that there was, to the tick.
+//! charged as such: what is charged in all is the waiting that there was, to the tick. One that gives up, at a timeout or
+//! cancelled, leaves its share in the account for the next charge. All of it is in one atomic word, so readers that are let in together
+//! may leave together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::source::contention::Debtor;
+use super::Debtor;
 
 const COUNT_BITS: u32 = 16;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
@@ -35,32 +37,34 @@ const MAX_WAITERS: u64 = 1 << (COUNT_BITS - 1);
 /// Differences from here on are negative: three hours' worth.
 const FIRST_NEGATIVE: u64 = (u64::MAX >> COUNT_BITS) - (1 << 40);
 
-/// A lock's account of its waiters. 24 bytes; no waiters when zero.
+/// A lock's account of its waiters. 24 bytes; nobody waits and nothing is owed when `word` is zero.
 #[derive(Debug, Default)]
-pub(super) struct Debt {
+pub(crate) struct Debt {
     word: AtomicU64,
-    /// When the waiters were last charged for, in units. Read and written by the lock's holder alone.
-    settled: AtomicU64,
-    /// The [`Debtor`] of that time. As above.
+    /// When somebody last unlocked in view of waiters, in units.
+    released: AtomicU64,
+    /// The [`Debtor`] of that time.
     debtor: AtomicU64,
 }
 
 /// What one who got the lock found owed, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owed {
+pub(crate) struct Owed {
     /// Because of whoever unlocked last.
-    pub(super) known: (Debtor, i64),
+    pub(crate) known: (Debtor, i64),
     /// Because of an unlock that did not see the waiter; at least zero.
-    pub(super) unseen: i64,
+    pub(crate) unseen: i64,
+    /// The waiter's time since the unlock that let it in; zero if that did not see it.
+    pub(crate) wake_up: u64,
 }
 
 impl Debt {
-    pub(super) const fn new() -> Self {
-        Debt { word: AtomicU64::new(0), settled: AtomicU64::new(0), debtor: AtomicU64::new(0) }
+    pub(crate) const fn new() -> Self {
+        Debt { word: AtomicU64::new(0), released: AtomicU64::new(0), debtor: AtomicU64::new(0) }
     }
 
-    /// A waiter begins to wait at `now`. False if there is no room for it: it must not leave, then.
-    pub(super) fn arrive(&self, now: u64) -> bool {
+    /// A waiter begins to wait at `now`. False if there is no room for it: it must neither leave nor give up, then.
+    pub(crate) fn arrive(&self, now: u64) -> bool {
         // ORDERING: Relaxed: a guess is enough, see `MAX_WAITERS`.
         if self.word.load(Ordering::Relaxed) & COUNT_MASK >= MAX_WAITERS {
             return false;
@@ -72,56 +76,86 @@ impl Debt {
 
     /// The waiter that arrived at `arrival` has got the lock, at the time that `clock` tells. Whoever unlocked last owes what all
     /// waiters waited since, save this one's wait if the unlock came before it did.
-    pub(super) fn leave(&self, arrival: u64, clock: impl FnMut() -> u64) -> Owed {
+    pub(crate) fn leave(&self, arrival: u64, clock: impl FnMut() -> u64) -> Owed {
         let arrival = arrival >> TICK_SHIFT;
-        // ORDERING: Relaxed: `settled` and `debtor` were written by former holders, whose unlock happens before our lock.
-        let seen = self.settled.load(Ordering::Relaxed) >= arrival;
+        // ORDERING: Relaxed, both: written by former holders, whose unlock happens before our lock.
+        let released = self.released.load(Ordering::Relaxed);
         let debtor = Debtor::from_bits(self.debtor.load(Ordering::Relaxed));
-        let owed = self.settle(clock);
-        // ORDERING: Relaxed: written by the call above.
-        let now = self.settled.load(Ordering::Relaxed);
-        // ORDERING: Relaxed: see `arrive`.
-        self.word.fetch_sub(now << COUNT_BITS | 1, Ordering::Relaxed);
-        let own = (now.saturating_sub(arrival) << TICK_SHIFT) as i64;
-        let unseen = if seen { 0 } else { own };
-        Owed { known: (debtor, owed - unseen), unseen }
+        let (owed, now) = self.charge_until(clock, 1);
+        let ticks = |units: u64| units << TICK_SHIFT;
+        let seen = released >= arrival;
+        let unseen = if seen { 0 } else { ticks(now.saturating_sub(arrival)) as i64 };
+        let wake_up = if seen { ticks(now.saturating_sub(released)) } else { 0 };
+        Owed { known: (debtor, owed - unseen), unseen, wake_up }
     }
 
-    /// Whether anybody waits.
-    #[inline]
-    pub(super) fn is_owed(&self) -> bool {
+    /// A waiter stops waiting at `now`, without the lock. What it waited so far is charged to whoever unlocks next.
+    pub(crate) fn give_up(&self, now: u64) {
+        // The waiter's share of n * t - sum at any later t stays what it is now.
         // ORDERING: Relaxed: see `arrive`.
-        self.word.load(Ordering::Relaxed) & COUNT_MASK != 0
+        self.word.fetch_sub((now >> TICK_SHIFT) << COUNT_BITS | 1, Ordering::Relaxed);
+    }
+
+    /// Whether anybody waits, or has given up since the last charge.
+    #[inline]
+    pub(crate) fn is_owed(&self) -> bool {
+        // ORDERING: Relaxed: see `arrive`.
+        self.word.load(Ordering::Relaxed) != 0
     }
 
     /// Whom to charge for what comes. The caller holds the lock and is about to release it.
-    pub(super) fn set_debtor(&self, debtor: Debtor) {
+    pub(crate) fn set_debtor(&self, debtor: Debtor) {
         // ORDERING: Relaxed: handed on by the lock itself.
         self.debtor.store(debtor.to_bits(), Ordering::Relaxed);
     }
 
-    /// What all waiters waited since the last call, in ticks. The caller holds the lock.
+    /// The first to be let in by a [shared](Debtor::shared) debtor learns it, later ones its plain form.
+    pub(crate) fn take_shared(&self, debtor: Debtor) -> bool {
+        // ORDERING: Relaxed: one of several readers let in wins; nothing else is ordered by it.
+        debtor.is_shared()
+            && self
+                .debtor
+                .compare_exchange(
+                    debtor.to_bits(),
+                    debtor.counted().to_bits(),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+
+    /// What all waiters waited since the last charge, in ticks. The caller holds the lock and is about to release it.
+    pub(crate) fn settle(&self, clock: impl FnMut() -> u64) -> i64 {
+        let (owed, now) = self.charge_until(clock, 0);
+        self.released_at(now << TICK_SHIFT);
+        owed
+    }
+
+    /// An unlock at `now`, in ticks, that leaves the charge to whoever is let in.
+    pub(crate) fn released_at(&self, now: u64) {
+        // ORDERING: Relaxed: handed on by the lock itself.
+        self.released.store(now >> TICK_SHIFT, Ordering::Relaxed);
+    }
+
+    /// What is owed, in ticks, and until when, in units. `leaving` of the waiters no longer wait.
     ///
-    /// The clock is looked at after the waiters, and again if more have come: whoever is seen arrived before `settled`.
-    pub(super) fn settle(&self, mut clock: impl FnMut() -> u64) -> i64 {
+    /// The clock is looked at after the waiters, and again if more have come: whoever is seen arrived before.
+    fn charge_until(&self, mut clock: impl FnMut() -> u64, leaving: u64) -> (i64, u64) {
         let mut now = 0;
-        let after = |word: u64, now: u64| {
-            let waiters = word & COUNT_MASK;
-            waiters.wrapping_mul(now) << COUNT_BITS | waiters
-        };
-        // ORDERING: Relaxed: see `arrive`; `settled` below is handed on by the lock itself.
+        let sum = |waiters: u64, now: u64| waiters.wrapping_mul(now) << COUNT_BITS;
+        // ORDERING: Relaxed: see `arrive`.
         let word = self
             .word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 now = clock() >> TICK_SHIFT;
-                Some(after(word, now))
+                let waiters = (word & COUNT_MASK).wrapping_sub(leaving);
+                Some(sum(waiters, now) | waiters & COUNT_MASK)
             })
             .unwrap_or_default();
-        self.settled.store(now, Ordering::Relaxed);
-        let owed = (after(word, now) >> COUNT_BITS).wrapping_sub(word >> COUNT_BITS);
+        let owed = (sum(word & COUNT_MASK, now) >> COUNT_BITS).wrapping_sub(word >> COUNT_BITS);
         let owed = owed & (u64::MAX >> COUNT_BITS);
         let sign = if owed >= FIRST_NEGATIVE { u64::MAX << (u64::BITS - COUNT_BITS) } else { 0 };
-        ((sign | owed) << TICK_SHIFT) as i64
+        (((sign | owed) << TICK_SHIFT) as i64, now)
     }
 }
 
@@ -132,8 +166,8 @@ mod tests {
     const T: u64 = 1 << TICK_SHIFT;
     const UNITS: i64 = T as i64;
 
-    fn known(debtor: Debtor, units: i64) -> Owed {
-        Owed { known: (debtor, units * UNITS), unseen: 0 }
+    fn known(debtor: Debtor, units: i64, wake_up: u64) -> Owed {
+        Owed { known: (debtor, units * UNITS), unseen: 0, wake_up: wake_up * T }
     }
 
     #[test]
@@ -147,12 +181,12 @@ mod tests {
         assert_eq!(debt.settle(|| 200 * T), (100 + 50) * UNITS);
         debt.set_debtor(first);
         // The first waiter gets the lock after 3 units, which both waited; the second waits on, because of it now.
-        assert_eq!(debt.leave(100 * T, || 203 * T), known(first, 2 * 3));
+        assert_eq!(debt.leave(100 * T, || 203 * T), known(first, 2 * 3, 3));
         debt.arrive(230 * T);
         assert_eq!(debt.settle(|| 250 * T), (47 + 20) * UNITS);
         debt.set_debtor(second);
-        assert_eq!(debt.leave(150 * T, || 251 * T), known(second, 2));
-        assert_eq!(debt.leave(230 * T, || 261 * T), known(second, 10));
+        assert_eq!(debt.leave(150 * T, || 251 * T), known(second, 2, 1));
+        assert_eq!(debt.leave(230 * T, || 261 * T), known(second, 10, 11));
         assert!(!debt.is_owed());
         assert_eq!(debt.settle(|| 900 * T), 0);
     }
@@ -167,8 +201,8 @@ mod tests {
         debt.arrive(101 * T);
         // The unlock saw one of the two.
         let owed = debt.leave(101 * T, || 103 * T);
-        assert_eq!(owed, Owed { known: (debtor, 3 * UNITS), unseen: 2 * UNITS });
-        assert_eq!(debt.leave(90 * T, || 112 * T), known(debtor, 9));
+        assert_eq!(owed, Owed { known: (debtor, 3 * UNITS), unseen: 2 * UNITS, wake_up: 0 });
+        assert_eq!(debt.leave(90 * T, || 112 * T), known(debtor, 9, 12));
         assert_eq!(debt.word.load(Ordering::Relaxed), 0);
     }
 
@@ -183,7 +217,7 @@ mod tests {
         assert_eq!(debt.settle(|| base + 500 * T), total * UNITS);
         for i in 0..50 {
             let owed = debt.leave(base + i * T, || base + (501 + i) * T);
-            assert_eq!(owed, known(Debtor::UNKNOWN, 50 - i as i64));
+            assert_eq!(owed, known(Debtor::UNKNOWN, 50 - i as i64, i + 1));
         }
         assert!(!debt.is_owed());
         assert_eq!(debt.word.load(Ordering::Relaxed), 0, "nothing is left of the sum");
@@ -212,5 +246,32 @@ mod tests {
         }
         assert!(!debt.arrive(100 * T));
         assert_eq!(debt.settle(|| 101 * T), MAX_WAITERS as i64 * UNITS);
+    }
+
+    #[test]
+    fn who_gives_up_leaves_its_wait_to_the_next_unlock() {
+        let debt = Debt::new();
+        debt.arrive(100 * T);
+        debt.arrive(110 * T);
+        debt.give_up(130 * T);
+        assert_eq!(debt.settle(|| 150 * T), (30 + 40) * UNITS);
+        debt.give_up(155 * T);
+        assert!(debt.is_owed(), "five units, by nobody who still waits");
+        assert_eq!(debt.settle(|| 400 * T), 5 * UNITS);
+        assert!(!debt.is_owed());
+    }
+
+    #[test]
+    fn readers_let_in_together_leave_nothing() {
+        let debt = Debt::new();
+        for _ in 0..4 {
+            debt.arrive(100 * T);
+        }
+        let mut sum = debt.settle(|| 200 * T);
+        for now in [203, 201, 204, 202] {
+            sum += debt.leave(100 * T, || now * T).known.1;
+        }
+        assert_eq!(sum, (103 + 101 + 104 + 102) * UNITS);
+        assert_eq!(debt.word.load(Ordering::Relaxed), 0);
     }
 }

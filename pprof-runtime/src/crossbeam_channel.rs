@@ -1,0 +1,1 @@
+//! Channels of `crossbeam-channel` whose waits are profiled.

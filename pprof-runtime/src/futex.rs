@@ -1,0 +1,1 @@
+//! Waits of locks and channels that are not ours.

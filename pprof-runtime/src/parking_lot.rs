@@ -1,0 +1,1 @@
+//! Locks of `parking_lot` whose waits are profiled.

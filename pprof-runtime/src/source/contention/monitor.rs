@@ -1,0 +1,315 @@
+//! What an instrumented lock carries, and what a wait goes through.
+//!
+//! ```text
+//! try to lock ── free ──────────────────────────────────────────────► acquired ── … ── releasing, unlock
+//!      └─ held ─ spin ─ wait(): slot, stamp, stack, arrive ─ sleep ─ Wait::acquired()                │
+//!                                                              └─ Wait::gave_up() (timeout)          └─ unlocking() if owed
+//! ```
+//!
+//! The upper line is what every use of a lock costs: two stores to lock, one to unlock, in memory that the lock has just fetched.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use super::actor::Actor;
+use super::debt::Debt;
+use super::live::{self, Claim};
+use super::tag::{Kind, Origin, Site, Tag};
+use super::{BLOCK, Debtor, block_enabled, charge, mutex_enabled, record_wait, unlocking};
+use crate::aggregate::stack_table::Counters;
+use crate::capture::registers::{self, Registers};
+use crate::clock;
+
+/// The account of a lock: what it is called, who has it, who waits for it. 56 bytes.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    debt: Debt,
+    holder: Holder,
+    origin: Origin,
+}
+
+/// Who has a lock, and where it was taken. Read by others at any time, in this layout, by [`holder_at`].
+#[derive(Debug)]
+#[repr(C)]
+struct Holder {
+    /// The [`Actor`]: while it says somebody, that one holds the lock.
+    actor: AtomicU64,
+    site: AtomicPtr<Location<'static>>,
+}
+
+impl Holder {
+    const fn new() -> Self {
+        Holder { actor: AtomicU64::new(0), site: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// Whoever has it at the moment, if that is known.
+    fn read(&self) -> Option<(Actor, Site)> {
+        // ORDERING: Relaxed: a label. The two may belong to different holders, one after the other.
+        let actor = Actor::from_bits(self.actor.load(Ordering::Relaxed));
+        let site = self.site.load(Ordering::Relaxed);
+        // SAFETY: null or from a `&'static Location`.
+        let site = unsafe { site.as_ref() }?;
+        (actor != Actor::NOBODY).then_some((actor, site))
+    }
+}
+
+impl Monitor {
+    pub(crate) const fn new(origin: Origin) -> Self {
+        Monitor { debt: Debt::new(), holder: Holder::new(), origin }
+    }
+
+    /// The calling thread has the lock, as one of several perhaps.
+    #[inline]
+    pub(crate) fn acquired(&self, site: Site) {
+        self.acquired_by(Actor::thread(), site);
+    }
+
+    #[inline]
+    pub(crate) fn acquired_by(&self, actor: Actor, site: Site) {
+        // ORDERING: Relaxed, both: labels; see `holder_at` for what else is made of them.
+        self.holder.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
+        self.holder.actor.store(actor.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The only holder is about to release the lock.
+    #[inline]
+    pub(crate) fn releasing(&self) {
+        // ORDERING: Relaxed: the release that follows orders it before the next holder's.
+        self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
+    }
+
+    /// One of several holders is about to release the lock. What remains is one that still has it, or nobody.
+    #[inline]
+    #[allow(dead_code, reason = "of locks with readers")]
+    pub(crate) fn releasing_shared(&self, actor: Actor) {
+        // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
+        if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
+            self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that do not know whether somebody sleeps")]
+    pub(crate) fn is_owed(&self) -> bool {
+        self.debt.is_owed()
+    }
+
+    /// The calling thread is about to sleep until it gets the lock. Inlined, since the function that this is inlined into must not return
+    /// before the wait has ended: its stack may be read meanwhile.
+    #[inline(always)]
+    pub(crate) fn wait(&self, kind: Kind, site: Site) -> Wait<'_> {
+        let registers = Some(registers::current());
+        let (monitor, origin) = (Some(self), Some(self.origin));
+        let actor = Actor::thread();
+        Wait::begin(Begin { monitor, kind, origin, actor, target: Actor::NOBODY, site, registers })
+    }
+
+    /// As `wait`, of a task that is about to yield.
+    #[allow(dead_code, reason = "of asynchronous locks")]
+    pub(crate) fn wait_as(&self, actor: Actor, kind: Kind, site: Site) -> Wait<'_> {
+        let (monitor, origin) = (Some(self), Some(self.origin));
+        let (target, registers) = (Actor::NOBODY, None);
+        Wait::begin(Begin { monitor, kind, origin, actor, target, site, registers })
+    }
+
+    /// Charges the calling stack for all waiting so far. The caller holds the lock alone, or is the last of several, and is about to
+    /// unlock.
+    #[cold]
+    pub(crate) fn unlocking(&self, kind: Kind) {
+        if self.debt.is_owed() {
+            let delay = self.debt.settle(clock::ticks);
+            self.debt.set_debtor(unlocking(self.tag(kind), Some(delay)));
+        }
+    }
+
+    /// One of several holders is about to unlock, and may be the last: the last to come here is charged, once somebody gets the lock.
+    #[cold]
+    #[allow(dead_code, reason = "of locks that do not know their last reader")]
+    pub(crate) fn unlocking_shared(&self, kind: Kind) {
+        if self.debt.is_owed() {
+            self.debt.released_at(clock::ticks());
+            self.debt.set_debtor(unlocking(self.tag(kind), None));
+        }
+    }
+
+    fn tag(&self, kind: Kind) -> Tag {
+        if mutex_enabled() { Tag::new(kind, Some(self.origin), None) } else { Tag::default() }
+    }
+}
+
+/// Who holds the lock whose holder's words are at `address`, read without trusting the address: good if somebody waited for the lock from
+/// before this call until after it.
+///
+/// While they say somebody, that one has the lock: they are written after it is taken and cleared before it is released, and who
+/// reads them after having seen a holder wait elsewhere sees what it wrote before that.
+#[allow(dead_code, reason = "what deadlocks are found by")]
+pub(crate) fn holder_at(address: u64) -> Option<(Actor, Option<Site>)> {
+    let mut words = [0_u64; 2];
+    if crate::capture::memory::read_own_memory(address, &mut words) < size_of::<Holder>() {
+        return None;
+    }
+    let [actor, site] = words;
+    let actor = Actor::from_bits(actor);
+    // SAFETY: null or from a `&'static Location`, if the lock was there.
+    let site = move || unsafe { (site as *const Location<'static>).as_ref() };
+    (actor != Actor::NOBODY).then(|| (actor, site()))
+}
+
+/// What a wait begins with.
+#[derive(Debug)]
+struct Begin<'m> {
+    monitor: Option<&'m Monitor>,
+    kind: Kind,
+    origin: Option<Origin>,
+    actor: Actor,
+    target: Actor,
+    site: Site,
+    registers: Option<Registers>,
+}
+
+/// A wait in progress. Dropping it is giving up.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Wait<'m> {
+    monitor: Option<&'m Monitor>,
+    /// In ticks; zero if no profile was on.
+    arrival: u64,
+    /// The calling stack, if the block profile was on.
+    block: Option<&'static Counters<3>>,
+    /// Whether the lock's account has it.
+    registered: bool,
+    /// Whether the mutex profile was on.
+    mutex: bool,
+    /// In progress while this is there.
+    _claim: Option<Claim>,
+}
+
+/// The calling thread is about to sleep for what is not a lock. Inlined, as [`Monitor::wait`].
+#[inline(always)]
+pub(crate) fn wait(kind: Kind, origin: Option<Origin>, site: Site) -> Wait<'static> {
+    wait_for(Actor::NOBODY, kind, origin, site)
+}
+
+/// As [`wait`], for the end of `target`.
+#[inline(always)]
+pub(crate) fn wait_for(
+    target: Actor,
+    kind: Kind,
+    origin: Option<Origin>,
+    site: Site,
+) -> Wait<'static> {
+    let registers = Some(registers::current());
+    let actor = Actor::thread();
+    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers })
+}
+
+/// As [`wait`], of a task that is about to yield.
+#[allow(dead_code, reason = "of asynchronous channels")]
+pub(crate) fn wait_as(
+    actor: Actor,
+    kind: Kind,
+    origin: Option<Origin>,
+    site: Site,
+) -> Wait<'static> {
+    let (target, registers) = (Actor::NOBODY, None);
+    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers })
+}
+
+impl<'m> Wait<'m> {
+    #[cold]
+    #[inline(never)]
+    fn begin(begin: Begin<'m>) -> Wait<'m> {
+        let Begin { monitor, kind, origin, actor, target, site, registers } = begin;
+        let (mutex, block) = (monitor.is_some() && mutex_enabled(), block_enabled());
+        let timed = mutex || block;
+        let (mut arrival, mut tag, mut counters) = (0, Tag::new(kind, None, None), None);
+        if timed {
+            // Zero says that it is not timed.
+            arrival = clock::ticks().max(1);
+            tag = Tag::new(kind, origin, monitor.and_then(|m| m.holder.read()));
+        }
+        if block {
+            counters = BLOCK.here(tag);
+        }
+        let registered = timed && monitor.is_some_and(|m| m.debt.arrive(arrival));
+        let address = |monitor: &Monitor| std::ptr::from_ref(monitor) as u64;
+        let claim = live::claim(&live::Entry {
+            actor,
+            tag,
+            resource: monitor.map_or(0, address),
+            holder: monitor.map_or(0, |m| std::ptr::from_ref(&m.holder) as u64),
+            target,
+            since: if block { arrival } else { 0 },
+            stack: counters.and_then(|counters| BLOCK.index_of(counters)),
+            registers,
+            site: Some(site),
+        });
+        Wait { monitor, arrival, block: counters, registered, mutex, _claim: claim }
+    }
+
+    /// It has ended as it should: the lock is ours, or what was waited for has come.
+    pub(crate) fn acquired(self) {
+        self.end(true);
+    }
+
+    /// The lock was free after all: no wait. What others are owed is charged.
+    pub(crate) fn did_not_sleep(self) {
+        self.end(false);
+    }
+
+    /// It has ended for another reason. Counts as a wait of the time that it took.
+    #[allow(dead_code, reason = "of waits with a timeout")]
+    pub(crate) fn gave_up(self) {}
+
+    fn end(mut self, slept: bool) {
+        if self.arrival == 0 {
+            return;
+        }
+        let arrival = std::mem::replace(&mut self.arrival, 0);
+        let mut now = 0;
+        let mut clock = || {
+            now = clock::ticks();
+            now
+        };
+        let mut wake_up = 0;
+        match self.monitor {
+            Some(Monitor { debt, .. }) if self.registered => {
+                let owed = debt.leave(arrival, clock);
+                let (debtor, delay) = owed.known;
+                charge(debtor, delay, debt.take_shared(debtor));
+                if slept && self.mutex {
+                    charge(Debtor::UNKNOWN, owed.unseen, false);
+                }
+                wake_up = owed.wake_up;
+            }
+            _ => {
+                clock();
+                if slept && self.mutex {
+                    charge(Debtor::UNKNOWN, now.saturating_sub(arrival) as i64, false);
+                }
+            }
+        }
+        if let Some(counters) = self.block
+            && slept
+        {
+            record_wait(counters, now.saturating_sub(arrival), wake_up);
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.arrival == 0 {
+            return;
+        }
+        let now = clock::ticks();
+        match self.monitor {
+            Some(monitor) if self.registered => monitor.debt.give_up(now),
+            _ => {}
+        }
+        if let Some(counters) = self.block {
+            record_wait(counters, now.saturating_sub(self.arrival), 0);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Threads whose joins and parks are profiled.

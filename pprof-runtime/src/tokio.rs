@@ -1,0 +1,1 @@
+//! Locks and channels of `tokio` whose waits are profiled.
