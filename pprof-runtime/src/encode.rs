@@ -32,6 +32,13 @@ pub(crate) const MUTEX: Shape = CONTENTION;
 /// Shape of the `block` profile, Go's.
 pub(crate) const BLOCK: Shape = CONTENTION;
 
+/// Shape of the `hold` profile, which Go has not.
+pub(crate) const HOLD: Shape = Shape {
+    sample_types: [("holds", "count"), ("held", "nanoseconds")],
+    period: ("holds", "count", 1),
+    hide: is_internal,
+};
+
 /// Shape of the `cpu` profile, Go's.
 pub(crate) fn cpu(rate_hz: u32) -> Shape {
     Shape {

@@ -85,7 +85,19 @@ pub fn set_block_profile_rate(ns: i64) {
     source::contention::set_block_rate(ns);
 }
 
-/// Chooses whether the `block` and `mutex` profiles have labels, and returns the former setting.
+/// Sets the mean time held between two events recorded in the `hold` profile, in nanoseconds.
+///
+/// A lock held for `d` is recorded with probability `d / ns`, always if it is longer, and weighted accordingly. 1 records every hold; 0
+/// and below switch the profile off, its initial state. A hold is seen if the profile was on when it began. Not in Go.
+///
+/// # Overhead
+/// While it is on every use of a lock of ours looks at the clock twice, some 20 ns; unlike the waits, which cost nothing where nobody
+/// waits.
+pub fn set_hold_profile_rate(ns: i64) {
+    source::contention::set_hold_rate(ns);
+}
+
+/// Chooses whether the `block`, `mutex` and `hold` profiles have labels, and returns the former setting.
 ///
 /// With labels, the initial state, samples are told apart by:
 ///
@@ -93,7 +105,7 @@ pub fn set_block_profile_rate(ns: i64) {
 /// |---|---|---|
 /// | `kind` | all | what was waited for: `mutex`, `channel-recv`, `join`, ... |
 /// | `lock` | all that are made somewhere | the name or the creation site of the lock or channel |
-/// | `holder` | `block`, locks | thread name and acquire site of who held it when the wait began |
+/// | `holder` | `block` and `hold`, locks | thread name and acquire site of who held it when the wait began |
 /// | `phase` | `block`, locks | `held` up to the unlock that ended the wait, `wake-up` from then on |
 /// | `state` | `block` | `waiting`: the wait still goes on |
 ///

@@ -81,7 +81,7 @@ struct Kind {
 type Wait<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
 /// Sorted by name.
-static KINDS: [Kind; 3] = [
+static KINDS: [Kind; 4] = [
     Kind {
         name: "block",
         description: "Waits on locks and channels, by the stack that waited. Switch it on with \
@@ -106,6 +106,19 @@ static KINDS: [Kind; 3] = [
             let before = functions::snapshot();
             wait()?;
             encode::functions(&functions::difference(&functions::snapshot(), &before))
+        },
+    },
+    Kind {
+        name: "hold",
+        description: "How long locks are held, by the stack that released them. Switch it on with \
+                      set_hold_profile_rate.",
+        count: contention::hold_count,
+        reset: contention::reset_hold,
+        snapshot: || encode::stacks(&encode::HOLD, &contention::hold_snapshot()?),
+        delta: |wait| {
+            let before = contention::hold_snapshot()?;
+            wait()?;
+            encode::stacks(&encode::HOLD, &before.until(contention::hold_snapshot()?))
         },
     },
     Kind {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::request::{Parsed, Request};
 use super::response::Response;
 use super::routes;
+use crate::source::contention::nesting::own_thread;
 
 /// Connections that have not sent a whole request yet; beyond it the oldest is closed.
 const MAX_WAITING: usize = 256;
@@ -89,6 +90,7 @@ impl Listener {
     }
 
     pub(super) fn run(mut self) {
+        own_thread();
         let mut accept_after = Instant::now();
         // ORDERING: Relaxed: see `Server::drop`.
         while !self.stopping.load(Ordering::Relaxed) {
@@ -198,6 +200,7 @@ impl Listener {
         }
         let (hosts, stopping) = (Arc::clone(&self.hosts), Arc::clone(&self.stopping));
         let work = move || {
+            own_thread();
             // ORDERING: Relaxed: see `Server::drop`.
             let cancelled = || stopping.load(Ordering::Relaxed) || has_gone(&stream);
             let head_only = request.method == "HEAD";

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::contention::nesting;
+
 /// Stops and joins its thread on drop.
 #[derive(Debug)]
 pub(crate) struct Ticker {
@@ -35,6 +37,7 @@ impl Ticker {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
         let body = move || {
+            nesting::own_thread();
             let mut state = inner.state.lock();
             let mut interval = first;
             while !state.stopping {

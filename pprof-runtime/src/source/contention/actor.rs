@@ -29,6 +29,14 @@ impl Actor {
         if number == 0 { register() } else { Actor(number) }
     }
 
+    /// The task that the calling thread runs, or nobody.
+    pub(crate) fn running_task() -> Actor {
+        #[cfg(feature = "tokio")]
+        return crate::tokio::running_task().unwrap_or(Actor::NOBODY);
+        #[cfg(not(feature = "tokio"))]
+        Actor::NOBODY
+    }
+
     /// The task that its runtime gave this number.
     #[allow(dead_code, reason = "tasks come with a runtime")]
     pub(crate) fn task(number: u64) -> Actor {

@@ -32,6 +32,8 @@ const ONE_WAIT: u64 = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) actor: Actor,
+    /// The task that `actor`, a thread, runs, if it runs one.
+    pub(crate) task: Actor,
     pub(crate) tag: Tag,
     /// Address of what is waited for; zero if it has none.
     pub(crate) resource: u64,
@@ -49,7 +51,7 @@ pub(crate) struct Entry {
     pub(crate) site: Option<Site>,
 }
 
-const WORDS: usize = 12;
+const WORDS: usize = 13;
 
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -86,14 +88,16 @@ impl Entry {
             registers.sp,
             registers.fp,
             self.site.map_or(0, |site| std::ptr::from_ref(site) as u64),
+            self.task.to_bits(),
         ]
     }
 
     fn from_words(words: [u64; WORDS]) -> Entry {
-        let [actor, tag, resource, holder, target, since, stack, walkable, pc, sp, fp, site] =
+        let [actor, tag, resource, holder, target, since, stack, walkable, pc, sp, fp, site, task] =
             words;
         Entry {
             actor: Actor::from_bits(actor),
+            task: Actor::from_bits(task),
             tag: Tag::from_bits(tag),
             resource,
             holder,
@@ -214,6 +218,7 @@ mod tests {
     fn entry(actor: u64) -> Entry {
         Entry {
             actor: Actor::task(actor),
+            task: Actor::NOBODY,
             tag: Tag::new(Kind::Semaphore, None, None),
             resource: actor,
             holder: actor,

@@ -9,6 +9,8 @@
 //! A mutex event's d is all the waiting that the unlock put an end to or let begin, up to when the next thread has the lock: it
 //! is added in two parts, see `debt`.
 //!
+//! `hold` is a third one, of how long locks are held.
+//!
 //! Weights are applied when an event is recorded, so changing a rate does not change what was measured before.
 //!
 //! Waits in progress are in the block profile too, with all of the time that they have taken so far.
@@ -19,8 +21,10 @@
 
 mod actor;
 mod debt;
+mod hold;
 mod live;
 mod monitor;
+pub(crate) mod nesting;
 mod sampling;
 mod tag;
 
@@ -44,7 +48,8 @@ use crate::error::Error;
 #[allow(unused_imports, reason = "some are used by features")]
 pub(crate) use self::{
     actor::Actor,
-    monitor::{Monitor, Wait, wait, wait_as, wait_for},
+    hold::{Hold, set_rate as set_hold_rate},
+    monitor::{Held, Monitor, Wait, wait, wait_as, wait_for},
     tag::{Kind, Origin, Site},
 };
 
@@ -382,13 +387,31 @@ fn in_progress(labeller: &mut Labeller, stacks: &mut Vec<StackSample>, lost: &mu
 /// As [`block_snapshot`].
 pub(crate) fn mutex_snapshot() -> Result<Snapshot, Error> {
     supported("mutex")?;
-    // ORDERING: Relaxed, both: settings read for their values.
+    // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
+    let lost = [(TABLE_FULL, MUTEX.overflowed()), (UNLOCK_NOT_SEEN, UNSEEN.read())];
+    Ok(MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), labelled(&MUTEX), &lost))
+}
+
+/// How long locks were held, by who released them.
+///
+/// # Errors
+/// As [`block_snapshot`].
+pub(crate) fn hold_snapshot() -> Result<Snapshot, Error> {
+    supported("hold")?;
+    let lost = [(TABLE_FULL, hold::HOLD.overflowed())];
+    let setting = format!("hold profile rate: {} ns", hold::rate());
+    Ok(hold::HOLD.snapshot(setting, labelled(&hold::HOLD), &lost))
+}
+
+/// Every stack of a profile, with labels if those are wanted.
+fn labelled(recorder: &Recorder<2>) -> Vec<StackSample> {
+    // ORDERING: Relaxed: a setting read for its value.
     let labelled = LABELS.load(Ordering::Relaxed);
     let mut labeller = Labeller::default();
     let mut labels =
         |tag| if labelled { labeller.labels(Tag::from_bits(tag)) } else { Labels::new() };
-    let stacks = MUTEX
+    recorder
         .recorded()
         .into_iter()
         .map(|Recorded { frames, truncated, tag, values }| StackSample {
@@ -397,9 +420,7 @@ pub(crate) fn mutex_snapshot() -> Result<Snapshot, Error> {
             truncated,
             labels: labels(tag),
         })
-        .collect();
-    let lost = [(TABLE_FULL, MUTEX.overflowed()), (UNLOCK_NOT_SEEN, UNSEEN.read())];
-    Ok(MUTEX.snapshot(format!("mutex profile fraction: {fraction}"), stacks, &lost))
+        .collect()
 }
 
 /// Every value of the block profile back to zero.
@@ -411,6 +432,11 @@ pub(crate) fn reset_block() {
 pub(crate) fn reset_mutex() {
     MUTEX.reset();
     UNSEEN.reset();
+}
+
+/// Every value of the hold profile back to zero.
+pub(crate) fn reset_hold() {
+    hold::HOLD.reset();
 }
 
 fn supported(name: &str) -> Result<(), Error> {
@@ -428,6 +454,11 @@ pub(crate) fn block_count() -> usize {
 /// Number of distinct stacks in the mutex profile.
 pub(crate) fn mutex_count() -> usize {
     MUTEX.table.get().map_or(0, StackTable::len)
+}
+
+/// Number of distinct stacks in the hold profile.
+pub(crate) fn hold_count() -> usize {
+    hold::HOLD.table.get().map_or(0, StackTable::len)
 }
 
 #[cfg(test)]

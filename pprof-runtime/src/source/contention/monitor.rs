@@ -6,25 +6,30 @@
 //!                                                              └─ Wait::gave_up() (timeout)          └─ unlocking() if owed
 //! ```
 //!
-//! The upper line is what every use of a lock costs: two stores to lock, one to unlock, in memory that the lock has just fetched.
+//! The upper line is what every use of a lock costs: two stores to lock, one to unlock, in memory that the lock has just fetched, and a look
+//! at whether holds are profiled.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::actor::Actor;
 use super::debt::Debt;
+use super::hold::{self, Hold};
 use super::live::{self, Claim};
+use super::nesting;
 use super::tag::{Kind, Origin, Site, Tag};
 use super::{BLOCK, Debtor, block_enabled, charge, mutex_enabled, record_wait, unlocking};
 use crate::aggregate::stack_table::Counters;
 use crate::capture::registers::{self, Registers};
 use crate::clock;
 
-/// The account of a lock: what it is called, who has it, who waits for it. 56 bytes.
+/// The account of a lock: what it is called, who has it, who waits for it. 64 bytes.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     debt: Debt,
     holder: Holder,
+    /// When its only holder took it, in ticks; zero if that was while holds were not profiled.
+    since: AtomicU64,
     origin: Origin,
 }
 
@@ -42,6 +47,13 @@ impl Holder {
         Holder { actor: AtomicU64::new(0), site: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
+    #[inline]
+    fn write(&self, actor: Actor, site: Site) {
+        // ORDERING: Relaxed, both: labels; see `holder_at` for what else is made of them.
+        self.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
+        self.actor.store(actor.to_bits(), Ordering::Relaxed);
+    }
+
     /// Whoever has it at the moment, if that is known.
     fn read(&self) -> Option<(Actor, Site)> {
         // ORDERING: Relaxed: a label. The two may belong to different holders, one after the other.
@@ -53,12 +65,20 @@ impl Holder {
     }
 }
 
+/// Where and when one of several holders took a lock: kept in its guard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    site: Site,
+    /// In ticks; zero if holds were not profiled.
+    since: u64,
+}
+
 impl Monitor {
     pub(crate) const fn new(origin: Origin) -> Self {
-        Monitor { debt: Debt::new(), holder: Holder::new(), origin }
+        Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), origin }
     }
 
-    /// The calling thread has the lock, as one of several perhaps.
+    /// The calling thread has the lock, and it alone.
     #[inline]
     pub(crate) fn acquired(&self, site: Site) {
         self.acquired_by(Actor::thread(), site);
@@ -66,26 +86,52 @@ impl Monitor {
 
     #[inline]
     pub(crate) fn acquired_by(&self, actor: Actor, site: Site) {
-        // ORDERING: Relaxed, both: labels; see `holder_at` for what else is made of them.
-        self.holder.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
-        self.holder.actor.store(actor.to_bits(), Ordering::Relaxed);
+        self.holder.write(actor, site);
+        if hold::enabled() {
+            // ORDERING: Relaxed: read by the holder alone.
+            self.since.store(hold::begin(), Ordering::Relaxed);
+        }
     }
 
-    /// The only holder is about to release the lock.
-    #[inline]
-    pub(crate) fn releasing(&self) {
-        // ORDERING: Relaxed: the release that follows orders it before the next holder's.
-        self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
-    }
-
-    /// One of several holders is about to release the lock. What remains is one that still has it, or nobody.
+    /// `actor` has the lock, as one of several perhaps. The result is for when it releases it.
     #[inline]
     #[allow(dead_code, reason = "of locks with readers")]
-    pub(crate) fn releasing_shared(&self, actor: Actor) {
+    pub(crate) fn acquired_shared(&self, actor: Actor, site: Site) -> Held {
+        self.holder.write(actor, site);
+        Held { site, since: if hold::enabled() { hold::begin() } else { 0 } }
+    }
+
+    /// The only holder is about to release the lock. The result is to be recorded when it has.
+    #[inline]
+    pub(crate) fn releasing(&self, kind: Kind) -> Hold {
+        // ORDERING: Relaxed: written by the holder, who calls this.
+        let since = self.since.load(Ordering::Relaxed);
+        let hold = if since == 0 { Hold::NONE } else { self.end_hold(kind) };
+        // ORDERING: Relaxed: the release that follows orders it before the next holder's.
+        self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
+        hold
+    }
+
+    #[cold]
+    fn end_hold(&self, kind: Kind) -> Hold {
+        // ORDERING: Relaxed: as in `releasing`.
+        let since = self.since.swap(0, Ordering::Relaxed);
+        hold::end(since, || Tag::new(kind, Some(self.origin), self.holder.read()))
+    }
+
+    /// `actor`, one of several holders perhaps, is about to release the lock that it took as `held` says. What remains is one that still
+    /// has it, or nobody. The result is to be recorded when it has released it.
+    #[inline]
+    #[allow(dead_code, reason = "of locks with readers")]
+    pub(crate) fn releasing_shared(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
         if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
             self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
         }
+        if held.since == 0 {
+            return Hold::NONE;
+        }
+        hold::end(held.since, || Tag::new(kind, Some(self.origin), Some((actor, held.site))))
     }
 
     /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.
@@ -181,6 +227,8 @@ pub(crate) struct Wait<'m> {
     registered: bool,
     /// Whether the mutex profile was on.
     mutex: bool,
+    /// Whether it is the calling thread that sleeps, not a task.
+    sleeps: bool,
     /// In progress while this is there.
     _claim: Option<Claim>,
 }
@@ -221,6 +269,10 @@ impl<'m> Wait<'m> {
     #[inline(never)]
     fn begin(begin: Begin<'m>) -> Wait<'m> {
         let Begin { monitor, kind, origin, actor, target, site, registers } = begin;
+        let sleeps = registers.is_some();
+        if sleeps {
+            nesting::enter();
+        }
         let (mutex, block) = (monitor.is_some() && mutex_enabled(), block_enabled());
         let timed = mutex || block;
         let (mut arrival, mut tag, mut counters) = (0, Tag::new(kind, None, None), None);
@@ -236,6 +288,7 @@ impl<'m> Wait<'m> {
         let address = |monitor: &Monitor| std::ptr::from_ref(monitor) as u64;
         let claim = live::claim(&live::Entry {
             actor,
+            task: if sleeps { Actor::running_task() } else { Actor::NOBODY },
             tag,
             resource: monitor.map_or(0, address),
             holder: monitor.map_or(0, |m| std::ptr::from_ref(&m.holder) as u64),
@@ -245,7 +298,7 @@ impl<'m> Wait<'m> {
             registers,
             site: Some(site),
         });
-        Wait { monitor, arrival, block: counters, registered, mutex, _claim: claim }
+        Wait { monitor, arrival, block: counters, registered, mutex, sleeps, _claim: claim }
     }
 
     /// It has ended as it should: the lock is ours, or what was waited for has come.
@@ -300,6 +353,9 @@ impl<'m> Wait<'m> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
+        if self.sleeps {
+            nesting::leave();
+        }
         if self.arrival == 0 {
             return;
         }
