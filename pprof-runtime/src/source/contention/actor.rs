@@ -43,10 +43,12 @@ impl Actor {
         Actor(number | TASK)
     }
 
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Actor {
         Actor(bits)
     }
 
+    #[inline]
     pub(crate) fn to_bits(self) -> u64 {
         self.0
     }

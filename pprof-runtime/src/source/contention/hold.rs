@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::sampling::{random, sample_wait};
+use super::sampling::{is_chosen, random, weigh};
 use super::tag::Tag;
 use super::{Recorder, clock};
 
@@ -45,25 +45,26 @@ pub(super) fn begin() -> u64 {
 pub(super) fn end(since: u64, tag: impl FnOnce() -> Tag) -> Hold {
     let ns = clock::ticks_to_ns(clock::ticks().saturating_sub(since));
     let ns = i64::try_from(ns).unwrap_or(i64::MAX).max(1);
-    match sample_wait(ns, rate(), random()) {
-        Some(values) => Hold(Some((tag(), values))),
-        None => Hold::NONE,
-    }
+    if is_chosen(ns, rate(), random()) { Hold { tag: tag(), ns } } else { Hold::NONE }
 }
 
-/// A hold that has ended, if it was chosen.
-#[derive(Debug)]
+/// A hold that has ended, if it was chosen. Two words, so that it travels in registers.
+#[derive(Clone, Copy, Debug)]
 #[must_use = "to be recorded once the lock is released"]
-pub(crate) struct Hold(Option<(Tag, [i64; 2])>);
+pub(crate) struct Hold {
+    tag: Tag,
+    /// Zero if it was not.
+    ns: i64,
+}
 
 impl Hold {
-    pub(crate) const NONE: Hold = Hold(None);
+    pub(crate) const NONE: Hold = Hold { tag: Tag::NONE, ns: 0 };
 
     /// Adds it to the calling stack.
     #[inline]
     pub(crate) fn record(self) {
-        if let Some((tag, values)) = self.0 {
-            record(tag, values);
+        if self.ns != 0 {
+            record(self);
             // Work left after the call: as a jump it would run when the frame to charge is gone.
             std::hint::black_box(());
         }
@@ -71,8 +72,8 @@ impl Hold {
 }
 
 #[cold]
-fn record(tag: Tag, values: [i64; 2]) {
+fn record(Hold { tag, ns }: Hold) {
     if let Some(counters) = HOLD.here(tag) {
-        counters.add(values);
+        counters.add(weigh(ns, rate()));
     }
 }

@@ -11,15 +11,21 @@ pub(super) const COUNT_SHIFT: u32 = 16;
 
 /// What a wait of `delay` ns adds at `rate`, if `draw` chooses it. The first value is in fixed point.
 pub(super) fn sample_wait(delay: i64, rate: i64, draw: u64) -> Option<[i64; 2]> {
-    if rate <= 0 {
-        return None;
-    }
+    is_chosen(delay, rate, draw).then(|| weigh(delay, rate))
+}
+
+/// Whether a wait of `delay` ns is recorded at `rate`.
+pub(super) fn is_chosen(delay: i64, rate: i64, draw: u64) -> bool {
+    rate > 0 && (delay >= rate || draw % rate as u64 >= (rate - delay) as u64)
+}
+
+/// What a wait that is recorded adds: itself, or as many of its kind as it stands for.
+pub(super) fn weigh(delay: i64, rate: i64) -> [i64; 2] {
     if delay >= rate {
-        return Some([1 << COUNT_SHIFT, delay]);
+        return [1 << COUNT_SHIFT, delay];
     }
-    let chosen = draw % rate as u64 >= (rate - delay) as u64;
     let count = (i128::from(rate) << COUNT_SHIFT) / i128::from(delay.max(1));
-    chosen.then(|| [i64::try_from(count).unwrap_or(i64::MAX), rate])
+    [i64::try_from(count).unwrap_or(i64::MAX), rate]
 }
 
 /// How many unlocks this one stands for at `fraction`, if `draw` chooses it. Larger fractions are taken as 2^31 - 1, of which a

@@ -114,6 +114,8 @@ kinds! {
 pub(crate) struct Tag(u64);
 
 impl Tag {
+    pub(crate) const NONE: Tag = Tag(0);
+
     /// Nothing is allocated; new names are copied to tables.
     pub(crate) fn new(kind: Kind, origin: Option<Origin>, holder: Option<(Actor, Site)>) -> Tag {
         let lock = origin.map_or(0, Origin::number);
