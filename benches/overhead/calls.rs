@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::contender::{Contender, Figures, ns};
-use crate::measure;
+use pprof_benches::contender::{Contender, Figures, ns};
+use pprof_benches::measure;
 
 /// The same body under each attribute.
 macro_rules! function {

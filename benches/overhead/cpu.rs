@@ -3,13 +3,13 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::contender::{Contender, Figures};
-use crate::measure;
+use pprof_benches::contender::{Contender, Figures};
+use pprof_benches::measure;
 
 const RATE_HZ: u32 = 100;
 
 fn seconds(name: &'static str, run: fn() -> Figures) -> Contender {
-    Contender { name, unit: "s", run }
+    Contender::new(name, "s", run)
 }
 
 /// Thirty frames deep, as programs are.

@@ -3,8 +3,8 @@
 use std::hint::{black_box, spin_loop};
 use std::time::{Duration, Instant};
 
-use crate::contender::{Contender, Figures, ns};
-use crate::measure;
+use pprof_benches::contender::{Contender, Figures, ns};
+use pprof_benches::measure;
 
 /// Locks a `Mutex<u64>` of any make, and does `$inside` with it.
 macro_rules! contenders {

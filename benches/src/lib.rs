@@ -1,1 +1,5 @@
-//! See `overhead/`.
+//! What the benchmarks share: contenders that take turns, each run of each a process of its own.
+
+pub mod contender;
+pub mod harness;
+pub mod measure;

@@ -1,10 +1,13 @@
-//! Clocks and counts.
+//! Clocks and counts, and work to be counted.
 
+use std::hint::black_box;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// CPU time of the process so far.
-pub(crate) fn process_cpu() -> Duration {
+#[must_use]
+pub fn process_cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a local for the call to fill.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
@@ -12,7 +15,8 @@ pub(crate) fn process_cpu() -> Duration {
 }
 
 /// The most memory that the process ever had in use.
-pub(crate) fn peak_mb() -> f64 {
+#[must_use]
+pub fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kb = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
@@ -21,7 +25,7 @@ pub(crate) fn peak_mb() -> f64 {
 
 /// Nanoseconds for each `operation`, of one thread: the lower quartile of many short stretches, as on a machine that others
 /// use too most disturbances are longer than a stretch.
-pub(crate) fn one_thread(mut operation: impl FnMut(u64)) -> f64 {
+pub fn one_thread(mut operation: impl FnMut(u64)) -> f64 {
     const STRETCH: u64 = 20_000;
     let mut stretches: Vec<f64> = (0..200)
         .map(|_| {
@@ -36,7 +40,7 @@ pub(crate) fn one_thread(mut operation: impl FnMut(u64)) -> f64 {
 
 /// Nanoseconds for each `operation`, of two threads that run it at the same time: the median of stretches. A stretch has to last much
 /// longer than a thread takes to wake up, or the two run one after the other.
-pub(crate) fn two_threads(stretch: u64, operation: impl Fn(u64) + Sync) -> f64 {
+pub fn two_threads(stretch: u64, operation: impl Fn(u64) + Sync) -> f64 {
     let start_line = Barrier::new(2);
     let run = || -> Vec<f64> {
         (0..7)
@@ -57,4 +61,45 @@ pub(crate) fn two_threads(stretch: u64, operation: impl Fn(u64) + Sync) -> f64 {
     });
     stretches.sort_by(f64::total_cmp);
     stretches[stretches.len() / 2]
+}
+
+/// Nanoseconds between two operations of all `threads` together, over a fixed time. `operation` gets the number of its thread.
+///
+/// # Panics
+/// If an operation does.
+pub fn throughput(threads: usize, operation: impl Fn(usize) + Sync) -> f64 {
+    const TIME: Duration = Duration::from_millis(300);
+    let (start_line, stop) = (Barrier::new(threads + 1), AtomicBool::new(false));
+    let done = AtomicU64::new(0);
+    let elapsed = std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (start_line, stop, done, operation) = (&start_line, &stop, &done, &operation);
+            scope.spawn(move || {
+                let mut count = 0;
+                start_line.wait();
+                while !stop.load(Ordering::Relaxed) {
+                    operation(thread);
+                    count += 1;
+                }
+                done.fetch_add(count, Ordering::Relaxed);
+            });
+        }
+        start_line.wait();
+        let start = Instant::now();
+        std::thread::sleep(TIME);
+        stop.store(true, Ordering::Relaxed);
+        start.elapsed()
+    });
+    elapsed.as_nanos() as f64 / done.into_inner().max(1) as f64
+}
+
+/// Work of about `microseconds`: the same for every contender, whatever the machine does.
+pub fn work(microseconds: u64) {
+    let mut x = black_box(88_172_645_463_325_252_u64);
+    for _ in 0..microseconds * 300 {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    black_box(x);
 }
