@@ -11,7 +11,10 @@ mod monotonic;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+#[cfg(not(test))]
 pub(crate) use counter::ticks;
+#[cfg(test)]
+pub(crate) use fake::ticks;
 
 /// Nanoseconds per tick, as a fraction of 2^32. One to one until `calibrate`.
 static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
@@ -62,6 +65,35 @@ fn monotonic_ns() -> u64 {
     // SAFETY: `time` is a local for the call to fill.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// A clock for tests: counts who looks, and shows what the test says, both for the calling thread alone.
+#[cfg(test)]
+pub(crate) mod fake {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LOOKS: Cell<u64> = const { Cell::new(0) };
+        static NOW: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn ticks() -> u64 {
+        LOOKS.set(LOOKS.get() + 1);
+        NOW.get().unwrap_or_else(super::counter::ticks)
+    }
+
+    /// Looks of this thread so far.
+    pub(crate) fn looks() -> u64 {
+        LOOKS.get()
+    }
+
+    /// From now on it is `ns` later for this thread than the last time that it asked for that, and no time passes by itself.
+    pub(crate) fn advance(ns: u64) {
+        // ORDERING: Relaxed: tests calibrate first.
+        let scale = u128::from(super::SCALE.load(super::Ordering::Relaxed));
+        let ticks = ((u128::from(ns) << 32) + scale - 1) / scale;
+        NOW.set(Some(NOW.get().unwrap_or_else(super::counter::ticks) + ticks as u64));
+    }
 }
 
 #[cfg(test)]

@@ -462,12 +462,4 @@ pub(crate) fn hold_count() -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_round_to_the_nearest_and_never_to_nothing() {
-        assert_eq!(whole([(1 << COUNT_SHIFT) * 5 / 2, 7]), [3, 7]);
-        assert_eq!(whole([1, 7]), [1, 7]);
-    }
-}
+mod tests;
