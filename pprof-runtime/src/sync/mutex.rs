@@ -18,7 +18,7 @@ use crate::source::contention::{Kind, Monitor, Origin, Site};
 /// A mutual exclusion lock, drop-in for [`std::sync::Mutex`]: same methods, poisoning, guards and auto traits.
 ///
 /// Waits appear in the `block` profile, charged to the stack that waited, and in the `mutex` profile, charged to the stack
-/// that unlocked, with the delay it caused. The `Condvar` of std does not take this guard.
+/// that unlocked, with the delay it caused. Its condition variable is [`Condvar`](super::Condvar); std's does not take this guard.
 ///
 /// # Overhead
 /// 64 bytes more than std's. Locking tries first. A wait is timed only while a profile is on, and only once a short
@@ -112,9 +112,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let site = Location::caller();
-        if !self.raw.try_lock() {
-            self.lock_contended(site);
-        }
+        self.acquire(site);
         self.guard(site)
     }
 
@@ -164,6 +162,13 @@ impl<T: ?Sized> Mutex<T> {
         poison_if(self.is_poisoned(), guard)
     }
 
+    #[inline]
+    fn acquire(&self, site: Site) {
+        if !self.raw.try_lock() {
+            self.lock_contended(site);
+        }
+    }
+
     #[cold]
     fn lock_contended(&self, site: Site) {
         if self.raw.spin() {
@@ -178,8 +183,24 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
+impl<T: ?Sized> MutexGuard<'_, T> {
+    /// Runs `unlocked` without the lock. It must not panic: the guard would unlock what it has not.
+    #[inline]
+    pub(super) fn without_lock<R>(&mut self, site: Site, unlocked: impl FnOnce() -> R) -> R {
+        self.lock.release();
+        let result = unlocked();
+        self.lock.acquire(site);
+        self.lock.monitor.acquired(site);
+        result
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.lock.is_poisoned()
+    }
+}
+
 #[inline]
-fn poison_if<G>(poisoned: bool, value: G) -> LockResult<G> {
+pub(super) fn poison_if<G>(poisoned: bool, value: G) -> LockResult<G> {
     if poisoned { Err(PoisonError::new(value)) } else { Ok(value) }
 }
 
@@ -190,18 +211,24 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
             // ORDERING: Relaxed: published by the unlock below.
             self.lock.poisoned.store(true, Ordering::Relaxed);
         }
-        let hold = self.lock.monitor.releasing(Kind::Mutex);
-        if !self.lock.raw.unlock_if_nobody_sleeps() {
-            self.lock.unlock_contended();
+        self.lock.release();
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// The caller holds the lock.
+    #[inline]
+    fn release(&self) {
+        let hold = self.monitor.releasing(Kind::Mutex);
+        if !self.raw.unlock_if_nobody_sleeps() {
+            self.unlock_contended();
             // Something left to do after the call: as a jump it would run when the frame of the function to charge, into
             // which this is inlined, is gone.
             std::hint::black_box(());
         }
         hold.record();
     }
-}
 
-impl<T: ?Sized> Mutex<T> {
     /// The caller holds the lock.
     #[cold]
     fn unlock_contended(&self) {

@@ -95,7 +95,6 @@ impl Monitor {
 
     /// `actor` has the lock, as one of several perhaps. The result is for when it releases it.
     #[inline]
-    #[allow(dead_code, reason = "of locks with readers")]
     pub(crate) fn acquired_shared(&self, actor: Actor, site: Site) -> Held {
         self.holder.write(actor, site);
         Held { site, since: if hold::enabled() { hold::begin() } else { 0 } }
@@ -122,7 +121,6 @@ impl Monitor {
     /// `actor`, one of several holders perhaps, is about to release the lock that it took as `held` says. What remains is one that still
     /// has it, or nobody. The result is to be recorded when it has released it.
     #[inline]
-    #[allow(dead_code, reason = "of locks with readers")]
     pub(crate) fn releasing_shared(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
         if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
@@ -171,7 +169,6 @@ impl Monitor {
 
     /// One of several holders is about to unlock, and may be the last: the last to come here is charged, once somebody gets the lock.
     #[cold]
-    #[allow(dead_code, reason = "of locks that do not know their last reader")]
     pub(crate) fn unlocking_shared(&self, kind: Kind) {
         if self.debt.is_owed() {
             self.debt.released_at(clock::ticks());
@@ -312,7 +309,6 @@ impl<'m> Wait<'m> {
     }
 
     /// It has ended for another reason. Counts as a wait of the time that it took.
-    #[allow(dead_code, reason = "of waits with a timeout")]
     pub(crate) fn gave_up(self) {}
 
     fn end(mut self, slept: bool) {

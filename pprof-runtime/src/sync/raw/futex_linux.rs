@@ -9,6 +9,8 @@
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::futex;
+
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const SLEPT_ON: u32 = 2;
@@ -51,7 +53,7 @@ impl RawMutex {
         let mut slept = false;
         // ORDERING: Acquire pairs with the Release of whoever unlocked.
         while self.0.swap(SLEPT_ON, Ordering::Acquire) != FREE {
-            futex_wait(&self.0, SLEPT_ON);
+            futex::wait(&self.0, SLEPT_ON);
             slept = true;
             if self.spin_awake() {
                 break;
@@ -92,22 +94,6 @@ impl RawMutex {
     pub(in crate::sync) fn unlock_and_wake(&self) {
         // ORDERING: Release, as above.
         self.0.store(FREE, Ordering::Release);
-        futex_wake_one(&self.0);
+        futex::wake_one(&self.0);
     }
-}
-
-/// Sleeps while `word` is `expected`; may return early.
-fn futex_wait(word: &AtomicU32, expected: u32) {
-    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    let forever = std::ptr::null::<libc::timespec>();
-    // SAFETY: the word is valid for the call and the kernel only reads it. Any outcome (woken, changed,
-    // interrupted) means: look again.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, forever) };
-}
-
-#[cold]
-fn futex_wake_one(word: &AtomicU32) {
-    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: the kernel uses the address as a key only; it may have been freed by the thread let in.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
 }
