@@ -145,3 +145,70 @@ impl fmt::Debug for BarrierWaitResult {
         f.debug_struct("BarrierWaitResult").field("is_leader", &self.is_leader()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::shape::same_auto_traits;
+    use std::sync;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    #[test]
+    fn follows_std() {
+        macro_rules! run {
+            ($sync:path) => {{
+                use $sync as sync;
+                static BARRIER: sync::Barrier = sync::Barrier::new(1);
+                let zero = sync::Barrier::new(0);
+                format!(
+                    "{BARRIER:?} {:?} {:?} {zero:?} {:?}",
+                    BARRIER.wait(),
+                    BARRIER.wait(),
+                    zero.wait()
+                )
+            }};
+        }
+        assert_eq!(run!(crate::sync), run!(sync));
+        same_auto_traits!(sync::Barrier, Barrier);
+        same_auto_traits!(sync::BarrierWaitResult, BarrierWaitResult);
+        assert_eq!(Barrier::new(usize::MAX).threads, u32::MAX);
+    }
+
+    #[test]
+    fn each_round_has_one_leader_and_waits_for_all() {
+        const THREADS: usize = 4;
+        const ROUNDS: usize = 500;
+        let (barrier, come, leaders) =
+            (Barrier::named(THREADS, "rounds"), AtomicUsize::new(0), AtomicUsize::new(0));
+        // The round wraps in between.
+        barrier.state.store((COUNT_MASK - 100) << ROUND_SHIFT, Ordering::Relaxed);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        come.fetch_add(1, Ordering::Relaxed);
+                        if barrier.wait().is_leader() {
+                            leaders.fetch_add(1, Ordering::Relaxed);
+                        }
+                        assert!(come.load(Ordering::Relaxed) >= round * THREADS);
+                    }
+                });
+            }
+        });
+        assert_eq!(leaders.into_inner(), ROUNDS);
+    }
+
+    #[test]
+    fn more_threads_than_it_is_for_make_rounds_of_their_own() {
+        let (barrier, leaders) = (Barrier::new(2), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    leaders.fetch_add(barrier.wait().is_leader().into(), Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(leaders.into_inner(), 3);
+    }
+}

@@ -204,3 +204,99 @@ impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
         shown.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::shape::same_auto_traits;
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::rc::Rc;
+    use std::sync;
+
+    fn text(f: impl FnOnce()) -> String {
+        let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
+        payload.downcast_ref::<&str>().map_or(String::new(), |text| (*text).to_owned())
+    }
+
+    /// The same questions put to std's type and to ours.
+    #[test]
+    fn follows_std() {
+        macro_rules! run {
+            ($sync:path) => {{
+                use $sync as sync;
+                static LAZY: sync::LazyLock<String> = sync::LazyLock::new(|| "made".into());
+                let runs = Cell::new(0);
+                let count = || {
+                    runs.set(runs.get() + 1);
+                    runs.get()
+                };
+                let mut seen = vec![format!("{LAZY:?}")];
+                seen.push(format!("{} {LAZY:?} {LAZY:#?}", LAZY.len()));
+                let lazy = sync::LazyLock::new(count);
+                seen.push(format!("{} {} {lazy:?}", *sync::LazyLock::force(&lazy), *lazy));
+                let lazy = sync::LazyLock::<u8, _>::new(|| panic!("a reason"));
+                for _ in 0..3 {
+                    seen.push(text(|| assert_eq!(*lazy, 1)));
+                    seen.push(format!("{lazy:?}"));
+                }
+                seen.push(format!("{:?}", *sync::LazyLock::<Vec<u8>>::default()));
+                seen
+            }};
+        }
+        assert_eq!(run!(crate::sync), run!(sync));
+    }
+
+    #[test]
+    fn can_be_changed_by_its_owner() {
+        let mut lazy = LazyLock::named(|| vec![1], "a list");
+        assert!(LazyLock::get(&lazy).is_none() && LazyLock::get_mut(&mut lazy).is_none());
+        lazy.push(2);
+        LazyLock::force_mut(&mut lazy).push(3);
+        LazyLock::get_mut(&mut lazy).unwrap().push(4);
+        assert_eq!(LazyLock::get(&lazy), Some(&vec![1, 2, 3, 4]));
+
+        let mut lazy = LazyLock::<u8, _>::new(|| panic!("a reason"));
+        let poisoned = "LazyLock instance has previously been poisoned";
+        assert_eq!(text(|| *lazy = 1), "a reason");
+        assert_eq!(text(|| *lazy = 1), poisoned);
+        assert_eq!(text(|| assert_eq!(*lazy, 1)), poisoned);
+        assert!(LazyLock::get(&lazy).is_none() && LazyLock::get_mut(&mut lazy).is_none());
+        let mut lazy = LazyLock::<u8, _>::new(|| panic!("a reason"));
+        assert_eq!(text(|| assert_eq!(*lazy, 1)), "a reason");
+        assert_eq!(text(|| *lazy = 1), poisoned);
+    }
+
+    #[test]
+    fn has_the_shape_of_std() {
+        macro_rules! same {
+            ($($of:ty),*) => { $(
+                same_auto_traits!(sync::LazyLock<$of>, LazyLock<$of>);
+                same_auto_traits!(sync::LazyLock<u8, $of>, LazyLock<u8, $of>);
+            )* };
+        }
+        same!(
+            u8,
+            Cell<u8>,
+            Rc<u8>,
+            &'static Cell<u8>,
+            &'static mut u8,
+            sync::MutexGuard<'static, u8>
+        );
+    }
+
+    #[test]
+    fn drops_what_is_there() {
+        let value = Rc::new(());
+        let count = || Rc::strong_count(&value) - 1;
+        let held = Rc::clone(&value);
+        drop(LazyLock::<(), _>::new(move || drop(held)));
+        assert_eq!(count(), 0, "the closure");
+        let held = Rc::clone(&value);
+        let lazy = LazyLock::new(move || held);
+        let _ = LazyLock::force(&lazy);
+        assert_eq!(count(), 1);
+        drop(lazy);
+        assert_eq!(count(), 0, "the value");
+    }
+}

@@ -185,7 +185,11 @@ impl Once {
     #[track_caller]
     pub(super) fn call(&self, want: Want, f: &mut dyn FnMut(&OnceState)) -> Result<(), Poisoned> {
         let site = Location::caller();
-        let turn = self.look(want).unwrap_or_else(|_| self.wait_for_turn(want, site));
+        // No closure: its caller would be a frame that is not ours.
+        let turn = match self.look(want) {
+            Ok(turn) => turn,
+            Err(_) => self.wait_for_turn(want, site),
+        };
         let result = match turn {
             Turn::Complete => Ok(()),
             Turn::Poisoned => Err(Poisoned),
@@ -332,3 +336,144 @@ impl fmt::Debug for OnceState {
 #[deprecated(since = "0.1.0", note = "use `Once::new()`, as std says of its own")]
 #[allow(clippy::declare_interior_mutable_const, reason = "as std's")]
 pub const ONCE_INIT: Once = Once::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::shape::{implements, same_auto_traits};
+    use std::cell::RefCell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+    use std::time::Duration;
+
+    fn outcome(f: impl FnOnce()) -> String {
+        match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(()) => "returned".into(),
+            Err(payload) => payload.downcast_ref::<&str>().map_or("?".into(), |t| (*t).to_owned()),
+        }
+    }
+
+    /// The same questions put to std's type and to ours.
+    #[test]
+    fn poisoning_follows_std() {
+        macro_rules! run {
+            ($sync:path) => {{
+                use $sync as sync;
+                static ONCE: sync::Once = sync::Once::new();
+                let seen = RefCell::new(vec![format!("{ONCE:?} {}", ONCE.is_completed())]);
+                let note = |what: String| {
+                    seen.borrow_mut().push(format!("{what} {} {ONCE:?}", ONCE.is_completed()));
+                };
+                note(outcome(|| ONCE.call_once(|| panic!("first"))));
+                note(outcome(|| ONCE.call_once(|| unreachable!())));
+                note(outcome(|| ONCE.wait()));
+                let again = |state: &sync::OnceState| {
+                    note(format!("{state:?} {}", state.is_poisoned()));
+                    panic!("second");
+                };
+                note(outcome(|| ONCE.call_once_force(again)));
+                note(outcome(|| ONCE.call_once(|| unreachable!())));
+                note(outcome(|| ONCE.call_once_force(|state| note(format!("{state:?}")))));
+                note(outcome(|| ONCE.call_once_force(|_| unreachable!())));
+                note(outcome(|| ONCE.call_once(|| unreachable!())));
+                note(outcome(|| ONCE.wait()));
+                note(outcome(|| ONCE.wait_force()));
+                #[allow(deprecated)]
+                let other = sync::ONCE_INIT;
+                other.call_once_force(|state| note(format!("{state:?}")));
+                seen.into_inner()
+            }};
+        }
+        assert_eq!(run!(crate::sync), run!(sync));
+    }
+
+    #[test]
+    fn has_the_shape_of_std() {
+        same_auto_traits!(sync::Once, Once);
+        same_auto_traits!(sync::OnceState, OnceState);
+        assert!(implements!(Once: Sync) && !implements!(OnceState: Sync), "the probe works");
+        assert!(!implements!(Once: Default) && !implements!(sync::Once: Default));
+        assert!(size_of::<Once>() <= 80);
+    }
+
+    #[test]
+    fn runs_once_and_everybody_sees_it() {
+        for _ in 0..200 {
+            let (once, runs) = (Once::named("a once"), AtomicUsize::new(0));
+            thread::scope(|scope| {
+                for thread in 0..4 {
+                    let (once, runs) = (&once, &runs);
+                    scope.spawn(move || {
+                        match thread {
+                            0 => once.wait(),
+                            1 => once.wait_force(),
+                            2 => once.call_once(|| runs.store(1, Ordering::Relaxed)),
+                            _ => once.call_once_force(|_| runs.store(1, Ordering::Relaxed)),
+                        }
+                        assert_eq!(runs.load(Ordering::Relaxed), 1);
+                        assert!(once.is_completed());
+                    });
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn after_a_panic_the_next_one_tries() {
+        const THREADS: usize = 4;
+        for _ in 0..50 {
+            let (once, tries) = (Once::new(), AtomicUsize::new(0));
+            thread::scope(|scope| {
+                scope.spawn(|| once.wait_force());
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        outcome(|| {
+                            once.call_once_force(|state| {
+                                let before = tries.fetch_add(1, Ordering::Relaxed);
+                                assert_eq!(state.is_poisoned(), before > 0);
+                                thread::sleep(Duration::from_micros(50));
+                                assert!(before == THREADS - 1, "not the last one");
+                            });
+                        })
+                    });
+                }
+            });
+            assert_eq!(tries.into_inner(), THREADS);
+            assert!(once.is_completed());
+        }
+    }
+
+    #[test]
+    fn who_minds_a_panic_is_told_of_it_while_it_waits() {
+        let once = Once::new();
+        let (waits, runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let told = outcome(|| {
+                        waits.fetch_add(1, Ordering::Relaxed);
+                        once.wait();
+                    });
+                    assert!(told.contains("previously been poisoned"), "{told}");
+                });
+                scope.spawn(|| {
+                    let told = outcome(|| {
+                        waits.fetch_add(1, Ordering::Relaxed);
+                        once.call_once(|| {
+                            runs.fetch_add(1, Ordering::Relaxed);
+                            while waits.load(Ordering::Relaxed) < 4 {
+                                thread::yield_now();
+                            }
+                            thread::sleep(Duration::from_millis(5));
+                            panic!("has previously been poisoned");
+                        });
+                    });
+                    assert!(told.contains("previously been poisoned"), "{told}");
+                });
+            }
+        });
+        assert_eq!(runs.into_inner(), 1);
+    }
+}

@@ -216,3 +216,111 @@ impl<T: PartialEq> PartialEq for OnceLock<T> {
 }
 
 impl<T: Eq> Eq for OnceLock<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::shape::{implements, same_auto_traits};
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::rc::Rc;
+    use std::sync;
+    use std::thread;
+
+    /// The same questions put to std's type and to ours.
+    #[test]
+    fn follows_std() {
+        macro_rules! run {
+            ($sync:path) => {{
+                use $sync as sync;
+                let mut seen = Vec::new();
+                let mut cell = sync::OnceLock::<String>::new();
+                seen.push(format!("{cell:?} {:?} {:?}", cell.get(), cell.clone()));
+                seen.push(format!("{:?} {:?}", cell.get_mut().is_some(), cell.take()));
+                let panics =
+                    catch_unwind(AssertUnwindSafe(|| cell.get_or_init(|| panic!("no")).len()));
+                seen.push(format!("{} {cell:?}", panics.is_err()));
+                seen.push(format!("{:?}", cell.get_or_init(|| "a".into())));
+                seen.push(format!("{:?} {:?}", cell.get_or_init(|| unreachable!()), cell.wait()));
+                seen.push(format!("{:?} {cell:?}", cell.set("b".into())));
+                cell.get_mut().unwrap().push('c');
+                seen.push(format!("{cell:?} {:?} {}", cell.clone(), cell.clone() == cell));
+                seen.push((cell == sync::OnceLock::default()).to_string());
+                seen.push((cell == sync::OnceLock::from("ac".to_owned())).to_string());
+                seen.push(format!("{:?} {:?}", cell.take(), cell.take()));
+                seen.push(format!("{:?} {cell:#?}", cell.set("d".into())));
+                seen.push(format!("{:?}", cell.into_inner()));
+                seen.push(format!("{:?}", sync::OnceLock::<u8>::new().into_inner()));
+                seen
+            }};
+        }
+        assert_eq!(run!(crate::sync), run!(sync));
+    }
+
+    #[test]
+    fn has_the_shape_of_std() {
+        macro_rules! same {
+            ($($of:ty),*) => { $(
+                same_auto_traits!(sync::OnceLock<$of>, OnceLock<$of>);
+                assert_eq!(implements!(OnceLock<$of>: Clone), implements!(sync::OnceLock<$of>: Clone));
+                assert_eq!(implements!(OnceLock<$of>: Eq), implements!(sync::OnceLock<$of>: Eq));
+            )* };
+        }
+        same!(
+            u8,
+            f64,
+            Cell<u8>,
+            Rc<u8>,
+            &'static Cell<u8>,
+            &'static mut u8,
+            sync::MutexGuard<'static, u8>
+        );
+
+        static CELL: OnceLock<Vec<u8>> = OnceLock::named("a cell");
+        CELL.set(vec![1]).unwrap();
+        assert_eq!(CELL.get().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn may_outlive_what_it_borrows_as_stds_may() {
+        let cell;
+        let text = String::from("dropped before the cell");
+        cell = OnceLock::new();
+        cell.set(&text).unwrap();
+        assert_eq!(cell.get().map(|text| text.len()), Some(23));
+    }
+
+    #[test]
+    fn drops_its_value_once() {
+        let value = Rc::new(());
+        let count = || Rc::strong_count(&value) - 1;
+        let mut cell = OnceLock::from(Rc::clone(&value));
+        assert!(cell.set(Rc::clone(&value)).is_err());
+        assert_eq!(count(), 1);
+        drop(cell.take());
+        assert_eq!(count(), 0);
+        let _ = cell.set(Rc::clone(&value));
+        drop(cell);
+        assert_eq!(count(), 0);
+        drop(OnceLock::<Rc<()>>::new());
+    }
+
+    #[test]
+    fn one_of_many_sets_it() {
+        for _ in 0..100 {
+            let cell = OnceLock::new();
+            let set = thread::scope(|scope| {
+                let threads = [0, 1, 2].map(|thread| {
+                    let cell = &cell;
+                    scope.spawn(move || {
+                        let set = cell.set(Box::new(thread)).is_ok();
+                        (set, **cell.wait())
+                    })
+                });
+                threads.map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(set.iter().filter(|(set, _)| *set).count(), 1);
+            assert!(set.iter().all(|(_, value)| *value == **cell.get().unwrap()));
+        }
+    }
+}

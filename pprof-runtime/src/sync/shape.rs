@@ -22,16 +22,16 @@ macro_rules! implements {
 macro_rules! same_auto_traits {
     ($original:ty, $ours:ty) => {{
         macro_rules! auto_traits {
-                ($ty:ty) => {
-                    [
-                        $crate::sync::shape::implements!($ty: Send),
-                        $crate::sync::shape::implements!($ty: Sync),
-                        $crate::sync::shape::implements!($ty: Unpin),
-                        $crate::sync::shape::implements!($ty: std::panic::UnwindSafe),
-                        $crate::sync::shape::implements!($ty: std::panic::RefUnwindSafe),
-                    ]
-                };
-            }
+                        ($ty:ty) => {
+                            [
+                                $crate::sync::shape::implements!($ty: Send),
+                                $crate::sync::shape::implements!($ty: Sync),
+                                $crate::sync::shape::implements!($ty: Unpin),
+                                $crate::sync::shape::implements!($ty: std::panic::UnwindSafe),
+                                $crate::sync::shape::implements!($ty: std::panic::RefUnwindSafe),
+                            ]
+                        };
+                    }
         assert_eq!(auto_traits!($ours), auto_traits!($original), stringify!($ours));
     }};
 }
