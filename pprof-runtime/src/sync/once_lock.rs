@@ -283,9 +283,8 @@ mod tests {
 
     #[test]
     fn may_outlive_what_it_borrows_as_stds_may() {
-        let cell;
+        let cell = OnceLock::new();
         let text = String::from("dropped before the cell");
-        cell = OnceLock::new();
         cell.set(&text).unwrap();
         assert_eq!(cell.get().map(|text| text.len()), Some(23));
     }

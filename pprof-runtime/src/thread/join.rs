@@ -137,6 +137,12 @@ impl<T> JoinHandle<T> {
         join(self.inner, (self.actor, self.origin), Location::caller())
     }
 
+    /// Who it is in the wait-for graph.
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> Actor {
+        self.actor
+    }
+
     /// Whether the thread's function has returned. Never waits.
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
@@ -257,11 +263,10 @@ mod tests {
                 seen.push(text(&*catch_unwind(AssertUnwindSafe(bad)).unwrap_err()));
 
                 let handle = thread::spawn(|| 7);
-                let id = handle.as_pthread_t();
+                let (seen_id, id) = (handle.as_pthread_t(), handle.into_pthread_t());
                 // SAFETY: taken out of the handle, so ours to join, once.
-                let joined =
-                    unsafe { libc::pthread_join(handle.into_pthread_t(), std::ptr::null_mut()) };
-                seen.push(format!("{} {joined}", id != 0));
+                let joined = unsafe { libc::pthread_join(id, std::ptr::null_mut()) };
+                seen.push(format!("{} {joined}", seen_id == id));
                 seen
             }};
         }

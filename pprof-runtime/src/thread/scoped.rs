@@ -278,6 +278,12 @@ impl<T> ScopedJoinHandle<'_, T> {
         self.packet.take().expect("a thread that has ended leaves a result")
     }
 
+    /// Who it is in the wait-for graph.
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> Actor {
+        self.packet.actor
+    }
+
     /// Whether the thread's function has returned. Never waits.
     pub fn is_finished(&self) -> bool {
         Arc::strong_count(&self.packet) == 1
