@@ -73,6 +73,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     pub fn force(this: &LazyLock<T, F>) -> &T {
         if !this.once.is_completed() {
             this.initialise();
+            // Work left after the call: as a jump it would run when the frame of the function to charge is gone.
+            black_box(());
         }
         // SAFETY: it is complete, be it by `initialise`.
         unsafe { this.value_unchecked() }
@@ -110,8 +112,6 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
         if done.is_err() {
             panic_poisoned();
         }
-        // Work left after the call: as a jump it would run when the caller's frame is gone.
-        black_box(());
     }
 
     #[cold]

@@ -180,17 +180,26 @@ impl Once {
     }
 
     /// Runs `f`, or waits until that is not needed. `f` is called at most once, and then has returned if this does.
+    #[inline(always)]
+    #[track_caller]
+    pub(super) fn call(&self, want: Want, f: &mut dyn FnMut(&OnceState)) -> Result<(), Poisoned> {
+        let result = self.call_cold(want, f);
+        // Work left after the call: as a jump it would run when the frame of the function to charge, into which this is inlined, is gone.
+        black_box(());
+        result
+    }
+
     #[cold]
     #[inline(never)]
     #[track_caller]
-    pub(super) fn call(&self, want: Want, f: &mut dyn FnMut(&OnceState)) -> Result<(), Poisoned> {
+    fn call_cold(&self, want: Want, f: &mut dyn FnMut(&OnceState)) -> Result<(), Poisoned> {
         let site = Location::caller();
         // No closure: its caller would be a frame that is not ours.
         let turn = match self.look(want) {
             Ok(turn) => turn,
             Err(_) => self.wait_for_turn(want, site),
         };
-        let result = match turn {
+        match turn {
             Turn::Complete => Ok(()),
             Turn::Poisoned => Err(Poisoned),
             Turn::Run { poisoned } => {
@@ -198,12 +207,9 @@ impl Once {
                 let mut running = Running { once: self, leaves: POISONED };
                 f(&OnceState { poisoned, not_shared: PhantomData });
                 running.leaves = COMPLETE;
-                drop(running);
                 Ok(())
             }
-        };
-        // Work left after the calls above: as a jump they would run when this frame is gone.
-        black_box(result)
+        }
     }
 
     /// What there is to do now, or the word on which to wait for it.

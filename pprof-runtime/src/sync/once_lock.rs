@@ -97,6 +97,7 @@ impl<T> OnceLock<T> {
         let mut value = Some(value);
         if !self.once.is_completed() {
             self.initialise(|| value.take().expect("this is called once"));
+            black_box(());
         }
         match value {
             None => Ok(()),
@@ -116,6 +117,8 @@ impl<T> OnceLock<T> {
     {
         if !self.once.is_completed() {
             self.initialise(f);
+            // Work left after the call: as a jump it would run when the frame of the function to charge is gone.
+            black_box(());
         }
         // SAFETY: it is complete, be it by `initialise`.
         unsafe { self.value_unchecked() }
@@ -150,8 +153,6 @@ impl<T> OnceLock<T> {
             // is `Some`, as `call` calls this closure once.
             unsafe { *self.value.get() = value };
         });
-        // Work left after the call: as a jump it would run when the caller's frame is gone.
-        black_box(());
     }
 
     /// # Safety
