@@ -66,3 +66,18 @@ pub fn assert_one_wait(function: &str, waited: Duration, words: &[&str]) {
     assert_eq!(at_leaf, delay, "{function} is the leaf: {:?}", stacks(&profile));
     pprof_runtime::lookup("block").expect("built in").reset();
 }
+
+/// Waits until some thread waits with `function` on its stack.
+///
+/// # Panics
+/// If none does for a long time.
+pub fn until_waiting(function: &str) {
+    for _ in 0..1000 {
+        let waits = labels(&snapshot("block"), function);
+        if waits.iter().any(|(text, _)| text.ends_with("state=waiting")) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("nobody waits in {function}");
+}

@@ -15,13 +15,27 @@
 
 pub mod mpsc;
 
+mod barrier;
 mod condvar;
+mod lazy_lock;
 mod mutex;
+mod once;
+mod once_lock;
 mod raw;
 mod rwlock;
+#[cfg(test)]
+pub(crate) mod shape;
+pub(crate) mod word;
 
-pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+// What is in `std::sync` and never waits.
+pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
 
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use lazy_lock::LazyLock;
 pub use mutex::{Mutex, MutexGuard};
+#[allow(deprecated, reason = "std still has it")]
+pub use once::ONCE_INIT;
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -29,6 +29,21 @@ impl Actor {
         if number == 0 { register() } else { Actor(number) }
     }
 
+    /// A thread that is yet to start, and is to call `begin` when it does.
+    pub(crate) fn reserve() -> Actor {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // ORDERING: Relaxed: a counter.
+        Actor(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The calling thread is this one.
+    pub(crate) fn begin(self) {
+        NUMBER.set(self.0);
+        if let Some(entry) = NAMES.get(self.0 as usize % NAMES.len()) {
+            entry.write(self.0, thread::identify());
+        }
+    }
+
     /// The task that the calling thread runs, or nobody.
     pub(crate) fn running_task() -> Actor {
         #[cfg(feature = "tokio")]
@@ -151,14 +166,9 @@ impl Entry {
 
 #[cold]
 fn register() -> Actor {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    // ORDERING: Relaxed: a counter.
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    NUMBER.set(number);
-    if let Some(entry) = NAMES.get(number as usize % NAMES.len()) {
-        entry.write(number, thread::identify());
-    }
-    Actor(number)
+    let actor = Actor::reserve();
+    actor.begin();
+    actor
 }
 
 #[cfg(test)]

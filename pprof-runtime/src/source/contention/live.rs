@@ -152,6 +152,26 @@ pub(crate) fn claim(entry: &Entry) -> Option<Claim> {
     None
 }
 
+/// The word of `Entry::target`.
+const TARGET: usize = 4;
+
+impl Claim {
+    /// The thread whose end is waited for is now this one. To readers it is another wait.
+    pub(crate) fn set_target(&self, target: Actor) {
+        // ORDERING: Relaxed: only this owner changes it; in a forked child it was wiped, and stays so.
+        let state = self.0.state.load(Ordering::Relaxed);
+        if state & PHASE_MASK != WAITING {
+            return;
+        }
+        let next = (state & !PHASE_MASK).wrapping_add(ONE_WAIT);
+        // ORDERING: all as in `claim`.
+        self.0.state.store(next | FILLING, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.0.words[TARGET].store(target.to_bits(), Ordering::Relaxed);
+        self.0.state.store(next | WAITING, Ordering::Release);
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         // ORDERING: Relaxed: only this owner changes it; in a forked child it was wiped, and stays so.
@@ -250,6 +270,18 @@ mod tests {
 
     fn entry_at(site: Option<Site>, actor: u64) -> [u64; WORDS] {
         Entry { site, ..entry(actor) }.to_words()
+    }
+
+    #[test]
+    fn a_wait_with_another_target_is_another_wait() {
+        let claim = claim(&entry(70_002)).unwrap();
+        let seen = found(70_002).unwrap();
+        claim.set_target(Actor::task(5));
+        assert!(!seen.goes_on());
+        let now = found(70_002).unwrap();
+        assert_eq!(Entry { target: Actor::task(5), ..seen.entry }.to_words(), now.entry.to_words());
+        drop(claim);
+        assert!(found(70_002).is_none());
     }
 
     #[test]

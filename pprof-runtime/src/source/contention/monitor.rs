@@ -227,7 +227,7 @@ pub(crate) struct Wait<'m> {
     /// Whether it is the calling thread that sleeps, not a task.
     sleeps: bool,
     /// In progress while this is there.
-    _claim: Option<Claim>,
+    claim: Option<Claim>,
 }
 
 /// The calling thread is about to sleep for what is not a lock. Inlined, as [`Monitor::wait`].
@@ -295,7 +295,19 @@ impl<'m> Wait<'m> {
             registers,
             site: Some(site),
         });
-        Wait { monitor, arrival, block: counters, registered, mutex, sleeps, _claim: claim }
+        Wait { monitor, arrival, block: counters, registered, mutex, sleeps, claim }
+    }
+
+    /// Whether a profile was on when it began.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.arrival != 0
+    }
+
+    /// What is waited for is now the end of `target`.
+    pub(crate) fn set_target(&self, target: Actor) {
+        if let Some(claim) = &self.claim {
+            claim.set_target(target);
+        }
     }
 
     /// It has ended as it should: the lock is ours, or what was waited for has come.

@@ -89,3 +89,50 @@ fn nobody_looks_at_the_clock_while_profiles_are_off() {
 fn wait_of_nothing() {
     wait(Kind::Join, None, Location::caller()).acquired();
 }
+
+#[test]
+fn joins_say_whose_end_they_wait_for() {
+    use crate::thread;
+    use std::sync::mpsc::channel;
+
+    let until_waiting = |actor: Actor, target: Actor| {
+        while !live::waits().any(|w| w.entry.actor == actor && w.entry.target == target) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let worker = || {
+        let (end, ends) = channel::<()>();
+        let run = move || {
+            let _ = ends.recv();
+            Actor::thread()
+        };
+        (run, end)
+    };
+    let (run, end) = worker();
+    let joined = thread::spawn(run);
+    let target = joined.actor();
+    let (tell, told) = channel();
+    let joiner = thread::spawn(move || {
+        tell.send(Actor::thread()).unwrap();
+        joined.join().unwrap()
+    });
+    until_waiting(told.recv().unwrap(), target);
+    drop(end);
+    assert_eq!(joiner.join().unwrap(), target);
+
+    // The end of a scope waits for one after the other, whichever ends first.
+    let ((first, end_first), (second, end_second)) = (worker(), worker());
+    let (tell, told) = channel();
+    let waiter = thread::spawn(move || {
+        thread::scope(|scope| {
+            let threads = [scope.spawn(first), scope.spawn(second)];
+            tell.send((Actor::thread(), threads.map(|thread| thread.actor()))).unwrap();
+        });
+    });
+    let (here, [first, second]) = told.recv().unwrap();
+    until_waiting(here, first);
+    drop(end_first);
+    until_waiting(here, second);
+    drop(end_second);
+    waiter.join().unwrap();
+}

@@ -1,1 +1,0 @@
-//! Threads whose joins and parks are profiled.
