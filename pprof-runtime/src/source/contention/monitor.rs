@@ -16,6 +16,7 @@ use super::actor::Actor;
 use super::debt::Debt;
 use super::hold::{self, Hold};
 use super::live::{self, Claim};
+use super::name::Name;
 use super::nesting;
 use super::tag::{Kind, Origin, Site, Tag};
 use super::{BLOCK, Debtor, block_enabled, charge, mutex_enabled, record_wait, unlocking};
@@ -30,7 +31,7 @@ pub(crate) struct Monitor {
     holder: Holder,
     /// When its only holder took it, in ticks; zero if that was while holds were not profiled.
     since: AtomicU64,
-    origin: Origin,
+    name: Name,
 }
 
 /// Who has a lock, and where it was taken. Read by others at any time, in this layout, by [`holder_at`].
@@ -73,9 +74,47 @@ pub(crate) struct Held {
     since: u64,
 }
 
+impl Held {
+    #[allow(dead_code, reason = "of locks that stay held over a wait")]
+    pub(crate) fn site(self) -> Site {
+        self.site
+    }
+}
+
 impl Monitor {
     pub(crate) const fn new(origin: Origin) -> Self {
-        Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), origin }
+        Monitor::with_name(Name::new(origin))
+    }
+
+    /// Of a lock that is called after where it is first [locked](Monitor::locked_at).
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) const fn unnamed() -> Self {
+        Monitor::with_name(Name::unnamed())
+    }
+
+    const fn with_name(name: Name) -> Self {
+        Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), name }
+    }
+
+    /// The lock has been taken at `site`, which names it if it has no name and this is the first time.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) fn locked_at(&self, site: Site) {
+        self.name.locked_at(site);
+    }
+
+    /// Where the calling thread took the lock, which it holds alone.
+    #[allow(dead_code, reason = "of locks whose waits are told by others")]
+    pub(crate) fn site(&self) -> Option<Site> {
+        self.holder.read().map(|(_, site)| site)
+    }
+
+    /// The calling thread, which holds the lock alone, is to be shown as having taken it at `site`.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose waits are told by others")]
+    pub(crate) fn set_site(&self, site: Site) {
+        // ORDERING: Relaxed: a label.
+        self.holder.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
     }
 
     /// The calling thread has the lock, and it alone.
@@ -116,7 +155,7 @@ impl Monitor {
     fn end_hold(&self, kind: Kind) -> Hold {
         // ORDERING: Relaxed: as in `releasing`.
         let since = self.since.swap(0, Ordering::Relaxed);
-        hold::end(since, || Tag::new(kind, Some(self.origin), self.holder.read()))
+        hold::end(since, || Tag::new(kind, self.name.origin(), self.holder.read()))
     }
 
     /// `actor`, one of several holders perhaps, is about to release the lock that it took as `held` says. What remains is one that still
@@ -131,7 +170,7 @@ impl Monitor {
         if held.since == 0 {
             return Hold::NONE;
         }
-        hold::end(held.since, || Tag::new(kind, Some(self.origin), Some((actor, held.site))))
+        hold::end(held.since, || Tag::new(kind, self.name.origin(), Some((actor, held.site))))
     }
 
     /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.
@@ -146,7 +185,7 @@ impl Monitor {
     #[inline(always)]
     pub(crate) fn wait(&self, kind: Kind, site: Site) -> Wait<'_> {
         let registers = Some(registers::current());
-        let (monitor, origin) = (Some(self), Some(self.origin));
+        let (monitor, origin) = (Some(self), self.name.origin());
         let actor = Actor::thread();
         Wait::begin(Begin { monitor, kind, origin, actor, target: Actor::NOBODY, site, registers })
     }
@@ -154,7 +193,7 @@ impl Monitor {
     /// As `wait`, of a task that is about to yield.
     #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn wait_as(&self, actor: Actor, kind: Kind, site: Site) -> Wait<'_> {
-        let (monitor, origin) = (Some(self), Some(self.origin));
+        let (monitor, origin) = (Some(self), self.name.origin());
         let (target, registers) = (Actor::NOBODY, None);
         Wait::begin(Begin { monitor, kind, origin, actor, target, site, registers })
     }
@@ -180,7 +219,7 @@ impl Monitor {
     }
 
     fn tag(&self, kind: Kind) -> Tag {
-        if mutex_enabled() { Tag::new(kind, Some(self.origin), None) } else { Tag::default() }
+        if mutex_enabled() { Tag::new(kind, self.name.origin(), None) } else { Tag::default() }
     }
 }
 

@@ -1,0 +1,143 @@
+//! What every lock of this module has beside the original's: its monitor, and how many threads wait in the original.
+
+use std::hint::spin_loop;
+use std::mem;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use crate::source::contention::{Kind, Monitor, Origin, Site};
+
+/// Looks at a lock before a sleep: about a microsecond. The original looks a little less long and then lets go of the CPU a few times,
+/// which is waiting already.
+const SPINS: u32 = 100;
+
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) monitor: Monitor,
+    /// Threads that the original has put to sleep, or is about to: the original does not tell, and a profile that is off does not count.
+    sleepers: AtomicU32,
+}
+
+impl Account {
+    pub(super) const fn new(origin: Origin) -> Account {
+        Account { monitor: Monitor::new(origin), sleepers: AtomicU32::new(0) }
+    }
+
+    pub(super) const fn unnamed() -> Account {
+        Account { monitor: Monitor::unnamed(), sleepers: AtomicU32::new(0) }
+    }
+
+    /// The calling thread has the lock alone.
+    #[inline]
+    pub(super) fn acquired(&self, site: Site) {
+        self.monitor.locked_at(site);
+        self.monitor.acquired(site);
+    }
+
+    /// Whether a fair unlock would have somebody to hand the lock to, or may.
+    #[inline]
+    pub(super) fn has_sleepers(&self) -> bool {
+        // ORDERING: Relaxed: who is not seen yet is one that comes a moment later.
+        self.sleepers.load(Ordering::Relaxed) != 0
+    }
+
+    /// Waits a moment for a holder about to leave, unless others wait already.
+    pub(super) fn spin<G>(&self, try_lock: impl Fn() -> Option<G>) -> Option<G> {
+        if self.has_sleepers() {
+            return None;
+        }
+        for _ in 0..SPINS {
+            if let Some(guard) = try_lock() {
+                return Some(guard);
+            }
+            spin_loop();
+        }
+        None
+    }
+
+    /// The calling thread sleeps, as far as the original sees to it, until the result is dropped.
+    pub(super) fn sleeping(&self) -> Sleeping<'_> {
+        // ORDERING: Relaxed: a count that orders nothing.
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        Sleeping(self)
+    }
+
+    /// A wait in the original, which returns nothing if it gave up. Inlined, as `Monitor::wait` demands.
+    #[inline(always)]
+    pub(super) fn wait<G>(
+        &self,
+        kind: Kind,
+        site: Site,
+        sleep: impl FnOnce() -> Option<G>,
+    ) -> Option<G> {
+        let sleeping = self.sleeping();
+        let wait = self.monitor.wait(kind, site);
+        let guard = sleep();
+        drop(sleeping);
+        match guard {
+            Some(_) => wait.acquired(),
+            None => wait.gave_up(),
+        }
+        guard
+    }
+
+    /// The only holder is about to unlock: charges it for those who wait.
+    #[inline]
+    pub(super) fn unlocking(&self, kind: Kind) {
+        if self.monitor.is_owed() {
+            self.monitor.unlocking(kind);
+            // Work left after the call: as a jump it would run when the frame to charge is gone.
+            std::hint::black_box(());
+        }
+    }
+
+    /// As `unlocking`, of one holder among several.
+    #[inline]
+    pub(super) fn unlocking_shared(&self, kind: Kind) {
+        if self.monitor.is_owed() {
+            self.monitor.unlocking_shared(kind);
+            std::hint::black_box(());
+        }
+    }
+}
+
+/// See [`Account::sleeping`].
+#[derive(Debug)]
+pub(super) struct Sleeping<'a>(&'a Account);
+
+impl Drop for Sleeping<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed: as above.
+        self.0.sleepers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// As the original's timed operations, the blocking one where there is no deadline.
+pub(super) fn until<G>(
+    deadline: Option<Instant>,
+    timed: impl FnOnce(Instant) -> Option<G>,
+    blocking: impl FnOnce() -> G,
+) -> Option<G> {
+    match deadline {
+        Some(deadline) => timed(deadline),
+        None => Some(blocking()),
+    }
+}
+
+/// Replaces a guard's state by what `relock` makes of it. A panic on the way would leave the guard with a lock it does not hold: the
+/// process is aborted, as by lock_api.
+pub(super) fn replace<G>(guard: &mut G, relock: impl FnOnce(G) -> G) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    // SAFETY: read once, and written again before anybody looks: nothing in between unwinds past `abort`.
+    let state = unsafe { std::ptr::read(guard) };
+    let state = relock(state);
+    // SAFETY: the place of what was read above.
+    unsafe { std::ptr::write(guard, state) };
+    mem::forget(abort);
+}
