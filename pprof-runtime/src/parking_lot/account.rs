@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use crate::source::contention::{Kind, Monitor, Origin, Site};
+use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 
 /// Looks at a lock before a sleep: about a microsecond. The original looks a little less long and then lets go of the CPU a few times,
 /// which is waiting already.
@@ -30,8 +30,7 @@ impl Account {
     /// The calling thread has the lock alone.
     #[inline]
     pub(super) fn acquired(&self, site: Site) {
-        self.monitor.locked_at(site);
-        self.monitor.acquired(site);
+        self.monitor.acquired_named(site);
     }
 
     /// Whether a fair unlock would have somebody to hand the lock to, or may.
@@ -81,23 +80,55 @@ impl Account {
         guard
     }
 
-    /// The only holder is about to unlock: charges it for those who wait.
+    /// The only holder releases the lock by `unlock`.
     #[inline]
-    pub(super) fn unlocking(&self, kind: Kind) {
-        if self.monitor.is_owed() {
-            self.monitor.unlocking(kind);
-            // Work left after the call: as a jump it would run when the frame to charge is gone.
-            std::hint::black_box(());
+    pub(super) fn release<R>(&self, kind: Kind, unlock: impl FnOnce() -> R) -> R {
+        if self.monitor.releasing_plainly() {
+            return unlock();
         }
+        let released = self.release_seldom(kind, unlock);
+        // Work left after the call: as a jump it would run when the frame to charge is gone.
+        std::hint::black_box(());
+        released
     }
 
-    /// As `unlocking`, of one holder among several.
+    #[cold]
+    fn release_seldom<R>(&self, kind: Kind, unlock: impl FnOnce() -> R) -> R {
+        let hold = self.monitor.releasing(kind);
+        self.monitor.unlocking(kind);
+        let released = unlock();
+        hold.record();
+        released
+    }
+
+    /// `actor`, one of several holders perhaps, releases what it has `held` by `unlock`.
     #[inline]
-    pub(super) fn unlocking_shared(&self, kind: Kind) {
-        if self.monitor.is_owed() {
-            self.monitor.unlocking_shared(kind);
-            std::hint::black_box(());
+    pub(super) fn release_shared<R>(
+        &self,
+        kind: Kind,
+        (actor, held): (Actor, Held),
+        unlock: impl FnOnce() -> R,
+    ) -> R {
+        if self.monitor.releasing_shared_plainly(actor, held) {
+            return unlock();
         }
+        let released = self.release_shared_seldom(kind, (actor, held), unlock);
+        std::hint::black_box(());
+        released
+    }
+
+    #[cold]
+    fn release_shared_seldom<R>(
+        &self,
+        kind: Kind,
+        (actor, held): (Actor, Held),
+        unlock: impl FnOnce() -> R,
+    ) -> R {
+        let hold = self.monitor.releasing_shared(actor, kind, held);
+        self.monitor.unlocking_shared(kind);
+        let released = unlock();
+        hold.record();
+        released
     }
 }
 

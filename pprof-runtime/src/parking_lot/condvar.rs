@@ -237,11 +237,9 @@ impl RawCondvar {
     fn sleep(&self, mutex: &RawMutex, sleep: impl FnOnce() -> bool) -> bool {
         let account = &mutex.account;
         let site = account.monitor.site().unwrap_or(Location::caller());
-        let hold = account.monitor.releasing(Kind::Mutex);
         let relocked = Relocked { mutex, site };
-        account.unlocking(Kind::Mutex);
-        // The mutex is released by `sleep` only, and held again after it: this is as good a moment as then.
-        hold.record();
+        // The mutex is released by `sleep` only, but held again after that: this is as good a moment to record its hold.
+        account.release(Kind::Mutex, || ());
         // A fair unlock of the mutex may be for those who have been notified.
         let sleeping = account.sleeping();
         let waiting = wait(Kind::Condvar, self.origin.get().copied(), site);

@@ -111,11 +111,10 @@ unsafe impl lock_api::RawMutex for RawMutex {
 
     #[inline]
     unsafe fn unlock(&self, marker: Marker) {
-        let hold = self.account.monitor.releasing(Kind::Mutex);
-        self.account.unlocking(Kind::Mutex);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock(marker) };
-        hold.record();
+        self.account.release(Kind::Mutex, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock(marker) }
+        });
     }
 
     #[inline]
@@ -128,11 +127,10 @@ unsafe impl lock_api::RawMutex for RawMutex {
 unsafe impl lock_api::RawMutexFair for RawMutex {
     #[inline]
     unsafe fn unlock_fair(&self, marker: Marker) {
-        let hold = self.account.monitor.releasing(Kind::Mutex);
-        self.account.unlocking(Kind::Mutex);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_fair(marker) };
-        hold.record();
+        self.account.release(Kind::Mutex, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_fair(marker) }
+        });
     }
 
     #[inline]

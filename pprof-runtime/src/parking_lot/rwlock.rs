@@ -18,7 +18,7 @@ use lock_api::{
 
 use super::account::{Account, replace, until};
 use super::{Marker, deadline};
-use crate::source::contention::{Actor, Held, Hold, Kind, Origin, Site};
+use crate::source::contention::{Actor, Held, Kind, Origin, Site};
 
 /// A reader-writer lock, drop-in for [`parking_lot::RwLock`](parking_lot_0_13::RwLock).
 ///
@@ -96,9 +96,8 @@ pub type RawRwLockRecursive = RawRwLock<true>;
 /// Not in the original.
 pub struct SharedGuard {
     marker: Marker,
-    held: Held,
-    /// Guards may move between threads if the original is built so.
-    actor: Actor,
+    /// Who took it, as guards may move between threads if the original is built so.
+    taken: (Actor, Held),
 }
 
 impl fmt::Debug for SharedGuard {
@@ -138,15 +137,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     /// The guard of a shared lock just taken.
     #[inline]
     fn shared(&self, marker: Marker, site: Site) -> SharedGuard {
-        let actor = Actor::thread();
-        self.account.monitor.locked_at(site);
-        SharedGuard { marker, held: self.account.monitor.acquired_shared(actor, site), actor }
-    }
-
-    /// A shared lock is about to be released, or to become another.
-    #[inline]
-    fn releasing(&self, kind: Kind, guard: &SharedGuard) -> Hold {
-        self.account.monitor.releasing_shared(guard.actor, kind, guard.held)
+        SharedGuard { marker, taken: self.account.monitor.acquired_shared_named(site) }
     }
 
     #[cold]
@@ -167,9 +158,9 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     #[cold]
     fn write_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
         // A look first: trying writes to the word that others are to change.
-        let spun = self.account.spin(|| {
-            if self.inner.is_locked() { None } else { self.inner.try_lock_exclusive() }
-        });
+        let spun = self
+            .account
+            .spin(|| if self.inner.is_locked() { None } else { self.inner.try_lock_exclusive() });
         if let Some(marker) = spun {
             return Some(marker);
         }
@@ -217,7 +208,8 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         site: Site,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Marker, SharedGuard> {
-        let SharedGuard { marker, held, actor } = guard;
+        let SharedGuard { marker, taken } = guard;
+        let (actor, held) = taken;
         // Before a wait, which would else be shown as one for the thread itself.
         let hold = self.account.monitor.releasing_shared(actor, Kind::RwLockUpgradable, held);
         // SAFETY: the caller's promise is the same.
@@ -235,7 +227,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
             Err(marker) => {
                 // Shown as a holder again; it has been one since `held` says.
                 self.account.monitor.acquired_shared(actor, held.site());
-                Err(SharedGuard { marker, held, actor })
+                Err(SharedGuard { marker, taken })
             }
         }
     }
@@ -294,11 +286,11 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
 
     #[inline]
     unsafe fn unlock_shared(&self, guard: SharedGuard) {
-        let hold = self.releasing(Kind::RwLockRead, &guard);
-        self.account.unlocking_shared(Kind::RwLockRead);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_shared(guard.marker) };
-        hold.record();
+        let SharedGuard { marker, taken } = guard;
+        self.account.release_shared(Kind::RwLockRead, taken, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_shared(marker) }
+        });
     }
 
     #[inline]
@@ -323,11 +315,10 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
 
     #[inline]
     unsafe fn unlock_exclusive(&self, marker: Marker) {
-        let hold = self.account.monitor.releasing(Kind::RwLockWrite);
-        self.account.unlocking(Kind::RwLockWrite);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_exclusive(marker) };
-        hold.record();
+        self.account.release(Kind::RwLockWrite, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_exclusive(marker) }
+        });
     }
 
     #[inline]
@@ -345,20 +336,19 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
 unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockFair for RawRwLock<RECURSIVE> {
     #[inline]
     unsafe fn unlock_shared_fair(&self, guard: SharedGuard) {
-        let hold = self.releasing(Kind::RwLockRead, &guard);
-        self.account.unlocking_shared(Kind::RwLockRead);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_shared_fair(guard.marker) };
-        hold.record();
+        let SharedGuard { marker, taken } = guard;
+        self.account.release_shared(Kind::RwLockRead, taken, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_shared_fair(marker) }
+        });
     }
 
     #[inline]
     unsafe fn unlock_exclusive_fair(&self, marker: Marker) {
-        let hold = self.account.monitor.releasing(Kind::RwLockWrite);
-        self.account.unlocking(Kind::RwLockWrite);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_exclusive_fair(marker) };
-        hold.record();
+        self.account.release(Kind::RwLockWrite, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_exclusive_fair(marker) }
+        });
     }
 
     #[inline]
@@ -391,13 +381,11 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockDowngrade for RawRwLock<RE
     #[inline]
     #[track_caller]
     unsafe fn downgrade(&self, marker: Marker) -> SharedGuard {
-        let hold = self.account.monitor.releasing(Kind::RwLockWrite);
-        self.account.unlocking(Kind::RwLockWrite);
-        // SAFETY: the caller's promise is the same.
-        let marker = unsafe { self.inner.downgrade(marker) };
-        let guard = self.shared(marker, Location::caller());
-        hold.record();
-        guard
+        let marker = self.account.release(Kind::RwLockWrite, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.downgrade(marker) }
+        });
+        self.shared(marker, Location::caller())
     }
 }
 
@@ -477,11 +465,11 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
 
     #[inline]
     unsafe fn unlock_upgradable(&self, guard: SharedGuard) {
-        let hold = self.releasing(Kind::RwLockUpgradable, &guard);
-        self.account.unlocking_shared(Kind::RwLockUpgradable);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_upgradable(guard.marker) };
-        hold.record();
+        let SharedGuard { marker, taken } = guard;
+        self.account.release_shared(Kind::RwLockUpgradable, taken, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_upgradable(marker) }
+        });
     }
 
     #[inline]
@@ -497,7 +485,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
     #[inline]
     #[track_caller]
     unsafe fn try_upgrade(&self, guard: SharedGuard) -> Result<Marker, SharedGuard> {
-        let SharedGuard { marker, held, actor } = guard;
+        let SharedGuard { marker, taken: (actor, held) } = guard;
         // SAFETY: the caller's promise is the same.
         match unsafe { self.inner.try_upgrade(marker) } {
             Ok(marker) => {
@@ -507,7 +495,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
                 hold.record();
                 Ok(marker)
             }
-            Err(marker) => Err(SharedGuard { marker, held, actor }),
+            Err(marker) => Err(SharedGuard { marker, taken: (actor, held) }),
         }
     }
 }
@@ -516,11 +504,11 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
 unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeFair for RawRwLock<RECURSIVE> {
     #[inline]
     unsafe fn unlock_upgradable_fair(&self, guard: SharedGuard) {
-        let hold = self.releasing(Kind::RwLockUpgradable, &guard);
-        self.account.unlocking_shared(Kind::RwLockUpgradable);
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.inner.unlock_upgradable_fair(guard.marker) };
-        hold.record();
+        let SharedGuard { marker, taken } = guard;
+        self.account.release_shared(Kind::RwLockUpgradable, taken, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_upgradable_fair(marker) }
+        });
     }
 
     #[inline]
@@ -541,25 +529,22 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeDowngrade for RawRw
     #[inline]
     #[track_caller]
     unsafe fn downgrade_upgradable(&self, guard: SharedGuard) -> SharedGuard {
-        let hold = self.releasing(Kind::RwLockUpgradable, &guard);
-        self.account.unlocking_shared(Kind::RwLockUpgradable);
-        // SAFETY: the caller's promise is the same.
-        let marker = unsafe { self.inner.downgrade_upgradable(guard.marker) };
-        let guard = self.shared(marker, Location::caller());
-        hold.record();
-        guard
+        let SharedGuard { marker, taken } = guard;
+        let marker = self.account.release_shared(Kind::RwLockUpgradable, taken, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.downgrade_upgradable(marker) }
+        });
+        self.shared(marker, Location::caller())
     }
 
     #[inline]
     #[track_caller]
     unsafe fn downgrade_to_upgradable(&self, marker: Marker) -> SharedGuard {
-        let hold = self.account.monitor.releasing(Kind::RwLockWrite);
-        self.account.unlocking(Kind::RwLockWrite);
-        // SAFETY: the caller's promise is the same.
-        let marker = unsafe { self.inner.downgrade_to_upgradable(marker) };
-        let guard = self.shared(marker, Location::caller());
-        hold.record();
-        guard
+        let marker = self.account.release(Kind::RwLockWrite, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.downgrade_to_upgradable(marker) }
+        });
+        self.shared(marker, Location::caller())
     }
 }
 

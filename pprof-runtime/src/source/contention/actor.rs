@@ -29,6 +29,13 @@ impl Actor {
         if number == 0 { register() } else { Actor(number) }
     }
 
+    /// The calling thread, or nobody if it has never been asked for: without the call that `thread` may take.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
+    pub(crate) fn known_thread() -> Actor {
+        Actor(NUMBER.get())
+    }
+
     /// The task that the calling thread runs, or nobody.
     pub(crate) fn running_task() -> Actor {
         #[cfg(feature = "tokio")]

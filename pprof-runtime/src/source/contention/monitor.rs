@@ -86,7 +86,7 @@ impl Monitor {
         Monitor::with_name(Name::new(origin))
     }
 
-    /// Of a lock that is called after where it is first [locked](Monitor::locked_at).
+    /// Of a lock that is called after where it is first taken, by one of the `_named` calls.
     #[allow(dead_code, reason = "of locks whose constructor is not ours")]
     pub(crate) const fn unnamed() -> Self {
         Monitor::with_name(Name::unnamed())
@@ -94,13 +94,6 @@ impl Monitor {
 
     const fn with_name(name: Name) -> Self {
         Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), name }
-    }
-
-    /// The lock has been taken at `site`, which names it if it has no name and this is the first time.
-    #[inline]
-    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
-    pub(crate) fn locked_at(&self, site: Site) {
-        self.name.locked_at(site);
     }
 
     /// Where the calling thread took the lock, which it holds alone.
@@ -132,12 +125,74 @@ impl Monitor {
         }
     }
 
+    /// As `acquired`, of a lock that `site` may give a name to. What is seldom is in one call: small enough to be inlined where the original
+    /// is.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) fn acquired_named(&self, site: Site) {
+        let actor = Actor::known_thread();
+        if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
+            self.acquired_seldom(site);
+        } else {
+            self.holder.write(actor, site);
+        }
+    }
+
+    #[cold]
+    fn acquired_seldom(&self, site: Site) {
+        self.name.locked_at(site);
+        self.acquired(site);
+    }
+
     /// `actor` has the lock, as one of several perhaps. The result is for when it releases it.
     #[inline]
     #[allow(dead_code, reason = "of locks with readers")]
     pub(crate) fn acquired_shared(&self, actor: Actor, site: Site) -> Held {
         self.holder.write(actor, site);
         Held { site, since: if hold::enabled() { hold::begin() } else { 0 } }
+    }
+
+    /// As `acquired_shared`, of the calling thread and of a lock that `site` may give a name to.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) fn acquired_shared_named(&self, site: Site) -> (Actor, Held) {
+        let actor = Actor::known_thread();
+        if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
+            return self.acquired_shared_seldom(site);
+        }
+        self.holder.write(actor, site);
+        (actor, Held { site, since: 0 })
+    }
+
+    #[cold]
+    fn acquired_shared_seldom(&self, site: Site) -> (Actor, Held) {
+        self.name.locked_at(site);
+        let actor = Actor::thread();
+        (actor, self.acquired_shared(actor, site))
+    }
+
+    /// The only holder is about to release the lock, all of whose account that is if nobody waits and its hold is not timed: then true is
+    /// returned. Else nothing has been done.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
+    pub(crate) fn releasing_plainly(&self) -> bool {
+        // ORDERING: Relaxed, both: as in `releasing`.
+        let plain = self.since.load(Ordering::Relaxed) == 0 && !self.debt.is_owed();
+        if plain {
+            self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
+        }
+        plain
+    }
+
+    /// As `releasing_plainly`, of `actor`, one of several holders perhaps.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
+    pub(crate) fn releasing_shared_plainly(&self, actor: Actor, held: Held) -> bool {
+        let plain = held.since == 0 && !self.debt.is_owed();
+        if plain {
+            self.forget_holder(actor);
+        }
+        plain
     }
 
     /// The only holder is about to release the lock. The result is to be recorded when it has.
@@ -163,14 +218,20 @@ impl Monitor {
     #[inline]
     #[allow(dead_code, reason = "of locks with readers")]
     pub(crate) fn releasing_shared(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
-        // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
-        if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
-            self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
-        }
+        self.forget_holder(actor);
         if held.since == 0 {
             return Hold::NONE;
         }
         hold::end(held.since, || Tag::new(kind, self.name.origin(), Some((actor, held.site))))
+    }
+
+    /// `actor` is shown as the holder no longer.
+    #[inline]
+    fn forget_holder(&self, actor: Actor) {
+        // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
+        if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
+            self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
+        }
     }
 
     /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.

@@ -45,19 +45,17 @@ impl Name {
         Name { text: AtomicPtr::new(text), rest: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// The lock has been taken at `site`.
+    /// Whether [`locked_at`](Name::locked_at) has to be told still.
     #[inline]
-    pub(super) fn locked_at(&self, site: Site) {
+    pub(super) fn is_open(&self) -> bool {
         // ORDERING: Relaxed: what it points to never changes.
-        if self.rest.load(Ordering::Relaxed).is_null() {
-            self.first_locked_at(site);
-        }
+        self.rest.load(Ordering::Relaxed).is_null()
     }
 
-    #[cold]
-    fn first_locked_at(&self, site: Site) {
-        // ORDERING: Relaxed: of several first readers one is kept, whichever.
-        if self.text.load(Ordering::Relaxed).addr() == UNNAMED {
+    /// The lock has been taken at `site`.
+    pub(super) fn locked_at(&self, site: Site) {
+        if self.is_open() {
+            // ORDERING: Relaxed: of several first readers one is kept, whichever.
             self.rest.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
         }
     }
