@@ -53,11 +53,15 @@ const TRUNCATED: &str = "pprof_runtime::truncated_stack";
 
 /// Functions between the user's code and the place where a wait is recorded.
 fn is_internal(name: &str) -> bool {
-    const PREFIXES: [&str; 6] = [
+    const PREFIXES: [&str; 9] = [
         "pprof_runtime::",
         "<pprof_runtime::",
         "lock_api::",
         "<lock_api::",
+        // Called by them in between.
+        "parking_lot::",
+        "scopeguard::",
+        "<scopeguard::",
         "core::ptr::drop_in_place",
         "core::mem::drop",
     ];

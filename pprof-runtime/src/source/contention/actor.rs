@@ -42,6 +42,11 @@ impl Actor {
         if let Some(entry) = NAMES.get(self.0 as usize % NAMES.len()) {
             entry.write(self.0, thread::identify());
         }
+    /// The calling thread, or nobody if it has never been asked for: without the call that `thread` may take.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
+    pub(crate) fn known_thread() -> Actor {
+        Actor(NUMBER.get())
     }
 
     /// The task that the calling thread runs, or nobody.

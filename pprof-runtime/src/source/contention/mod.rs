@@ -24,6 +24,7 @@ mod debt;
 mod hold;
 mod live;
 mod monitor;
+mod name;
 pub(crate) mod nesting;
 mod sampling;
 mod tag;

@@ -16,6 +16,7 @@ use super::actor::Actor;
 use super::debt::Debt;
 use super::hold::{self, Hold};
 use super::live::{self, Claim};
+use super::name::Name;
 use super::nesting;
 use super::tag::{Kind, Origin, Site, Tag};
 use super::{BLOCK, Debtor, block_enabled, charge, mutex_enabled, record_wait, unlocking};
@@ -30,7 +31,7 @@ pub(crate) struct Monitor {
     holder: Holder,
     /// When its only holder took it, in ticks; zero if that was while holds were not profiled.
     since: AtomicU64,
-    origin: Origin,
+    name: Name,
 }
 
 /// Who has a lock, and where it was taken. Read by others at any time, in this layout, by [`holder_at`].
@@ -73,9 +74,40 @@ pub(crate) struct Held {
     since: u64,
 }
 
+impl Held {
+    #[allow(dead_code, reason = "of locks that stay held over a wait")]
+    pub(crate) fn site(self) -> Site {
+        self.site
+    }
+}
+
 impl Monitor {
     pub(crate) const fn new(origin: Origin) -> Self {
-        Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), origin }
+        Monitor::with_name(Name::new(origin))
+    }
+
+    /// Of a lock that is called after where it is first taken, by one of the `_named` calls.
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) const fn unnamed() -> Self {
+        Monitor::with_name(Name::unnamed())
+    }
+
+    const fn with_name(name: Name) -> Self {
+        Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), name }
+    }
+
+    /// Where the calling thread took the lock, which it holds alone.
+    #[allow(dead_code, reason = "of locks whose waits are told by others")]
+    pub(crate) fn site(&self) -> Option<Site> {
+        self.holder.read().map(|(_, site)| site)
+    }
+
+    /// The calling thread, which holds the lock alone, is to be shown as having taken it at `site`.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose waits are told by others")]
+    pub(crate) fn set_site(&self, site: Site) {
+        // ORDERING: Relaxed: a label.
+        self.holder.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
     }
 
     /// The calling thread has the lock, and it alone.
@@ -93,11 +125,73 @@ impl Monitor {
         }
     }
 
+    /// As `acquired`, of a lock that `site` may give a name to. What is seldom is in one call: small enough to be inlined where the original
+    /// is.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) fn acquired_named(&self, site: Site) {
+        let actor = Actor::known_thread();
+        if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
+            self.acquired_seldom(site);
+        } else {
+            self.holder.write(actor, site);
+        }
+    }
+
+    #[cold]
+    fn acquired_seldom(&self, site: Site) {
+        self.name.locked_at(site);
+        self.acquired(site);
+    }
+
     /// `actor` has the lock, as one of several perhaps. The result is for when it releases it.
     #[inline]
     pub(crate) fn acquired_shared(&self, actor: Actor, site: Site) -> Held {
         self.holder.write(actor, site);
         Held { site, since: if hold::enabled() { hold::begin() } else { 0 } }
+    }
+
+    /// As `acquired_shared`, of the calling thread and of a lock that `site` may give a name to.
+    #[inline]
+    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
+    pub(crate) fn acquired_shared_named(&self, site: Site) -> (Actor, Held) {
+        let actor = Actor::known_thread();
+        if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
+            return self.acquired_shared_seldom(site);
+        }
+        self.holder.write(actor, site);
+        (actor, Held { site, since: 0 })
+    }
+
+    #[cold]
+    fn acquired_shared_seldom(&self, site: Site) -> (Actor, Held) {
+        self.name.locked_at(site);
+        let actor = Actor::thread();
+        (actor, self.acquired_shared(actor, site))
+    }
+
+    /// The only holder is about to release the lock, all of whose account that is if nobody waits and its hold is not timed: then true is
+    /// returned. Else nothing has been done.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
+    pub(crate) fn releasing_plainly(&self) -> bool {
+        // ORDERING: Relaxed, both: as in `releasing`.
+        let plain = self.since.load(Ordering::Relaxed) == 0 && !self.debt.is_owed();
+        if plain {
+            self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
+        }
+        plain
+    }
+
+    /// As `releasing_plainly`, of `actor`, one of several holders perhaps.
+    #[inline]
+    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
+    pub(crate) fn releasing_shared_plainly(&self, actor: Actor, held: Held) -> bool {
+        let plain = held.since == 0 && !self.debt.is_owed();
+        if plain {
+            self.forget_holder(actor);
+        }
+        plain
     }
 
     /// The only holder is about to release the lock. The result is to be recorded when it has.
@@ -115,21 +209,27 @@ impl Monitor {
     fn end_hold(&self, kind: Kind) -> Hold {
         // ORDERING: Relaxed: as in `releasing`.
         let since = self.since.swap(0, Ordering::Relaxed);
-        hold::end(since, || Tag::new(kind, Some(self.origin), self.holder.read()))
+        hold::end(since, || Tag::new(kind, self.name.origin(), self.holder.read()))
     }
 
     /// `actor`, one of several holders perhaps, is about to release the lock that it took as `held` says. What remains is one that still
     /// has it, or nobody. The result is to be recorded when it has released it.
     #[inline]
     pub(crate) fn releasing_shared(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
+        self.forget_holder(actor);
+        if held.since == 0 {
+            return Hold::NONE;
+        }
+        hold::end(held.since, || Tag::new(kind, self.name.origin(), Some((actor, held.site))))
+    }
+
+    /// `actor` is shown as the holder no longer.
+    #[inline]
+    fn forget_holder(&self, actor: Actor) {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
         if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
             self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
         }
-        if held.since == 0 {
-            return Hold::NONE;
-        }
-        hold::end(held.since, || Tag::new(kind, Some(self.origin), Some((actor, held.site))))
     }
 
     /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.
@@ -144,7 +244,7 @@ impl Monitor {
     #[inline(always)]
     pub(crate) fn wait(&self, kind: Kind, site: Site) -> Wait<'_> {
         let registers = Some(registers::current());
-        let (monitor, origin) = (Some(self), Some(self.origin));
+        let (monitor, origin) = (Some(self), self.name.origin());
         let actor = Actor::thread();
         Wait::begin(Begin { monitor, kind, origin, actor, target: Actor::NOBODY, site, registers })
     }
@@ -152,7 +252,7 @@ impl Monitor {
     /// As `wait`, of a task that is about to yield.
     #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn wait_as(&self, actor: Actor, kind: Kind, site: Site) -> Wait<'_> {
-        let (monitor, origin) = (Some(self), Some(self.origin));
+        let (monitor, origin) = (Some(self), self.name.origin());
         let (target, registers) = (Actor::NOBODY, None);
         Wait::begin(Begin { monitor, kind, origin, actor, target, site, registers })
     }
@@ -177,7 +277,7 @@ impl Monitor {
     }
 
     fn tag(&self, kind: Kind) -> Tag {
-        if mutex_enabled() { Tag::new(kind, Some(self.origin), None) } else { Tag::default() }
+        if mutex_enabled() { Tag::new(kind, self.name.origin(), None) } else { Tag::default() }
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Origin {
     Site(Site),
     /// What its user calls it.
     Name(&'static str),
+    /// Where it was first locked, if it does not know where it was made.
+    FirstLocked(Site),
 }
 
 impl Origin {
@@ -46,8 +48,20 @@ impl Origin {
                     let _ = text.write_str(name);
                 })
             }
+            Origin::FirstLocked(site) if is_in_lock_api(site) => 0,
+            Origin::FirstLocked(site) => LOCKS.intern([address(site), 0, 2], |text| {
+                // `Text` takes everything.
+                let _ = text.write_str("first locked at ");
+                write_site(site, text);
+            }),
         }
     }
+}
+
+/// Whether a site is in lock_api, which does not hand on its caller's everywhere (`ReentrantMutex`, `MutexGuard::unlocked`).
+fn is_in_lock_api(site: Site) -> bool {
+    let is_its = |part: &str| part == "lock_api" || part.starts_with("lock_api-");
+    site.file().split(['/', '\\']).any(is_its)
 }
 
 fn address(site: Site) -> u64 {
@@ -153,8 +167,10 @@ fn holder_number(actor: Actor, site: Site) -> u16 {
     HOLDERS.intern([word(low), word(high), address(site)], |text| {
         // `Text` takes everything.
         let _ = write_name(&name, text);
-        let _ = text.write_str(" at ");
-        write_site(site, text);
+        if !is_in_lock_api(site) {
+            let _ = text.write_str(" at ");
+            write_site(site, text);
+        }
     })
 }
 

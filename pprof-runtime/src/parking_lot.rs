@@ -1,1 +1,0 @@
-//! Locks of `parking_lot` whose waits are profiled.

@@ -1,0 +1,174 @@
+//! What every lock of this module has beside the original's: its monitor, and how many threads wait in the original.
+
+use std::hint::spin_loop;
+use std::mem;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
+
+/// Looks at a lock before a sleep: about a microsecond. The original looks a little less long and then lets go of the CPU a few times,
+/// which is waiting already.
+const SPINS: u32 = 100;
+
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) monitor: Monitor,
+    /// Threads that the original has put to sleep, or is about to: the original does not tell, and a profile that is off does not count.
+    sleepers: AtomicU32,
+}
+
+impl Account {
+    pub(super) const fn new(origin: Origin) -> Account {
+        Account { monitor: Monitor::new(origin), sleepers: AtomicU32::new(0) }
+    }
+
+    pub(super) const fn unnamed() -> Account {
+        Account { monitor: Monitor::unnamed(), sleepers: AtomicU32::new(0) }
+    }
+
+    /// The calling thread has the lock alone.
+    #[inline]
+    pub(super) fn acquired(&self, site: Site) {
+        self.monitor.acquired_named(site);
+    }
+
+    /// Whether a fair unlock would have somebody to hand the lock to, or may.
+    #[inline]
+    pub(super) fn has_sleepers(&self) -> bool {
+        // ORDERING: Relaxed: who is not seen yet is one that comes a moment later.
+        self.sleepers.load(Ordering::Relaxed) != 0
+    }
+
+    /// Waits a moment for a holder about to leave, unless others wait already.
+    pub(super) fn spin<G>(&self, try_lock: impl Fn() -> Option<G>) -> Option<G> {
+        if self.has_sleepers() {
+            return None;
+        }
+        for _ in 0..SPINS {
+            if let Some(guard) = try_lock() {
+                return Some(guard);
+            }
+            spin_loop();
+        }
+        None
+    }
+
+    /// The calling thread sleeps, as far as the original sees to it, until the result is dropped.
+    pub(super) fn sleeping(&self) -> Sleeping<'_> {
+        // ORDERING: Relaxed: a count that orders nothing.
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        Sleeping(self)
+    }
+
+    /// A wait in the original, which returns nothing if it gave up. Inlined, as `Monitor::wait` demands.
+    #[inline(always)]
+    pub(super) fn wait<G>(
+        &self,
+        kind: Kind,
+        site: Site,
+        sleep: impl FnOnce() -> Option<G>,
+    ) -> Option<G> {
+        let sleeping = self.sleeping();
+        let wait = self.monitor.wait(kind, site);
+        let guard = sleep();
+        drop(sleeping);
+        match guard {
+            Some(_) => wait.acquired(),
+            None => wait.gave_up(),
+        }
+        guard
+    }
+
+    /// The only holder releases the lock by `unlock`.
+    #[inline]
+    pub(super) fn release<R>(&self, kind: Kind, unlock: impl FnOnce() -> R) -> R {
+        if self.monitor.releasing_plainly() {
+            return unlock();
+        }
+        let released = self.release_seldom(kind, unlock);
+        // Work left after the call: as a jump it would run when the frame to charge is gone.
+        std::hint::black_box(());
+        released
+    }
+
+    #[cold]
+    fn release_seldom<R>(&self, kind: Kind, unlock: impl FnOnce() -> R) -> R {
+        let hold = self.monitor.releasing(kind);
+        self.monitor.unlocking(kind);
+        let released = unlock();
+        hold.record();
+        released
+    }
+
+    /// `actor`, one of several holders perhaps, releases what it has `held` by `unlock`.
+    #[inline]
+    pub(super) fn release_shared<R>(
+        &self,
+        kind: Kind,
+        (actor, held): (Actor, Held),
+        unlock: impl FnOnce() -> R,
+    ) -> R {
+        if self.monitor.releasing_shared_plainly(actor, held) {
+            return unlock();
+        }
+        let released = self.release_shared_seldom(kind, (actor, held), unlock);
+        std::hint::black_box(());
+        released
+    }
+
+    #[cold]
+    fn release_shared_seldom<R>(
+        &self,
+        kind: Kind,
+        (actor, held): (Actor, Held),
+        unlock: impl FnOnce() -> R,
+    ) -> R {
+        let hold = self.monitor.releasing_shared(actor, kind, held);
+        self.monitor.unlocking_shared(kind);
+        let released = unlock();
+        hold.record();
+        released
+    }
+}
+
+/// See [`Account::sleeping`].
+#[derive(Debug)]
+pub(super) struct Sleeping<'a>(&'a Account);
+
+impl Drop for Sleeping<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed: as above.
+        self.0.sleepers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// As the original's timed operations, the blocking one where there is no deadline.
+pub(super) fn until<G>(
+    deadline: Option<Instant>,
+    timed: impl FnOnce(Instant) -> Option<G>,
+    blocking: impl FnOnce() -> G,
+) -> Option<G> {
+    match deadline {
+        Some(deadline) => timed(deadline),
+        None => Some(blocking()),
+    }
+}
+
+/// Replaces a guard's state by what `relock` makes of it. A panic on the way would leave the guard with a lock it does not hold: the
+/// process is aborted, as by lock_api.
+pub(super) fn replace<G>(guard: &mut G, relock: impl FnOnce(G) -> G) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    // SAFETY: read once, and written again before anybody looks: nothing in between unwinds past `abort`.
+    let state = unsafe { std::ptr::read(guard) };
+    let state = relock(state);
+    // SAFETY: the place of what was read above.
+    unsafe { std::ptr::write(guard, state) };
+    mem::forget(abort);
+}

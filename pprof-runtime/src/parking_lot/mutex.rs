@@ -1,0 +1,195 @@
+//! `Mutex`: the raw mutex that all mutexes of this module are made of.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use lock_api::{RawMutex as _, RawMutexFair as _, RawMutexTimed as _};
+
+use super::account::{Account, replace, until};
+use super::{Marker, deadline};
+use crate::source::contention::{Kind, Origin, Site};
+
+/// A mutual exclusion lock, drop-in for [`parking_lot::Mutex`](parking_lot_0_13::Mutex).
+///
+/// # Examples
+/// ```
+/// use pprof_runtime::parking_lot::{Mutex, MutexGuard};
+///
+/// static TOTAL: Mutex<(u64, u64)> = Mutex::new((0, 0));
+/// *MutexGuard::map(TOTAL.lock(), |total| &mut total.1) += 3;
+/// assert_eq!(*TOTAL.lock(), (0, 3));
+/// ```
+pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
+
+/// Access to the data of a [`Mutex`]; releases the lock on drop.
+pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
+
+/// Access to part of the data of a [`Mutex`]; releases the lock on drop.
+pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
+
+/// The original's raw mutex with an account of its waiters.
+pub struct RawMutex {
+    inner: parking_lot_0_13::RawMutex,
+    pub(super) account: Account,
+}
+
+impl RawMutex {
+    /// A mutex that profiles show by where this is called.
+    ///
+    /// Not in the original, whose `INIT` makes one that they show by where it is first locked.
+    #[must_use]
+    #[track_caller]
+    pub const fn here() -> RawMutex {
+        RawMutex::with(Account::new(Origin::here()))
+    }
+
+    /// A mutex that profiles show as `name`.
+    ///
+    /// Not in the original.
+    #[must_use]
+    pub const fn named(name: &'static str) -> RawMutex {
+        RawMutex::with(Account::new(Origin::Name(name)))
+    }
+
+    const fn with(account: Account) -> RawMutex {
+        RawMutex { inner: parking_lot_0_13::RawMutex::INIT, account }
+    }
+
+    pub(super) fn inner(&self) -> &parking_lot_0_13::RawMutex {
+        &self.inner
+    }
+
+    #[cold]
+    fn lock_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
+        if let Some(marker) = self.account.spin(|| self.inner.try_lock()) {
+            return Some(marker);
+        }
+        self.account.wait(Kind::Mutex, site, || {
+            until(deadline, |at| self.inner.try_lock_until(at), || self.inner.lock())
+        })
+    }
+
+    #[cold]
+    fn lock_contended_for(&self, site: Site, timeout: Duration) -> Option<Marker> {
+        self.lock_contended(site, deadline(timeout))
+    }
+}
+
+impl fmt::Debug for RawMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawMutex").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: whether the lock is held, and by whom, is decided by the original alone.
+unsafe impl lock_api::RawMutex for RawMutex {
+    #[allow(clippy::declare_interior_mutable_const, reason = "what the trait asks for")]
+    const INIT: RawMutex = RawMutex::with(Account::unnamed());
+
+    type Guard = Marker;
+
+    #[inline]
+    #[track_caller]
+    fn lock(&self) -> Marker {
+        let site = Location::caller();
+        let marker = match self.inner.try_lock() {
+            Some(marker) => marker,
+            None => self.lock_contended(site, None).expect("nothing else ends it"),
+        };
+        self.account.acquired(site);
+        marker
+    }
+
+    #[inline]
+    #[track_caller]
+    fn try_lock(&self) -> Option<Marker> {
+        let marker = self.inner.try_lock()?;
+        self.account.acquired(Location::caller());
+        Some(marker)
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, marker: Marker) {
+        self.account.release(Kind::Mutex, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock(marker) }
+        });
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.inner.is_locked()
+    }
+}
+
+// SAFETY: as above.
+unsafe impl lock_api::RawMutexFair for RawMutex {
+    #[inline]
+    unsafe fn unlock_fair(&self, marker: Marker) {
+        self.account.release(Kind::Mutex, || {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.inner.unlock_fair(marker) }
+        });
+    }
+
+    #[inline]
+    #[track_caller]
+    unsafe fn bump(&self, marker: &mut Marker) {
+        if self.account.has_sleepers() {
+            let site = Location::caller();
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.bump_contended(marker, site) };
+        }
+    }
+}
+
+impl RawMutex {
+    /// Not by the original's own `bump`, whose wait would not be seen.
+    ///
+    /// # Safety
+    /// As [`bump`](lock_api::RawMutexFair::bump).
+    #[cold]
+    unsafe fn bump_contended(&self, marker: &mut Marker, site: Site) {
+        replace(marker, |marker| {
+            // SAFETY: the caller's promise is the same.
+            unsafe { self.unlock_fair(marker) };
+            let marker = match self.inner.try_lock() {
+                Some(marker) => marker,
+                None => self.lock_contended(site, None).expect("nothing else ends it"),
+            };
+            self.account.acquired(site);
+            marker
+        });
+    }
+}
+
+// SAFETY: as above.
+unsafe impl lock_api::RawMutexTimed for RawMutex {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    #[inline]
+    #[track_caller]
+    fn try_lock_for(&self, timeout: Duration) -> Option<Marker> {
+        let site = Location::caller();
+        let marker = match self.inner.try_lock() {
+            Some(marker) => marker,
+            None => self.lock_contended_for(site, timeout)?,
+        };
+        self.account.acquired(site);
+        Some(marker)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn try_lock_until(&self, deadline: Instant) -> Option<Marker> {
+        let site = Location::caller();
+        let marker = match self.inner.try_lock() {
+            Some(marker) => marker,
+            None => self.lock_contended(site, Some(deadline))?,
+        };
+        self.account.acquired(site);
+        Some(marker)
+    }
+}
