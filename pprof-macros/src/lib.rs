@@ -1,10 +1,11 @@
-//! Attribute macros of `pprof-runtime`, which re-exports them: use them through that crate.
+//! Macros of `pprof-runtime`, which re-exports them: use them through that crate.
 //!
-//! One file per phase: `parse` the attribute's options, `validate` the function, `expand`.
+//! One file per phase: `parse` the attribute's options, `validate` the function, `expand`; `select` is another macro with its own.
 #![forbid(unsafe_code)]
 
 mod expand;
 mod parse;
+mod select;
 mod validate;
 
 use proc_macro::TokenStream;
@@ -54,4 +55,14 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
             quote!(#error #original).into()
         }
     }
+}
+
+/// What `select!` and `select_biased!` of `pprof_runtime::crossbeam_channel` hand on: `[path of that module] order`, then what the user
+/// wrote.
+#[doc(hidden)]
+#[proc_macro]
+pub fn crossbeam_select(tokens: TokenStream) -> TokenStream {
+    select::parse(tokens.into())
+        .map_or_else(syn::Error::into_compile_error, |parsed| select::select(&parsed))
+        .into()
 }

@@ -42,6 +42,8 @@ impl Actor {
         if let Some(entry) = NAMES.get(self.0 as usize % NAMES.len()) {
             entry.write(self.0, thread::identify());
         }
+    }
+
     /// The calling thread, or nobody if it has never been asked for: without the call that `thread` may take.
     #[inline]
     #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]

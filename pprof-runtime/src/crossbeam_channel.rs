@@ -1,1 +1,0 @@
-//! Channels of `crossbeam-channel` whose waits are profiled.
