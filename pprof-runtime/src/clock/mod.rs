@@ -91,7 +91,7 @@ pub(crate) mod fake {
     pub(crate) fn advance(ns: u64) {
         // ORDERING: Relaxed: tests calibrate first.
         let scale = u128::from(super::SCALE.load(super::Ordering::Relaxed));
-        let ticks = ((u128::from(ns) << 32) + scale - 1) / scale;
+        let ticks = (u128::from(ns) << 32).div_ceil(scale);
         NOW.set(Some(NOW.get().unwrap_or_else(super::counter::ticks) + ticks as u64));
     }
 }
