@@ -29,6 +29,12 @@ impl Actor {
         if number == 0 { register() } else { Actor(number) }
     }
 
+    /// The calling thread, which has called `thread` before.
+    #[inline]
+    pub(crate) fn known_thread() -> Actor {
+        Actor(NUMBER.get())
+    }
+
     /// The task that the calling thread runs, or nobody.
     pub(crate) fn running_task() -> Actor {
         #[cfg(feature = "tokio")]

@@ -73,6 +73,14 @@ pub(crate) struct Held {
     since: u64,
 }
 
+impl Held {
+    /// Whether its end may have to be recorded.
+    #[inline]
+    pub(crate) fn is_timed(self) -> bool {
+        self.since != 0
+    }
+}
+
 impl Monitor {
     pub(crate) const fn new(origin: Origin) -> Self {
         Monitor { debt: Debt::new(), holder: Holder::new(), since: AtomicU64::new(0), origin }
@@ -122,13 +130,21 @@ impl Monitor {
     /// has it, or nobody. The result is to be recorded when it has released it.
     #[inline]
     pub(crate) fn releasing_shared(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
+        self.forget(actor);
+        if held.since == 0 { Hold::NONE } else { self.end_shared_hold(actor, kind, held) }
+    }
+
+    /// As `releasing_shared`, of a hold that is not [timed](Held::is_timed).
+    #[inline]
+    pub(crate) fn forget(&self, actor: Actor) {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
         if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
             self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
         }
-        if held.since == 0 {
-            return Hold::NONE;
-        }
+    }
+
+    #[cold]
+    fn end_shared_hold(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
         hold::end(held.since, || Tag::new(kind, Some(self.origin), Some((actor, held.site))))
     }
 
