@@ -1,4 +1,4 @@
-//! Mutexes: std's, ours with profiles off and on, hotpath's.
+//! Mutexes and readers-writer locks: std's, ours with profiles off and on, hotpath's.
 
 use std::hint::{black_box, spin_loop};
 use std::time::{Duration, Instant};
@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 use pprof_benches::contender::{Contender, Figures, ns};
 use pprof_benches::measure;
 
-/// Locks a `Mutex<u64>` of any make, and does `$inside` with it.
+/// A `Mutex<u64>` or `RwLock<u64>` of any make, put to `$measure`.
 macro_rules! contenders {
-    ($measure:ident) => {{
+    ($lock:ident, $hotpath:ident, $measure:ident) => {{
         #[allow(unused_mut)]
         let mut contenders = vec![
-            ns("std", || $measure!(std::sync::Mutex::new(0_u64))),
-            ns("ours, profiles off", || $measure!(pprof_runtime::sync::Mutex::new(0_u64))),
+            ns("std", || $measure!(std::sync::$lock::new(0_u64))),
+            ns("ours, profiles off", || $measure!(pprof_runtime::sync::$lock::new(0_u64))),
             ns("ours, fraction 100, rate 10 us", || {
                 profiles_on(100, 10_000);
-                $measure!(pprof_runtime::sync::Mutex::new(0_u64))
+                $measure!(pprof_runtime::sync::$lock::new(0_u64))
             }),
             ns("ours, fraction 1, rate 1 ns (everything)", || {
                 profiles_on(1, 1);
-                $measure!(pprof_runtime::sync::Mutex::new(0_u64))
+                $measure!(pprof_runtime::sync::$lock::new(0_u64))
             }),
         ];
         #[cfg(feature = "peers")]
         contenders.push(ns("hotpath", || {
             let _guard = hotpath::HotpathGuardBuilder::new("bench").build();
-            let figures = $measure!(hotpath::mutex!(std::sync::Mutex::new(0_u64)));
+            let figures = $measure!(hotpath::$hotpath!(std::sync::$lock::new(0_u64)));
             // Its report would be printed at the end.
             println!("{}", figures.to_line());
             std::process::exit(0)
@@ -70,6 +70,66 @@ macro_rules! measure_worked {
     }};
 }
 
+macro_rules! measure_read {
+    ($lock:expr) => {{
+        let lock = $lock;
+        Figures::new(measure::one_thread(|_| {
+            black_box(*black_box(&lock).read().unwrap());
+        }))
+    }};
+}
+
+macro_rules! measure_write {
+    ($lock:expr) => {{
+        let lock = $lock;
+        Figures::new(measure::one_thread(|i| {
+            *black_box(&lock).write().unwrap() += i;
+        }))
+    }};
+}
+
+macro_rules! measure_readers {
+    ($lock:expr) => {{
+        let lock = $lock;
+        Figures::new(measure::two_threads(1_000_000, |_| {
+            black_box(*black_box(&lock).read().unwrap());
+        }))
+    }};
+}
+
+macro_rules! measure_mixed {
+    ($lock:expr) => {{
+        let lock = $lock;
+        Figures::new(measure::two_threads(1_000_000, |i| {
+            if i % 8 == 0 {
+                *black_box(&lock).write().unwrap() += i;
+            } else {
+                black_box(*black_box(&lock).read().unwrap());
+            }
+        }))
+    }};
+}
+
+macro_rules! measure_mixed_work {
+    ($lock:expr) => {{
+        let lock = $lock;
+        Figures::new(measure::two_threads(6_000, |i| {
+            if i % 4 == 0 {
+                let mut value = black_box(&lock).write().unwrap();
+                *value += i;
+                work();
+                drop(value);
+            } else {
+                let value = black_box(&lock).read().unwrap();
+                black_box(*value);
+                work();
+                drop(value);
+            }
+            work();
+        }))
+    }};
+}
+
 /// A microsecond.
 fn work() {
     let start = Instant::now();
@@ -79,13 +139,33 @@ fn work() {
 }
 
 pub(crate) fn uncontended() -> Vec<Contender> {
-    contenders!(measure_uncontended)
+    contenders!(Mutex, mutex, measure_uncontended)
 }
 
 pub(crate) fn contended() -> Vec<Contender> {
-    contenders!(measure_contended)
+    contenders!(Mutex, mutex, measure_contended)
 }
 
 pub(crate) fn worked() -> Vec<Contender> {
-    contenders!(measure_worked)
+    contenders!(Mutex, mutex, measure_worked)
+}
+
+pub(crate) fn read() -> Vec<Contender> {
+    contenders!(RwLock, rw_lock, measure_read)
+}
+
+pub(crate) fn write() -> Vec<Contender> {
+    contenders!(RwLock, rw_lock, measure_write)
+}
+
+pub(crate) fn readers() -> Vec<Contender> {
+    contenders!(RwLock, rw_lock, measure_readers)
+}
+
+pub(crate) fn mixed() -> Vec<Contender> {
+    contenders!(RwLock, rw_lock, measure_mixed)
+}
+
+pub(crate) fn mixed_work() -> Vec<Contender> {
+    contenders!(RwLock, rw_lock, measure_mixed_work)
 }

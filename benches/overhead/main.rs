@@ -20,6 +20,23 @@ fn main() -> ExitCode {
             locks::contended(),
         ),
         Group::new("worked", "Mutex: two threads, 1 us inside and 1 us outside", locks::worked()),
+        Group::new("rwlock-read", "RwLock: read and unlock, one thread", locks::read()),
+        Group::new("rwlock-write", "RwLock: write and unlock, one thread", locks::write()),
+        Group::new(
+            "rwlock-readers",
+            "RwLock: two threads that read without pause",
+            locks::readers(),
+        ),
+        Group::new(
+            "rwlock-mixed",
+            "RwLock: two threads without pause, one use of eight a write",
+            locks::mixed(),
+        ),
+        Group::new(
+            "rwlock-worked",
+            "RwLock: two threads, 1 us inside and 1 us outside, one use of four a write",
+            locks::mixed_work(),
+        ),
         Group::new("calls", "an annotated call", calls::sync()),
         Group::new("async-calls", "an annotated async call", calls::asynchronous()),
         Group::new("cpu", "CPU profiling: CPU time of fixed work, one thread", cpu::one_thread()),

@@ -259,6 +259,16 @@ impl Core {
         }
     }
 
+    /// Releases the lock, which the caller has as a reader, and records for how long.
+    #[cold]
+    fn unlock_read_timed(&self, held: Held) {
+        let hold = self.monitor.releasing_shared(Actor::thread(), Kind::RwLockRead, held);
+        if !self.raw.unlock_read_unless_awaited() {
+            self.unlock_read_contended();
+        }
+        hold.record();
+    }
+
     /// The caller has the lock as a reader, and others sleep.
     #[cold]
     fn unlock_read_contended(&self) {
@@ -320,14 +330,19 @@ impl<'rwlock, T: ?Sized> RwLockWriteGuard<'rwlock, T> {
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let Core { raw, monitor, .. } = self.core;
-        let hold = monitor.releasing_shared(Actor::thread(), Kind::RwLockRead, self.held);
-        if !raw.unlock_read_unless_awaited() {
-            self.core.unlock_read_contended();
+        let core = self.core;
+        // Small enough to be inlined, so that the guard is nowhere in memory: stores are what an atomic operation waits for.
+        if self.held.is_timed() {
+            core.unlock_read_timed(self.held);
             // Something left to do after the call, as for `Mutex`.
             std::hint::black_box(());
+            return;
         }
-        hold.record();
+        core.monitor.forget(Actor::known_thread());
+        if !core.raw.unlock_read_unless_awaited() {
+            core.unlock_read_contended();
+            std::hint::black_box(());
+        }
     }
 }
 

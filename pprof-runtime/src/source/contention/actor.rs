@@ -46,7 +46,6 @@ impl Actor {
 
     /// The calling thread, or nobody if it has never been asked for: without the call that `thread` may take.
     #[inline]
-    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
     pub(crate) fn known_thread() -> Actor {
         Actor(NUMBER.get())
     }

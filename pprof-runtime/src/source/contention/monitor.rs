@@ -79,6 +79,12 @@ impl Held {
     pub(crate) fn site(self) -> Site {
         self.site
     }
+
+    /// Whether its end may have to be recorded.
+    #[inline]
+    pub(crate) fn is_timed(self) -> bool {
+        self.since != 0
+    }
 }
 
 impl Monitor {
@@ -189,7 +195,7 @@ impl Monitor {
     pub(crate) fn releasing_shared_plainly(&self, actor: Actor, held: Held) -> bool {
         let plain = held.since == 0 && !self.debt.is_owed();
         if plain {
-            self.forget_holder(actor);
+            self.forget(actor);
         }
         plain
     }
@@ -216,20 +222,22 @@ impl Monitor {
     /// has it, or nobody. The result is to be recorded when it has released it.
     #[inline]
     pub(crate) fn releasing_shared(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
-        self.forget_holder(actor);
-        if held.since == 0 {
-            return Hold::NONE;
-        }
-        hold::end(held.since, || Tag::new(kind, self.name.origin(), Some((actor, held.site))))
+        self.forget(actor);
+        if held.since == 0 { Hold::NONE } else { self.end_shared_hold(actor, kind, held) }
     }
 
-    /// `actor` is shown as the holder no longer.
+    /// As `releasing_shared`, of a hold that is not [timed](Held::is_timed).
     #[inline]
-    fn forget_holder(&self, actor: Actor) {
+    pub(crate) fn forget(&self, actor: Actor) {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
         if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
             self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
         }
+    }
+
+    #[cold]
+    fn end_shared_hold(&self, actor: Actor, kind: Kind, held: Held) -> Hold {
+        hold::end(held.since, || Tag::new(kind, self.name.origin(), Some((actor, held.site))))
     }
 
     /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.
