@@ -59,7 +59,7 @@ fn is_internal(name: &str) -> bool {
         "lock_api::",
         "<lock_api::",
         // Called by them in between.
-        "parking_lot::",
+        "parking_lot::once::",
         "scopeguard::",
         "<scopeguard::",
         "core::ptr::drop_in_place",
