@@ -92,7 +92,7 @@ fn operands_may_be_any_expressions() {
     let (by_reference, boxed) = (&pair.s, Box::new(pair.r.clone()));
     select! { send(pair.s, 1) -> result => result.unwrap() }
     select! { send(by_reference, { let one = 1; one + 1 }) -> result => result.unwrap() }
-    select! { send(&by_reference, *&mut 3) -> result => result.unwrap() }
+    select! { send(&by_reference, [3][0]) -> result => result.unwrap() }
     select! { send(Pair { s: pair.s.clone(), r: never() }.s, 4) -> result => result.unwrap() }
     select! { recv(pair.r) -> message => assert_eq!(message, Ok(1)) }
     select! { recv(boxed) -> message => assert_eq!(message, Ok(2)) }
