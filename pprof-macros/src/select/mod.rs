@@ -1,7 +1,7 @@
 //! `select!` over the channels of `pprof_runtime::crossbeam_channel`.
 //!
-//! The original's macro is of no use as it is: it takes the original's channels, and waits unseen. But it is public, unlike what it
-//! expands to, so it does what it does best, trying without waiting and without allocating; `Select` of the runtime does the waiting.
+//! It is the original's `select!` over the original's halves, so that selecting is the original's business, with marks where a wait begins
+//! and ends. The macro is public, unlike what it expands to.
 
 mod expand;
 mod parse;

@@ -1,9 +1,9 @@
 //! The grammar of `select!`: the original's, with an error on the token that is wrong.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
-use quote::ToTokens;
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use quote::quote_spanned;
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Expr, Ident, Pat, Token, token};
 
 /// All of a `select!`.
@@ -123,31 +123,43 @@ fn default(input: ParseStream<'_>) -> syn::Result<Default> {
     Ok(Default { timeout, body: body(input)? })
 }
 
-/// A block, or an expression that a comma ends; the comma too.
+/// A block, without its braces, or an expression that a comma ends; the comma too.
 fn body(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     let ahead = input.fork();
     let body = match block(&ahead) {
-        Some(block) if ahead.is_empty() || ahead.peek(Token![,]) || starts_case(&ahead) => {
-            // What is in it is the compiler's business.
-            input.parse::<Group>()?;
-            block
+        Some(statements) if ahead.is_empty() || ahead.peek(Token![,]) || starts_case(&ahead) => {
+            // What they are is the compiler's business.
+            input.parse::<TokenTree>()?;
+            statements
         }
         _ => {
             let expression: Expr = input.parse()?;
             if !input.is_empty() && !input.peek(Token![,]) {
                 return Err(input.error("expected `,` after the expression"));
             }
-            expression.into_token_stream()
+            // It may begin with a block, which would be a statement.
+            quote_spanned!(Span::mixed_site()=> (#expression))
         }
     };
     input.parse::<Option<Token![,]>>()?;
     Ok(body)
 }
 
-/// Braces, not those within an expression that a macro was given.
+/// What is between braces, which a macro may have been given as a `$body:block`.
 fn block(input: ParseStream<'_>) -> Option<TokenStream> {
-    let group: Group = input.parse().ok()?;
-    (group.delimiter() == Delimiter::Brace).then(|| group.into_token_stream())
+    let TokenTree::Group(group) = input.parse().ok()? else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group.stream()),
+        Delimiter::None => {
+            let within = |input: ParseStream<'_>| {
+                block(input)
+                    .filter(|_| input.is_empty())
+                    .ok_or_else(|| input.error("expected one block"))
+            };
+            within.parse2(group.stream()).ok()
+        }
+        _ => None,
+    }
 }
 
 fn starts_case(input: ParseStream<'_>) -> bool {
