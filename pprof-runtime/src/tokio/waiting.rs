@@ -1,0 +1,143 @@
+//! The future adaptor: what tokio's own future is polled by.
+//!
+//! ```text
+//! poll ─ tokio's poll ─┬─ Ready, at once ──────────────────────────────────► nothing recorded, nothing looked at
+//!                      └─ Pending, the first time: slot, stamp, stack ─ … ─┬─ Ready: the wait has ended
+//!                                                                          └─ dropped: given up
+//! ```
+//!
+//! The stack of the first `Pending` is the chain of futures that await each other, down to the task's root. Tokio's future
+//! is polled when, and only when, ours is: the cooperative budget, the order of wakers and what cancelling means are its own.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ::tokio::task::coop::has_budget_remaining;
+
+use super::task::actor;
+use crate::source::contention::{Kind, Monitor, Origin, Site, Wait, wait_as};
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event<'m> {
+    subject: Subject<'m>,
+    kind: Kind,
+    site: Site,
+    /// Whether tokio asks for budget before it looks whether there is anything to wait for.
+    cooperative: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Subject<'m> {
+    Lock(&'m Monitor),
+    Other(Origin),
+}
+
+impl<'m> Event<'m> {
+    /// A lock, with an account of its waiters.
+    #[inline]
+    pub(super) fn lock(monitor: &'m Monitor, kind: Kind, site: Site) -> Event<'m> {
+        Event { subject: Subject::Lock(monitor), kind, site, cooperative: true }
+    }
+
+    /// Anything else: nobody is charged for the wait.
+    #[inline]
+    pub(super) fn other(origin: Origin, kind: Kind, site: Site) -> Event<'m> {
+        Event { subject: Subject::Other(origin), kind, site, cooperative: true }
+    }
+
+    /// Its future is pending for no other reason than that there is something to wait for.
+    #[inline]
+    pub(super) fn without_budget(self) -> Event<'m> {
+        Event { cooperative: false, ..self }
+    }
+
+    /// The beginning of the wait, unless the task was only made to yield: tokio's future was refused when the budget was used
+    /// up, and comes back as soon as others have run. A future that really waits has given its share of the budget back.
+    #[cold]
+    fn begin(&self) -> Option<Wait<'m>> {
+        if self.cooperative && !has_budget_remaining() {
+            return None;
+        }
+        Some(match self.subject {
+            Subject::Lock(monitor) => monitor.wait_as(actor(), self.kind, self.site),
+            Subject::Other(origin) => wait_as(actor(), self.kind, Some(origin), self.site),
+        })
+    }
+}
+
+/// The wait of something that is polled, once it has been pending. Dropping it gives up the wait.
+#[derive(Debug, Default)]
+pub(super) struct Pending<'m>(Option<Wait<'m>>);
+
+impl<'m> Pending<'m> {
+    /// What a poll has come to, handed on.
+    #[inline]
+    pub(super) fn observe<T>(&mut self, polled: Poll<T>, event: &Event<'m>) -> Poll<T> {
+        if polled.is_pending() {
+            if self.0.is_none() {
+                self.0 = event.begin();
+            }
+        } else if self.0.is_some() {
+            self.end();
+        }
+        polled
+    }
+
+    /// What was waited for has come.
+    #[cold]
+    pub(super) fn end(&mut self) {
+        if let Some(wait) = self.0.take() {
+            wait.acquired();
+        }
+    }
+
+    /// Nobody waits any longer.
+    #[inline]
+    pub(super) fn give_up(&mut self) {
+        if let Some(wait) = self.0.take() {
+            wait.gave_up();
+        }
+    }
+}
+
+/// A future of tokio's: while it is pending, the task waits for `event`.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub(super) struct Waiting<'m, F> {
+    // Before the future: who is let in because that is dropped finds this wait ended.
+    pending: Pending<'m>,
+    event: Event<'m>,
+    future: F,
+}
+
+impl<'m, F: Future> Waiting<'m, F> {
+    #[inline]
+    pub(super) fn new(future: F, event: Event<'m>) -> Self {
+        Waiting { pending: Pending(None), event, future }
+    }
+
+    /// Tokio's future, to call its methods.
+    #[inline]
+    pub(super) fn future(self: Pin<&mut Self>) -> Pin<&mut F> {
+        // SAFETY: the future is pinned whenever this is: it is moved out nowhere, and there is no `Drop` or `Unpin` of our own.
+        unsafe { self.map_unchecked_mut(|this| &mut this.future) }
+    }
+
+    /// As it is now.
+    pub(super) fn get(&self) -> &F {
+        &self.future
+    }
+}
+
+impl<F: Future> Future for Waiting<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = self.as_mut().future().poll(cx);
+        // SAFETY: the future, the one field that is pinned, is not touched.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.pending.observe(polled, &this.event)
+    }
+}
