@@ -52,7 +52,7 @@ pub(crate) fn cpu(rate_hz: u32) -> Shape {
 const TRUNCATED: &str = "pprof_runtime::truncated_stack";
 
 /// Functions between the user's code and the place where a wait is recorded.
-fn is_internal(name: &str) -> bool {
+pub(crate) fn is_internal(name: &str) -> bool {
     const PREFIXES: [&str; 9] = [
         "pprof_runtime::",
         "<pprof_runtime::",

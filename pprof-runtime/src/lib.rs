@@ -35,6 +35,7 @@ pub mod config;
 pub mod cpu;
 #[cfg(feature = "crossbeam")]
 pub mod crossbeam_channel;
+pub mod deadlock;
 #[cfg(feature = "futex")]
 pub mod futex;
 #[cfg(feature = "parking_lot")]

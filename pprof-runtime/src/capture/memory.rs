@@ -124,6 +124,41 @@ pub(crate) fn read_own_memory(address: u64, into: &mut [u64]) -> usize {
     usize::try_from(n).unwrap_or(0)
 }
 
+/// Copies two words from each of these addresses of our own; what cannot be read stays as it was.
+#[cfg(target_os = "linux")]
+pub(crate) fn gather(addresses: &[u64], into: &mut [Option<[u64; 2]>]) {
+    // The kernel takes 1024 at a time (IOV_MAX), and stops at the first that it cannot read.
+    const AT_ONCE: usize = 256;
+    const BYTES: usize = size_of::<[u64; 2]>();
+    let mut done = 0;
+    while let (Some(addresses), Some(into)) = (addresses.get(done..), into.get_mut(done..))
+        && !addresses.is_empty()
+    {
+        let mut copies = [[0_u64; 2]; AT_ONCE];
+        let mut remote = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; AT_ONCE];
+        let count = addresses.len().min(AT_ONCE);
+        for (piece, address) in remote.iter_mut().zip(addresses) {
+            *piece = libc::iovec { iov_base: *address as *mut libc::c_void, iov_len: BYTES };
+        }
+        let local = libc::iovec { iov_base: copies.as_mut_ptr().cast(), iov_len: count * BYTES };
+        // SAFETY: a bare system call without arguments.
+        let pid = unsafe { libc::getpid() };
+        let (remote, len) = (remote.as_ptr(), count as libc::c_ulong);
+        // SAFETY: `local` describes a part of `copies`, and the kernel checks every remote address itself.
+        let n = unsafe { libc::process_vm_readv(pid, &local, 1, remote, len, 0) };
+        let read = usize::try_from(n).unwrap_or(0) / BYTES;
+        into.iter_mut().zip(copies).take(read).for_each(|(to, copy)| *to = Some(copy));
+        // All, or up to the first that cannot be read, which is skipped.
+        done += if read == count { count } else { read + 1 };
+    }
+}
+
+/// Whether memory can be read without trusting its address.
+pub(crate) const READS_OWN_MEMORY: bool = cfg!(target_os = "linux");
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn gather(_addresses: &[u64], _into: &mut [Option<[u64; 2]>]) {}
+
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn read_own_memory(_address: u64, _into: &mut [u64]) -> usize {
     0
@@ -229,6 +264,20 @@ mod tests {
         assert_eq!(memory.read(base as u64 + 4096), None);
         // SAFETY: mapped above, no longer used.
         unsafe { libc::munmap(base, 8192) };
+    }
+
+    #[test]
+    fn gathering_skips_what_is_not_there() {
+        let words: Vec<[u64; 2]> = (0..1000).map(|i| [i, i + 1]).collect();
+        let mut addresses: Vec<u64> = words.iter().map(|w| w.as_ptr() as u64).collect();
+        let mut expected: Vec<_> = words.iter().copied().map(Some).collect();
+        for (at, wild) in [(0, 8), (1, 0), (255, u64::MAX), (256, 16), (777, 1 << 63), (999, 64)] {
+            addresses[at] = wild;
+            expected[at] = None;
+        }
+        let mut read = vec![None; addresses.len()];
+        gather(&addresses, &mut read);
+        assert_eq!(read, expected);
     }
 
     #[test]

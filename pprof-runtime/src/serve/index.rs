@@ -1,5 +1,6 @@
 //! The index page.
 
+use crate::deadlock;
 use crate::profile::profiles;
 
 /// Every profile with its count and a sentence, and the commands to try.
@@ -23,6 +24,12 @@ pub(super) fn page() -> String {
         "cmdline",
         "cmdline",
         "The command line of the running program, its words separated by NUL.",
+    );
+    row(
+        &deadlock::count().to_string(),
+        "deadlocks",
+        "deadlocks?debug=1",
+        "Who waits for whom, and which waits will never end; always text. With debug=2 also where.",
     );
     row(
         "",

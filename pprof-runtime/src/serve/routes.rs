@@ -8,6 +8,7 @@ use super::request::Request;
 use super::response::Response;
 use crate::config::DEFAULT_CPU_RATE_HZ;
 use crate::cpu;
+use crate::deadlock::{self, Stacks};
 use crate::error::{Error, ErrorKind};
 use crate::profile::{Profile, Source, lookup};
 use crate::symbol::Symbols;
@@ -66,6 +67,7 @@ fn route(request: &Request, cancelled: Cancelled<'_>) -> Answer {
         "" => Ok(Some(Response::page(index::page()))),
         "cmdline" => Ok(Some(Response::text(cmdline()))),
         "symbol" => symbol(request),
+        "deadlocks" => deadlocks(request),
         "profile" => cpu_profile(request, cancelled),
         name => match lookup(name) {
             Some(source) => snapshot(request, source, cancelled),
@@ -125,6 +127,19 @@ fn cpu_profile(request: &Request, cancelled: Cancelled<'_>) -> Answer {
         Ok(profile) => encoded(&profile, "profile", debug),
         Err(e) => failed(&e, "Could not enable CPU profiling: "),
     }
+}
+
+/// Text in any case: there is no other form of it.
+fn deadlocks(request: &Request) -> Answer {
+    let debug = debug(request)?;
+    if request.parameter("seconds").is_some() {
+        return Err(Response::error(400, "the seconds param does not apply to deadlocks"));
+    }
+    if request.method == "HEAD" {
+        return Ok(Some(Response::text("")));
+    }
+    let stacks = if debug >= 2 { Stacks::All } else { Stacks::None };
+    Ok(Some(Response::text(deadlock::wait_graph(stacks).to_string())))
 }
 
 fn snapshot(request: &Request, source: Source, cancelled: Cancelled<'_>) -> Answer {

@@ -56,7 +56,9 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.state.lock().stopping = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
+        // Dropped by `tick` itself, it ends once that returns.
+        let others = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(others) {
             // A panic of `tick` has been reported by the panic hook; there is nothing to add.
             let _ = thread.join();
         }

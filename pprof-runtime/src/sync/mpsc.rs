@@ -37,7 +37,7 @@ use std::panic::Location;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::source::contention::{Kind, Origin, Site, wait};
+use crate::source::contention::{Kind, Origin, Site, wait_timed};
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
@@ -140,7 +140,7 @@ impl<T> SyncSender<T> {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(t)) => Err(SendError(t)),
             Err(TrySendError::Full(t)) => {
-                let event = (Kind::ChannelSend, self.origin, Location::caller());
+                let event = Event::new(Kind::ChannelSend, self.origin, Location::caller());
                 blocked(event, || self.inner.send(t))
             }
         }
@@ -225,13 +225,14 @@ impl<T> Receiver<T> {
             // A poll in disguise: at rate 1 a loop of them would bury the real waits under events of no length.
             Err(TryRecvError::Empty) if timeout.is_zero() => self.inner.recv_timeout(timeout),
             Err(TryRecvError::Empty) => {
-                blocked(self.event(Location::caller()), || self.inner.recv_timeout(timeout))
+                let event = Event { timed: true, ..self.event(Location::caller()) };
+                blocked(event, || self.inner.recv_timeout(timeout))
             }
         }
     }
 
     fn event(&self, site: Site) -> Event {
-        (Kind::ChannelRecv, self.origin, site)
+        Event::new(Kind::ChannelRecv, self.origin, site)
     }
 
     /// An iterator that waits for each message and ends when the channel is empty and all senders are gone.
@@ -360,7 +361,20 @@ convert!(SyncSender, origin);
 convert!(Receiver, origin);
 
 /// What a wait is recorded as.
-type Event = (Kind, Origin, Site);
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    kind: Kind,
+    origin: Origin,
+    site: Site,
+    /// It ends by itself after a time.
+    timed: bool,
+}
+
+impl Event {
+    fn new(kind: Kind, origin: Origin, site: Site) -> Event {
+        Event { kind, origin, site, timed: false }
+    }
+}
 
 /// Runs `operation`, which is known to block, as one block event of the function this is inlined into.
 #[inline(always)]
@@ -374,9 +388,10 @@ fn blocked<R>(event: Event, operation: impl FnOnce() -> R) -> R {
 
 #[cold]
 #[inline(never)]
-fn timed<R>((kind, origin, site): Event, operation: impl FnOnce() -> R) -> R {
+fn timed<R>(event: Event, operation: impl FnOnce() -> R) -> R {
+    let Event { kind, origin, site, timed } = event;
     // Recorded on drop too: unwinding out of the wait ends it.
-    let wait = wait(kind, Some(origin), site);
+    let wait = wait_timed(kind, Some(origin), site, timed);
     let result = operation();
     wait.acquired();
     result

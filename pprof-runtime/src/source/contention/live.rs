@@ -49,9 +49,15 @@ pub(crate) struct Entry {
     pub(crate) registers: Option<Registers>,
     /// The call that waits.
     pub(crate) site: Option<Site>,
+    /// It ends by itself after a time.
+    pub(crate) timed: bool,
 }
 
 const WORDS: usize = 13;
+
+/// Bits of the word that says what else is known.
+const WALKABLE: u64 = 1;
+const TIMED: u64 = 2;
 
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -70,6 +76,10 @@ static TABLE: Table = Table(
         MAX_WAITS],
 );
 
+/// A bit for each slot that was ever in use: readers look at no others, so that they need not go through the whole table while few threads
+/// have waited.
+static TOUCHED: [AtomicU64; MAX_WAITS / 64] = [const { AtomicU64::new(0) }; MAX_WAITS / 64];
+
 static UNTRACKED: AtomicU64 = AtomicU64::new(0);
 
 impl Entry {
@@ -83,7 +93,7 @@ impl Entry {
             self.target.to_bits(),
             self.since,
             self.stack.map_or(0, |index| u64::from(index) + 1),
-            u64::from(self.registers.is_some()),
+            (u64::from(self.registers.is_some()) * WALKABLE) | (u64::from(self.timed) * TIMED),
             registers.pc,
             registers.sp,
             registers.fp,
@@ -93,7 +103,7 @@ impl Entry {
     }
 
     fn from_words(words: [u64; WORDS]) -> Entry {
-        let [actor, tag, resource, holder, target, since, stack, walkable, pc, sp, fp, site, task] =
+        let [actor, tag, resource, holder, target, since, stack, flags, pc, sp, fp, site, task] =
             words;
         Entry {
             actor: Actor::from_bits(actor),
@@ -104,9 +114,10 @@ impl Entry {
             target: Actor::from_bits(target),
             since,
             stack: stack.checked_sub(1).map(|index| index as u32),
-            registers: (walkable == 1).then_some(Registers { pc, sp, fp }),
+            registers: (flags & WALKABLE != 0).then_some(Registers { pc, sp, fp }),
             // SAFETY: null or made of a `&'static Location` by `to_words`, as the caller has found the words unchanged.
             site: unsafe { (site as *const std::panic::Location<'static>).as_ref() },
+            timed: flags & TIMED != 0,
         }
     }
 }
@@ -125,7 +136,8 @@ pub(crate) fn claim(entry: &Entry) -> Option<Claim> {
     }
     let preferred = entry.actor.number() as usize;
     for probe in 0..MAX_PROBES {
-        let Some(slot) = TABLE.0.get(preferred.wrapping_add(probe) % MAX_WAITS) else { break };
+        let index = preferred.wrapping_add(probe) % MAX_WAITS;
+        let Some(slot) = TABLE.0.get(index) else { break };
         // ORDERING: Relaxed: a look.
         let state = slot.state.load(Ordering::Relaxed);
         if state & PHASE_MASK != FREE {
@@ -136,6 +148,7 @@ pub(crate) fn claim(entry: &Entry) -> Option<Claim> {
         let claimed =
             slot.state.compare_exchange(state, filling, Ordering::Acquire, Ordering::Relaxed);
         if claimed.is_ok() {
+            touch(index);
             // ORDERING: Release: a reader that sees a word of ours sees the state that says so, see `read`.
             fence(Ordering::Release);
             for (word, value) in slot.words.iter().zip(entry.to_words()) {
@@ -172,6 +185,14 @@ impl Claim {
     }
 }
 
+fn touch(index: usize) {
+    let (Some(word), bit) = (TOUCHED.get(index / 64), 1 << (index % 64)) else { return };
+    // ORDERING: Relaxed, both: whoever does not see it yet does not see a wait that has just begun.
+    if word.load(Ordering::Relaxed) & bit == 0 {
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         // ORDERING: Relaxed: only this owner changes it; in a forked child it was wiped, and stays so.
@@ -180,13 +201,15 @@ impl Drop for Claim {
             let free = (state & !PHASE_MASK).wrapping_add(ONE_WAIT);
             // ORDERING: Release pairs with the Acquire in `claim`.
             self.0.state.store(free, Ordering::Release);
+            // ORDERING: Release: whoever sees what this thread does from here on, such as taking a lock, sees that this wait has
+            // ended; pairs with the fence in `unchanged`. See `wait_graph`.
+            fence(Ordering::Release);
         }
     }
 }
 
 /// A wait as copied.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "what deadlocks are verified by")]
 pub(crate) struct Waiting {
     slot: &'static Slot,
     state: u64,
@@ -207,9 +230,13 @@ impl Waiting {
     }
 
     /// Whether it has gone on from when it was copied until now, without a pause.
-    #[allow(dead_code, reason = "what deadlocks are verified by")]
     pub(crate) fn goes_on(&self) -> bool {
         unchanged(self.slot, self.state)
+    }
+
+    /// What no other wait is called by.
+    pub(crate) fn id(&self) -> (usize, u64) {
+        (std::ptr::from_ref(self.slot) as usize, self.state)
     }
 }
 
@@ -221,7 +248,17 @@ fn unchanged(slot: &Slot, state: u64) -> bool {
 
 /// All waits in progress, in no particular order: each went on at the moment that it was copied.
 pub(crate) fn waits() -> impl Iterator<Item = Waiting> {
-    TABLE.0.iter().filter_map(Waiting::read)
+    let slots = TABLE.0.chunks(64).zip(&TOUCHED);
+    slots
+        .flat_map(|(slots, touched)| {
+            // ORDERING: Relaxed: as in `touch`.
+            let touched = touched.load(Ordering::Relaxed);
+            // Mostly there is none.
+            let slots = if touched == 0 { &[] } else { slots };
+            let in_use = move |index: usize| touched >> index & 1 != 0;
+            slots.iter().enumerate().filter(move |(index, _)| in_use(*index)).map(|(_, slot)| slot)
+        })
+        .filter_map(Waiting::read)
 }
 
 /// Waits that found no room so far: they are in no snapshot while they go on.
@@ -247,6 +284,7 @@ mod tests {
             stack: Some(actor as u32),
             registers: Some(Registers { pc: actor, sp: actor, fp: actor }),
             site: Some(std::panic::Location::caller()),
+            timed: actor % 2 == 1,
         }
     }
 

@@ -13,7 +13,8 @@
 //!
 //! Weights are applied when an event is recorded, so changing a rate does not change what was measured before.
 //!
-//! Waits in progress are in the block profile too, with all of the time that they have taken so far.
+//! Waits in progress are in the block profile too, with all of the time that they have taken so far; `wait_graph` tells which of them
+//! will never end.
 //!
 //! # Reentrancy
 //! Recording takes no lock and does not allocate, save that libc is asked once per thread where its stack ends. It may run
@@ -28,6 +29,7 @@ mod name;
 pub(crate) mod nesting;
 mod sampling;
 mod tag;
+pub(crate) mod wait_graph;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -48,9 +50,9 @@ use crate::error::Error;
 
 #[allow(unused_imports, reason = "some are used by features")]
 pub(crate) use self::{
-    actor::Actor,
+    actor::{Actor, write_name},
     hold::{Hold, set_rate as set_hold_rate},
-    monitor::{Held, Monitor, Wait, wait, wait_as, wait_for},
+    monitor::{Held, Monitor, Stamping, Wait, wait, wait_as, wait_for, wait_timed},
     tag::{Kind, Origin, Site},
 };
 

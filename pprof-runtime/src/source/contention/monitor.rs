@@ -10,7 +10,7 @@
 //! at whether holds are profiled.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::actor::Actor;
 use super::debt::Debt;
@@ -38,10 +38,19 @@ pub(crate) struct Monitor {
 #[derive(Debug)]
 #[repr(C)]
 struct Holder {
-    /// The [`Actor`]: while it says somebody, that one holds the lock.
+    /// While it says somebody, that one holds the lock.
+    ///
+    /// | bits      | content                                                             |
+    /// |-----------|---------------------------------------------------------------------|
+    /// | 0..61, 63 | the [`Actor`]                                                       |
+    /// | 61        | `MOVABLE`: it took the lock, but may have handed it on to another   |
+    /// | 62        | `SHARED`: others may hold the lock as well                          |
     actor: AtomicU64,
     site: AtomicPtr<Location<'static>>,
 }
+
+const MOVABLE: u64 = 1 << 61;
+const SHARED: u64 = 1 << 62;
 
 impl Holder {
     const fn new() -> Self {
@@ -49,16 +58,16 @@ impl Holder {
     }
 
     #[inline]
-    fn write(&self, actor: Actor, site: Site) {
-        // ORDERING: Relaxed, both: labels; see `holder_at` for what else is made of them.
+    fn write(&self, actor: u64, site: Site) {
+        // ORDERING: Relaxed, both: labels; see `wait_graph` for what else is made of them.
         self.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
-        self.actor.store(actor.to_bits(), Ordering::Relaxed);
+        self.actor.store(actor, Ordering::Relaxed);
     }
 
     /// Whoever has it at the moment, if that is known.
     fn read(&self) -> Option<(Actor, Site)> {
         // ORDERING: Relaxed: a label. The two may belong to different holders, one after the other.
-        let actor = Actor::from_bits(self.actor.load(Ordering::Relaxed));
+        let actor = Actor::from_bits(self.actor.load(Ordering::Relaxed) & !(SHARED | MOVABLE));
         let site = self.site.load(Ordering::Relaxed);
         // SAFETY: null or from a `&'static Location`.
         let site = unsafe { site.as_ref() }?;
@@ -119,12 +128,19 @@ impl Monitor {
     /// The calling thread has the lock, and it alone.
     #[inline]
     pub(crate) fn acquired(&self, site: Site) {
-        self.acquired_by(Actor::thread(), site);
+        self.acquired_as(Actor::thread().to_bits(), site);
+    }
+
+    /// `actor` has the lock, and it alone; its guard may go to another thread or task.
+    #[inline]
+    #[allow(dead_code, reason = "of asynchronous locks")]
+    pub(crate) fn acquired_by(&self, actor: Actor, site: Site) {
+        self.acquired_as(actor.to_bits() | MOVABLE, site);
     }
 
     #[inline]
-    pub(crate) fn acquired_by(&self, actor: Actor, site: Site) {
-        self.holder.write(actor, site);
+    fn acquired_as(&self, holder: u64, site: Site) {
+        self.holder.write(holder, site);
         if hold::enabled() {
             // ORDERING: Relaxed: read by the holder alone.
             self.since.store(hold::begin(), Ordering::Relaxed);
@@ -140,7 +156,7 @@ impl Monitor {
         if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
             self.acquired_seldom(site);
         } else {
-            self.holder.write(actor, site);
+            self.holder.write(actor.to_bits(), site);
         }
     }
 
@@ -153,7 +169,7 @@ impl Monitor {
     /// `actor` has the lock, as one of several perhaps. The result is for when it releases it.
     #[inline]
     pub(crate) fn acquired_shared(&self, actor: Actor, site: Site) -> Held {
-        self.holder.write(actor, site);
+        self.holder.write(actor.to_bits() | SHARED, site);
         Held { site, since: if hold::enabled() { hold::begin() } else { 0 } }
     }
 
@@ -165,7 +181,7 @@ impl Monitor {
         if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
             return self.acquired_shared_seldom(site);
         }
-        self.holder.write(actor, site);
+        self.holder.write(actor.to_bits() | SHARED, site);
         (actor, Held { site, since: 0 })
     }
 
@@ -230,7 +246,7 @@ impl Monitor {
     #[inline]
     pub(crate) fn forget(&self, actor: Actor) {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
-        if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() {
+        if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() | SHARED {
             self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
         }
     }
@@ -251,18 +267,24 @@ impl Monitor {
     /// before the wait has ended: its stack may be read meanwhile.
     #[inline(always)]
     pub(crate) fn wait(&self, kind: Kind, site: Site) -> Wait<'_> {
+        self.wait_timed(kind, site, false)
+    }
+
+    /// As `wait`; if it is `timed` it ends by itself after a time, and so is part of no deadlock.
+    #[inline(always)]
+    pub(crate) fn wait_timed(&self, kind: Kind, site: Site, timed: bool) -> Wait<'_> {
         let registers = Some(registers::current());
         let (monitor, origin) = (Some(self), self.name.origin());
-        let actor = Actor::thread();
-        Wait::begin(Begin { monitor, kind, origin, actor, target: Actor::NOBODY, site, registers })
+        let (actor, target) = (Actor::thread(), Actor::NOBODY);
+        Wait::begin(Begin { monitor, kind, origin, actor, target, site, registers, timed })
     }
 
     /// As `wait`, of a task that is about to yield.
     #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn wait_as(&self, actor: Actor, kind: Kind, site: Site) -> Wait<'_> {
         let (monitor, origin) = (Some(self), self.name.origin());
-        let (target, registers) = (Actor::NOBODY, None);
-        Wait::begin(Begin { monitor, kind, origin, actor, target, site, registers })
+        let (target, registers, timed) = (Actor::NOBODY, None, false);
+        Wait::begin(Begin { monitor, kind, origin, actor, target, site, registers, timed })
     }
 
     /// Charges the calling stack for all waiting so far. The caller holds the lock alone, or is the last of several, and is about to
@@ -289,22 +311,49 @@ impl Monitor {
     }
 }
 
-/// Who holds the lock whose holder's words are at `address`, read without trusting the address: good if somebody waited for the lock from
-/// before this call until after it.
-///
-/// While they say somebody, that one has the lock: they are written after it is taken and cleared before it is released, and who
-/// reads them after having seen a holder wait elsewhere sees what it wrote before that.
-#[allow(dead_code, reason = "what deadlocks are found by")]
-pub(crate) fn holder_at(address: u64) -> Option<(Actor, Option<Site>)> {
-    let mut words = [0_u64; 2];
-    if crate::capture::memory::read_own_memory(address, &mut words) < size_of::<Holder>() {
-        return None;
+/// A holder's words as copied from a lock that may be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HolderWords {
+    actor: u64,
+    site: u64,
+}
+
+impl HolderWords {
+    /// Copies the words at each of these addresses, which need not be valid: `None` where they cannot be read, or say that nobody holds
+    /// the lock.
+    pub(crate) fn read(addresses: &[u64]) -> Vec<Option<HolderWords>> {
+        const { assert!(size_of::<Holder>() == 16) };
+        let words =
+            |words: Option<[u64; 2]>| words.map(|[actor, site]| HolderWords { actor, site });
+        let mut read = vec![None; addresses.len()];
+        crate::capture::memory::gather(addresses, &mut read);
+        let held = |words: &HolderWords| words.actor != Actor::NOBODY.to_bits();
+        read.into_iter().map(|read| words(read).filter(held)).collect()
     }
-    let [actor, site] = words;
-    let actor = Actor::from_bits(actor);
-    // SAFETY: null or from a `&'static Location`, if the lock was there.
-    let site = move || unsafe { (site as *const Location<'static>).as_ref() };
-    (actor != Actor::NOBODY).then(|| (actor, site()))
+
+    /// Who holds the lock.
+    pub(crate) fn actor(self) -> Actor {
+        Actor::from_bits(self.actor & !(SHARED | MOVABLE))
+    }
+
+    /// Others may hold it as well.
+    pub(crate) fn is_shared(self) -> bool {
+        self.actor & SHARED != 0
+    }
+
+    /// It may have been handed on since.
+    pub(crate) fn is_movable(self) -> bool {
+        self.actor & MOVABLE != 0 || self.actor().is_task()
+    }
+
+    /// Where it was taken; of a shared lock perhaps by another one of its holders.
+    ///
+    /// # Safety
+    /// - the words were a lock's when they were read: somebody waited for it from before until after.
+    pub(crate) unsafe fn site(self) -> Option<Site> {
+        // SAFETY: null or from a `&'static Location`, as the caller promises.
+        unsafe { (self.site as *const Location<'static>).as_ref() }
+    }
 }
 
 /// What a wait begins with.
@@ -317,6 +366,7 @@ struct Begin<'m> {
     target: Actor,
     site: Site,
     registers: Option<Registers>,
+    timed: bool,
 }
 
 /// A wait in progress. Dropping it is giving up.
@@ -340,21 +390,36 @@ pub(crate) struct Wait<'m> {
 
 /// The calling thread is about to sleep for what is not a lock. Inlined, as [`Monitor::wait`].
 #[inline(always)]
+#[allow(dead_code, reason = "of what is not a lock")]
 pub(crate) fn wait(kind: Kind, origin: Option<Origin>, site: Site) -> Wait<'static> {
     wait_for(Actor::NOBODY, kind, origin, site)
 }
 
 /// As [`wait`], for the end of `target`.
 #[inline(always)]
+#[allow(dead_code, reason = "of joins")]
 pub(crate) fn wait_for(
     target: Actor,
     kind: Kind,
     origin: Option<Origin>,
     site: Site,
 ) -> Wait<'static> {
-    let registers = Some(registers::current());
+    let (registers, timed) = (Some(registers::current()), false);
     let actor = Actor::thread();
-    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers })
+    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers, timed })
+}
+
+/// As [`wait`]; if it is `timed` it ends by itself after a time.
+#[inline(always)]
+pub(crate) fn wait_timed(
+    kind: Kind,
+    origin: Option<Origin>,
+    site: Site,
+    timed: bool,
+) -> Wait<'static> {
+    let (target, registers) = (Actor::NOBODY, Some(registers::current()));
+    let actor = Actor::thread();
+    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers, timed })
 }
 
 /// As [`wait`], of a task that is about to yield.
@@ -365,30 +430,54 @@ pub(crate) fn wait_as(
     origin: Option<Origin>,
     site: Site,
 ) -> Wait<'static> {
-    let (target, registers) = (Actor::NOBODY, None);
-    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers })
+    let (target, registers, timed) = (Actor::NOBODY, None, false);
+    Wait::begin(Begin { monitor: None, kind, origin, actor, target, site, registers, timed })
+}
+
+/// Watchdogs: while there is one, waits are stamped though no profile is on.
+static WATCHED: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on, until it is dropped, all waits that begin say when.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Stamping(());
+
+impl Stamping {
+    pub(crate) fn start() -> Stamping {
+        clock::calibrate();
+        // ORDERING: Release pairs with the Acquire in `begin`: the clock is chosen.
+        WATCHED.fetch_add(1, Ordering::Release);
+        Stamping(())
+    }
+}
+
+impl Drop for Stamping {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed: a stamp more does no harm.
+        WATCHED.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl<'m> Wait<'m> {
     #[cold]
     #[inline(never)]
     fn begin(begin: Begin<'m>) -> Wait<'m> {
-        let Begin { monitor, kind, origin, actor, target, site, registers } = begin;
+        let Begin { monitor, kind, origin, actor, target, site, registers, timed: ends_itself } =
+            begin;
         let sleeps = registers.is_some();
         if sleeps {
             nesting::enter();
         }
         let (mutex, block) = (monitor.is_some() && mutex_enabled(), block_enabled());
         let timed = mutex || block;
-        let (mut arrival, mut tag, mut counters) = (0, Tag::new(kind, None, None), None);
-        if timed {
-            // Zero says that it is not timed.
-            arrival = clock::ticks().max(1);
-            tag = Tag::new(kind, origin, monitor.and_then(|m| m.holder.read()));
-        }
-        if block {
-            counters = BLOCK.here(tag);
-        }
+        // ORDERING: Acquire pairs with the Release in `Stamping::start`.
+        let stamped = timed || WATCHED.load(Ordering::Acquire) > 0;
+        // Zero says that it is not.
+        let since = if stamped { clock::ticks().max(1) } else { 0 };
+        let arrival = if timed { since } else { 0 };
+        let holder = if timed { monitor.and_then(|m| m.holder.read()) } else { None };
+        let tag = Tag::new(kind, origin, holder);
+        let counters = if block { BLOCK.here(tag) } else { None };
         let registered = timed && monitor.is_some_and(|m| m.debt.arrive(arrival));
         let address = |monitor: &Monitor| std::ptr::from_ref(monitor) as u64;
         let claim = live::claim(&live::Entry {
@@ -398,10 +487,11 @@ impl<'m> Wait<'m> {
             resource: monitor.map_or(0, address),
             holder: monitor.map_or(0, |m| std::ptr::from_ref(&m.holder) as u64),
             target,
-            since: if block { arrival } else { 0 },
+            since,
             stack: counters.and_then(|counters| BLOCK.index_of(counters)),
             registers,
             site: Some(site),
+            timed: ends_itself,
         });
         Wait { monitor, arrival, block: counters, registered, mutex, sleeps, claim }
     }

@@ -149,6 +149,10 @@ impl Tag {
         Kind::TEXTS.get(usize::from(self.0 as u8).checked_sub(1)?).copied()
     }
 
+    pub(crate) fn is(self, kind: Kind) -> bool {
+        self.0 as u8 == kind as u8 + 1
+    }
+
     /// Name or creation site.
     pub(crate) fn lock(self) -> Option<String> {
         LOCKS.text((self.0 >> 16) as u16)
