@@ -1,5 +1,7 @@
 //! From snapshots to profiles: the one place that names sample types.
 
+mod primitives;
+
 use std::collections::{HashMap, HashSet};
 
 use pprof_format::{
@@ -7,7 +9,7 @@ use pprof_format::{
 };
 
 use crate::aggregate::call_paths::{PathSnapshot, Site};
-use crate::aggregate::snapshot::Snapshot;
+use crate::aggregate::snapshot::{Labels, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, Waiter};
 use crate::error::{Error, ErrorKind};
 use crate::symbol::{Resolved, SourceFrame, Symbols};
 
@@ -18,16 +20,19 @@ pub(crate) struct Shape {
     period: (&'static str, &'static str, i64),
     /// Frames that are trimmed from the leaf side: ours and the primitive's own.
     hide: fn(&str) -> bool,
+    /// Of waits seen as system calls those on locks alone are shown.
+    locks_alone: bool,
 }
 
 const CONTENTION: Shape = Shape {
     sample_types: [("contentions", "count"), ("delay", "nanoseconds")],
     period: ("contentions", "count", 1),
     hide: is_internal,
+    locks_alone: false,
 };
 
 /// Shape of the `mutex` profile, Go's.
-pub(crate) const MUTEX: Shape = CONTENTION;
+pub(crate) const MUTEX: Shape = Shape { locks_alone: true, ..CONTENTION };
 
 /// Shape of the `block` profile, Go's.
 pub(crate) const BLOCK: Shape = CONTENTION;
@@ -37,6 +42,7 @@ pub(crate) const HOLD: Shape = Shape {
     sample_types: [("holds", "count"), ("held", "nanoseconds")],
     period: ("holds", "count", 1),
     hide: is_internal,
+    locks_alone: false,
 };
 
 /// Shape of the `cpu` profile, Go's.
@@ -45,6 +51,7 @@ pub(crate) fn cpu(rate_hz: u32) -> Shape {
         sample_types: [("samples", "count"), ("cpu", "nanoseconds")],
         period: ("cpu", "nanoseconds", 1_000_000_000 / i64::from(rate_hz.max(1))),
         hide: |_| false,
+        locks_alone: false,
     }
 }
 
@@ -70,8 +77,11 @@ pub(crate) fn is_internal(name: &str) -> bool {
 
 /// Encodes stacks of addresses.
 pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Error> {
-    let addresses = snapshot.stacks.iter().flat_map(|s| s.frames.iter().copied());
-    let symbols = Symbols::of(addresses);
+    let addresses = |s: &StackSample| {
+        let waiter = s.foreign.iter().flat_map(|waiter| waiter.iter().copied());
+        s.frames.iter().copied().chain(waiter).collect::<Vec<_>>()
+    };
+    let symbols = Symbols::of(snapshot.stacks.iter().flat_map(addresses));
     let mut encoder = Encoder::new(&symbols);
     let builder = &mut encoder.builder;
     for (ty, unit) in shape.sample_types {
@@ -85,23 +95,100 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
     for comment in &snapshot.comments {
         builder.comment(comment);
     }
+    let mut foreign = Foreign::default();
     for stack in &snapshot.stacks {
+        if let Some(waiter) = &stack.foreign {
+            foreign.add(&mut encoder, shape, stack, waiter);
+            continue;
+        }
         let mut locations = encoder.stack(&stack.frames, shape.hide);
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        let labels: Vec<NewLabel<'_>> = stack
-            .labels
-            .iter()
-            .map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) })
-            .collect();
-        encoder.builder.sample(&locations, &stack.values, &labels);
+        encoder.builder.sample(&locations, &stack.values, &new_labels(&stack.labels));
+    }
+    for ((locations, labels), values) in &foreign.samples {
+        encoder.builder.sample(locations, values, &new_labels(labels));
     }
     for lost in &snapshot.lost {
         let location = encoder.pseudo(lost.reason);
-        encoder.builder.sample(&[location], &lost.values, &[]);
+        let unseen = if lost.reason == UNLOCK_NOT_SEEN { foreign.take_unseen() } else { [0, 0] };
+        let values = [lost.values[0] + unseen[0], lost.values[1] + unseen[1]];
+        encoder.builder.sample(&[location], &values, &[]);
+    }
+    let unseen = foreign.take_unseen();
+    if unseen != [0, 0] {
+        let location = encoder.pseudo(UNLOCK_NOT_SEEN);
+        encoder.builder.sample(&[location], &unseen, &[]);
     }
     encoder.build()
+}
+
+fn new_labels(labels: &Labels) -> Vec<NewLabel<'_>> {
+    labels.iter().map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) }).collect()
+}
+
+/// Waits seen as system calls: what they were is told by names. Those that differ in nothing that is shown become one sample.
+#[derive(Default)]
+struct Foreign {
+    samples: HashMap<(Vec<LocationId>, Labels), [i64; 2]>,
+    /// Waits on locks that nobody is known to have ended.
+    unseen: [i64; 2],
+}
+
+impl Foreign {
+    fn add(
+        &mut self,
+        encoder: &mut Encoder<'_>,
+        shape: &Shape,
+        stack: &StackSample,
+        waiter: &Waiter,
+    ) {
+        let own = encoder.kind(&stack.frames);
+        let kind = if shape.locks_alone {
+            let waiter = encoder.kind(waiter);
+            if stack.frames.is_empty() {
+                if primitives::is_lock(waiter) {
+                    add(&mut self.unseen, stack.values);
+                }
+                return;
+            }
+            // Who unlocks may wake one that waits for something else, and to whom the lock was handed on.
+            let is_other = |kind| !primitives::is_lock(kind) && kind != primitives::UNKNOWN;
+            if is_other(waiter) || is_other(own) {
+                return;
+            }
+            if own == primitives::UNKNOWN { waiter } else { own }
+        } else {
+            own
+        };
+        let mut labels = stack.labels.clone();
+        for (key, value) in &mut labels {
+            if *key == "kind" && **value == *primitives::UNKNOWN {
+                *value = kind.into();
+            }
+        }
+        // Others have no holder.
+        let kind = labels.iter().find(|(key, _)| *key == "kind").map(|(_, kind)| &**kind);
+        if !kind.is_some_and(primitives::is_lock) {
+            labels.retain(|(key, _)| *key != PHASE);
+        }
+        let mut locations = encoder.foreign_stack(&stack.frames);
+        if stack.truncated {
+            locations.push(encoder.pseudo(TRUNCATED));
+        }
+        add(self.samples.entry((locations, labels)).or_default(), stack.values);
+    }
+
+    fn take_unseen(&mut self) -> [i64; 2] {
+        std::mem::take(&mut self.unseen)
+    }
+}
+
+fn add(sum: &mut [i64; 2], values: [i64; 2]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum = sum.saturating_add(value);
+    }
 }
 
 /// Encodes call paths: calls and self time at each node, from which readers compute what a function took with its callees.
@@ -211,6 +298,19 @@ impl<'s> Encoder<'s> {
             return self.stack(frames, |_| false);
         }
         locations
+    }
+
+    /// As `stack`, of a wait seen as a system call: its first frame is that call, whatever it is named.
+    fn foreign_stack(&mut self, frames: &[u64]) -> Vec<LocationId> {
+        self.stack(frames.get(1..).unwrap_or(frames), primitives::is_internal)
+    }
+
+    /// What the primitive on the leaf side of these frames is.
+    fn kind(&self, frames: &[u64]) -> &'static str {
+        let lines = |address: &u64| self.resolved(*address).map_or(&[][..], |r| &r.frames);
+        let frames = frames.get(1..).unwrap_or(frames);
+        let run = frames.iter().flat_map(lines).take_while(|f| primitives::is_internal(&f.name));
+        primitives::kind(run)
     }
 
     fn location(&mut self, address: u64, frames: &[SourceFrame]) -> LocationId {
@@ -344,6 +444,7 @@ mod tests {
             values: [3, 30_000_000],
             truncated: true,
             labels: Vec::new(),
+            foreign: None,
         };
         let profile = stacks(&cpu(100), &snapshot(vec![stack])).unwrap();
         profile.validate_strict().unwrap();
@@ -389,6 +490,7 @@ mod tests {
             values: [1, 1],
             truncated: false,
             labels: Vec::new(),
+            foreign: None,
         };
         let snapshot = snapshot(vec![stack(&[ours, theirs, ours]), stack(&[ours])]);
         let profile = stacks(&MUTEX, &snapshot).unwrap();

@@ -18,10 +18,21 @@ pub(crate) struct StackSample {
     /// The stack was cut at the depth limit or ended at an unreadable frame: callers are missing at the root.
     pub(crate) truncated: bool,
     pub(crate) labels: Labels,
+    /// Of a wait seen as a system call, which names have to tell the kind of: the frames of who waited, if not this stack.
+    pub(crate) foreign: Option<Waiter>,
 }
+
+/// Innermost frames of a thread that waited, leaf first; none if that is not known.
+pub(crate) type Waiter = Arc<[u64]>;
 
 /// Keys and values that tell samples of one stack apart, in the order shown.
 pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
+
+/// What waits are lost for, if nobody is known to have ended them.
+pub(crate) const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";
+
+/// What tells the two parts of a wait apart.
+pub(crate) const PHASE: &str = "phase";
 
 /// Marks what still goes on.
 pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
@@ -29,7 +40,7 @@ pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
 impl From<Recorded<2>> for StackSample {
     fn from(recorded: Recorded<2>) -> StackSample {
         let Recorded { frames, truncated, values, .. } = recorded;
-        StackSample { frames, values, truncated, labels: Labels::new() }
+        StackSample { frames, values, truncated, labels: Labels::new(), foreign: None }
     }
 }
 
@@ -71,7 +82,8 @@ impl Snapshot {
             .collect();
         for key in ended {
             let [_, waited] = before.remove(&key).unwrap_or_default();
-            let finished = (key.0, key.1, key.2.into_iter().filter(|l| !is_state(l)).collect());
+            let labels = key.2.into_iter().filter(|l| !is_state(l)).collect();
+            let finished = (key.0, key.1, labels, key.3);
             let sum = before.entry(finished).or_default();
             *sum = add(*sum, [0, waited]);
         }
@@ -81,8 +93,9 @@ impl Snapshot {
                 let [count, value] =
                     subtract(values, before.get(&key).copied().unwrap_or_default());
                 let values = [count.max(0), value.max(0)];
-                let (frames, truncated, labels) = key;
-                (values != [0, 0]).then_some(StackSample { frames, values, truncated, labels })
+                let (frames, truncated, labels, foreign) = key;
+                let sample = StackSample { frames, values, truncated, labels, foreign };
+                (values != [0, 0]).then_some(sample)
             })
             .collect();
         let lost_before = |reason| {
@@ -104,21 +117,21 @@ impl Snapshot {
     }
 }
 
-type Key = (Box<[u64]>, bool, Labels);
+type Key = (Box<[u64]>, bool, Labels, Option<Waiter>);
 
 fn is_state((key, value): &(&'static str, Arc<str>)) -> bool {
     (*key, &**value) == WAITING
 }
 
-fn is_waiting((.., labels): &Key) -> bool {
+fn is_waiting((_, _, labels, _): &Key) -> bool {
     labels.iter().any(is_state)
 }
 
 /// Values by stack and labels: a stack may have been entered twice.
 fn totals(stacks: Vec<StackSample>) -> HashMap<Key, [i64; 2]> {
     let mut totals: HashMap<Key, [i64; 2]> = HashMap::new();
-    for StackSample { frames, values, truncated, labels } in stacks {
-        let sum = totals.entry((frames, truncated, labels)).or_default();
+    for StackSample { frames, values, truncated, labels, foreign } in stacks {
+        let sum = totals.entry((frames, truncated, labels, foreign)).or_default();
         *sum = add(*sum, values);
     }
     totals
@@ -147,6 +160,7 @@ mod tests {
                     values: *v,
                     truncated: false,
                     labels: Labels::new(),
+                    foreign: None,
                 })
                 .collect(),
             lost: lost.iter().map(|(reason, values)| Lost { reason, values: *values }).collect(),
@@ -181,6 +195,7 @@ mod tests {
             values: [1, delay],
             truncated: false,
             labels: vec![("kind", "mutex".into()), (WAITING.0, WAITING.1.into())],
+            foreign: None,
         };
         let finished = |stack: u64, values| StackSample {
             labels: vec![("kind", "mutex".into())],

@@ -5,6 +5,15 @@
 //! `process_vm_readv` on ourselves answers a bad address with an error instead of a signal. One call fills a window, so a
 //! typical stack costs one or two calls (about 1 µs each) rather than one per frame.
 
+use std::sync::atomic::{Ordering, compiler_fence};
+
+#[cfg_attr(all(target_os = "linux", target_arch = "x86_64"), path = "own_stack/linux_x86_64.rs")]
+#[cfg_attr(
+    not(all(target_os = "linux", target_arch = "x86_64")),
+    path = "own_stack/unsupported.rs"
+)]
+mod own_stack;
+
 /// Bytes of stack fetched by one system call.
 pub(crate) const WINDOW_BYTES: usize = 8192;
 
@@ -164,15 +173,19 @@ pub(crate) fn read_own_memory(_address: u64, _into: &mut [u64]) -> usize {
     0
 }
 
+thread_local! {
+    // (low, high) of the thread's stack; (0, 0) until asked. No destructor, so usable during thread teardown.
+    static STACK: std::cell::Cell<(u64, u64)> = const { std::cell::Cell::new((0, 0)) };
+}
+
+/// An impossible range.
+const UNKNOWN: (u64, u64) = (1, 1);
+
 /// Bounds of the calling thread's stack, from `sp` to its end, for code outside signal handlers.
 ///
 /// Asked of libc once per thread: on glibc the question allocates and, for the main thread, parses `/proc/self/maps`.
 /// `None` when `sp` is not on the stack libc knows (a coroutine, a signal stack).
 pub(crate) fn current_bounds(sp: u64) -> Option<Bounds> {
-    thread_local! {
-        // (low, high) of the thread's stack; (0, 0) until asked. No destructor, so usable during thread teardown.
-        static STACK: std::cell::Cell<(u64, u64)> = const { std::cell::Cell::new((0, 0)) };
-    }
     let (low, high) = STACK.get();
     if high == 0 {
         STACK.set(ask_libc());
@@ -182,6 +195,40 @@ pub(crate) fn current_bounds(sp: u64) -> Option<Bounds> {
     within(low, high, sp)
 }
 
+/// As [`current_bounds`], without asking libc, which allocates: `None` also if nobody has asked it yet.
+///
+/// # Signal safety
+/// System calls at most: a thread that asks often has the kernel's list of mappings read, once.
+pub(crate) fn known_bounds(sp: u64) -> Option<Bounds> {
+    thread_local! {
+        // No destructor, as above.
+        static ASKED: std::cell::Cell<i32> = const { std::cell::Cell::new(0) };
+    }
+    let (low, high) = STACK.get();
+    if high != 0 {
+        return within(low, high, sp);
+    }
+    ASKED.set(ASKED.get().saturating_add(1));
+    if ASKED.get() < ASKED_OFTEN {
+        return None;
+    }
+    ASKED.set(-ASKED_IN_VAIN);
+    let (low, high) = own_stack::find(sp)?;
+    // Two words, and a handler may look in between: it finds a lower bound that nothing is above.
+    STACK.set((u64::MAX, 0));
+    compiler_fence(Ordering::SeqCst);
+    STACK.set((u64::MAX, high));
+    compiler_fence(Ordering::SeqCst);
+    STACK.set((low, high));
+    within(low, high, sp)
+}
+
+/// Walks by system calls, of 1 to 3 µs, that cost what it costs to read the list of mappings.
+const ASKED_OFTEN: i32 = 16;
+
+/// Further ones before the list is read again, if this was not on the thread's own stack.
+const ASKED_IN_VAIN: i32 = 1024;
+
 fn within(low: u64, high: u64, sp: u64) -> Option<Bounds> {
     (low <= sp && sp < high).then_some(Bounds { low: sp, high })
 }
@@ -189,7 +236,6 @@ fn within(low: u64, high: u64, sp: u64) -> Option<Bounds> {
 /// `(lowest, end)` of the calling thread's stack; an impossible range if libc cannot tell.
 #[cfg(target_os = "linux")]
 fn ask_libc() -> (u64, u64) {
-    const UNKNOWN: (u64, u64) = (1, 1);
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: always valid to call.
     let this = unsafe { libc::pthread_self() };
@@ -212,7 +258,7 @@ fn ask_libc() -> (u64, u64) {
 
 #[cfg(not(target_os = "linux"))]
 fn ask_libc() -> (u64, u64) {
-    (1, 1)
+    UNKNOWN
 }
 
 #[cfg(test)]
@@ -264,6 +310,26 @@ mod tests {
         assert_eq!(memory.read(base as u64 + 4096), None);
         // SAFETY: mapped above, no longer used.
         unsafe { libc::munmap(base, 8192) };
+    }
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[test]
+    fn bounds_are_found_without_libc() {
+        let check = || {
+            let local = 0u64;
+            let address = &raw const local as u64;
+            assert_eq!(known_bounds(address), None, "not asked often");
+            let found = (0..ASKED_OFTEN).find_map(|_| known_bounds(address)).expect("a stack");
+            // What libc knows is that, or less: it has its own words above.
+            let (low, high) = ask_libc();
+            assert!(low <= address && found.low == address && found.high <= high, "{found:x?}");
+            assert!(found.high > address, "{found:x?}");
+            // Not a stack that the thread was not given.
+            let elsewhere = Box::new(0u64);
+            assert_eq!(known_bounds(&raw const *elsewhere as u64), None);
+            assert_eq!(own_stack::find(&raw const *elsewhere as u64), None);
+        };
+        std::thread::spawn(check).join().unwrap();
     }
 
     #[test]

@@ -20,8 +20,10 @@
 //! Recording takes no lock and does not allocate, save that libc is asked once per thread where its stack ends. It may run
 //! under any lock of the program.
 
+mod account;
 mod actor;
 mod debt;
+pub(crate) mod foreign;
 mod hold;
 mod live;
 mod monitor;
@@ -40,10 +42,12 @@ use parking_lot::Mutex;
 use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
 use self::tag::{Labeller, Tag};
 use super::ticker::Ticker;
-use crate::aggregate::snapshot::{Labels, Lost, Snapshot, StackSample, WAITING};
+use crate::aggregate::snapshot::{
+    Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
+};
 use crate::aggregate::stack_table::{Counters, Key, Recorded, StackTable};
-use crate::capture::memory::{StackMemory, Window, current_bounds};
-use crate::capture::registers;
+use crate::capture::memory::{Bounds, StackMemory, Window, current_bounds};
+use crate::capture::registers::{self, Registers};
 use crate::capture::unwind::{self, End, Frames, Reader};
 use crate::clock;
 use crate::error::Error;
@@ -88,9 +92,14 @@ impl<const N: usize> Recorder<N> {
     /// The counters of the calling stack; `None` before the profile was first switched on.
     #[inline(never)]
     fn here(&self, tag: Tag) -> Option<&Counters<N>> {
-        let table = self.table.get()?;
         let mut frames = Frames::new();
         let end = capture(&mut frames);
+        self.of(&frames, end, tag)
+    }
+
+    /// The counters of a stack that was walked up to `end`.
+    fn of(&self, frames: &Frames, end: End, tag: Tag) -> Option<&Counters<N>> {
+        let table = self.table.get()?;
         if let Some(count) = self.ends.get(end as usize) {
             // ORDERING: Relaxed: a counter that orders nothing.
             count.fetch_add(1, Ordering::Relaxed);
@@ -148,7 +157,6 @@ impl<const N: usize> Recorder<N> {
 }
 
 const TABLE_FULL: &str = "pprof_runtime::lost_contention (stack table full)";
-const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";
 
 /// Contentions back from fixed point, to the nearest whole, and at least one for a stack that waited at all. An unlock just recorded
 /// may await the rest of its delay, without which it can be less than nothing.
@@ -306,10 +314,15 @@ fn contentions(weight: u32, count: i64, delay_ticks: i64) -> [i64; 2] {
 
 fn capture(frames: &mut Frames) -> End {
     let start = registers::current();
+    capture_from(start, current_bounds(start.sp), frames)
+}
+
+/// The stack from a live frame of the calling thread, of which `bounds` can be read.
+fn capture_from(start: Registers, bounds: Option<Bounds>, frames: &mut Frames) -> End {
     let Some(reader) = Reader::enter(start.sp) else { return End::UnknownCode };
     let mut window = Window::<256>::new();
     // SAFETY: the bounds are this thread's stack from the live stack pointer up.
-    let mut memory = unsafe { StackMemory::new(current_bounds(start.sp), &mut window) };
+    let mut memory = unsafe { StackMemory::new(bounds, &mut window) };
     unwind::walk(reader.tables(), start, &mut memory, frames)
 }
 
@@ -342,6 +355,11 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
     let lost = [lost[0] + count, lost[1] + delay];
     let mut snapshot =
         BLOCK.snapshot(format!("block profile rate: {rate} ns"), stacks, &[(TABLE_FULL, lost)]);
+    let turned_away = foreign::turned_away();
+    if turned_away > 0 {
+        let comment = format!("waits in the block profile alone (no account left): {turned_away}");
+        snapshot.comments.push(comment);
+    }
     let untracked = live::untracked();
     if labelled && untracked > 0 {
         snapshot.comments.push(format!("waits not shown while in progress: {untracked}"));
@@ -352,7 +370,11 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
 /// One or two samples: what went by until somebody unlocked, and from then on.
 fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Vec<StackSample>) {
     let Recorded { frames, truncated, tag, values: [count, delay, wake_up] } = recorded;
-    let sample = |values, labels| StackSample { frames: frames.clone(), values, truncated, labels };
+    let foreign = foreign::waiter(Tag::from_bits(tag));
+    let sample = |values, labels| {
+        let (frames, foreign) = (frames.clone(), foreign.clone());
+        StackSample { frames, values, truncated, labels, foreign }
+    };
     let [count, delay] = whole([count, delay]);
     let Some(labeller) = labeller else {
         stacks.push(sample([count, delay], Labels::new()));
@@ -363,7 +385,7 @@ fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Ve
         stacks.push(sample([count, delay], labels));
         return;
     }
-    let phase = |name: &str| labels.iter().cloned().chain([("phase", name.into())]).collect();
+    let phase = |name: &str| labels.iter().cloned().chain([(PHASE, name.into())]).collect();
     stacks.push(sample([count, delay - wake_up], phase("held")));
     stacks.push(sample([0, wake_up], phase("wake-up")));
 }
@@ -380,7 +402,8 @@ fn in_progress(labeller: &mut Labeller, stacks: &mut Vec<StackSample>, lost: &mu
         };
         let mut labels = labeller.labels(entry.tag);
         labels.push((WAITING.0, WAITING.1.into()));
-        stacks.push(StackSample { frames, values: [1, delay], truncated, labels });
+        let foreign = foreign::waiter(entry.tag);
+        stacks.push(StackSample { frames, values: [1, delay], truncated, labels, foreign });
     }
 }
 
@@ -422,6 +445,7 @@ fn labelled(recorder: &Recorder<2>) -> Vec<StackSample> {
             values: whole(values),
             truncated,
             labels: labels(tag),
+            foreign: foreign::waiter(Tag::from_bits(tag)),
         })
         .collect()
 }

@@ -122,10 +122,14 @@ kinds! {
 /// | bits   | content                       |
 /// |--------|-------------------------------|
 /// | 0..8   | the kind, plus one            |
+/// | 8      | foreign: not of a type of ours |
 /// | 16..32 | the lock's number, zero if none |
 /// | 32..48 | the holder's, zero if none    |
+/// | 16..48 | if foreign: who waited, plus one; zero if that is not known |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tag(u64);
+
+const FOREIGN: u64 = 1 << 8;
 
 impl Tag {
     pub(crate) const NONE: Tag = Tag(0);
@@ -135,6 +139,22 @@ impl Tag {
         let lock = origin.map_or(0, Origin::number);
         let holder = holder.map_or(0, |(actor, site)| holder_number(actor, site));
         Tag((kind as u64 + 1) | u64::from(lock) << 16 | u64::from(holder) << 32)
+    }
+
+    /// Of a wait seen as a system call. `waiter` is a number for whoever waited.
+    #[allow(dead_code, reason = "of waits in code that is not ours")]
+    pub(crate) fn foreign(kind: Kind, waiter: Option<u32>) -> Tag {
+        let waiter = waiter.and_then(|w| w.checked_add(1)).unwrap_or(0);
+        Tag((kind as u64 + 1) | FOREIGN | u64::from(waiter) << 16)
+    }
+
+    pub(crate) fn is_foreign(self) -> bool {
+        self.0 & FOREIGN != 0
+    }
+
+    /// Who waited, if this is foreign and it is known.
+    pub(crate) fn waiter(self) -> Option<u32> {
+        if self.is_foreign() { ((self.0 >> 16) as u32).checked_sub(1) } else { None }
     }
 
     pub(crate) fn from_bits(bits: u64) -> Tag {
@@ -155,12 +175,12 @@ impl Tag {
 
     /// Name or creation site.
     pub(crate) fn lock(self) -> Option<String> {
-        LOCKS.text((self.0 >> 16) as u16)
+        if self.is_foreign() { None } else { LOCKS.text((self.0 >> 16) as u16) }
     }
 
     /// Thread name and acquire site.
     pub(crate) fn holder(self) -> Option<String> {
-        HOLDERS.text((self.0 >> 32) as u16)
+        if self.is_foreign() { None } else { HOLDERS.text((self.0 >> 32) as u16) }
     }
 }
 
@@ -214,6 +234,17 @@ mod tests {
         let plain = Labeller::default().labels(Tag::new(Kind::Connect, None, None));
         assert_eq!(plain, [("kind", "connect".into())]);
         assert!(Labeller::default().labels(Tag::default()).is_empty());
+    }
+
+    #[test]
+    fn foreign_tags_name_neither_lock_nor_holder() {
+        for waiter in [None, Some(0), Some(u32::MAX - 1)] {
+            let tag = Tag::foreign(Kind::Futex, waiter);
+            assert_eq!((tag.is_foreign(), tag.waiter()), (true, waiter));
+            assert_eq!(Labeller::default().labels(tag), [("kind", "futex".into())]);
+        }
+        let plain = Tag::new(Kind::Mutex, Some(Origin::here()), None);
+        assert_eq!((plain.is_foreign(), plain.waiter()), (false, None));
     }
 
     #[test]

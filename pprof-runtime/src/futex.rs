@@ -1,1 +1,0 @@
-//! Waits of locks and channels that are not ours.
