@@ -24,6 +24,13 @@
 //! Without a server, [`cpu::start`] takes a CPU profile, and [`lookup`] finds the others. Everything is off until it is
 //! switched on, and costs next to nothing while it is off.
 //!
+//! # Features
+//! | feature | brings |
+//! |---|---|
+//! | `instrument` (default) | profiled locks, channels and threads in [`sync`], [`thread`] and the modules below; without it these are re-exports of the originals, and `named` constructors are missing |
+//! | `parking_lot`, `tokio`, `crossbeam` | the locks and channels of these crates |
+//! | `futex` | waits of locks and channels that are not ours |
+//!
 //! Platforms: Linux on x86_64. On other Unix systems everything compiles, and what is missing says so in its error.
 
 #[cfg(not(unix))]
@@ -33,17 +40,24 @@ compile_error!(
 
 pub mod config;
 pub mod cpu;
-#[cfg(feature = "crossbeam")]
+#[cfg(all(feature = "crossbeam", feature = "instrument"))]
 pub mod crossbeam_channel;
 pub mod deadlock;
 #[cfg(feature = "futex")]
 pub mod futex;
-#[cfg(feature = "parking_lot")]
+#[cfg(all(feature = "parking_lot", feature = "instrument"))]
 pub mod parking_lot;
+#[cfg(feature = "instrument")]
 pub mod sync;
+#[cfg(feature = "instrument")]
 pub mod thread;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", feature = "instrument"))]
 pub mod tokio;
+
+#[cfg(not(feature = "instrument"))]
+mod plain;
+#[cfg(not(feature = "instrument"))]
+pub use plain::*;
 
 mod aggregate;
 mod capture;

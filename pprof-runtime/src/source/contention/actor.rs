@@ -52,9 +52,9 @@ impl Actor {
 
     /// The task that the calling thread runs, or nobody.
     pub(crate) fn running_task() -> Actor {
-        #[cfg(feature = "tokio")]
+        #[cfg(all(feature = "tokio", feature = "instrument"))]
         return crate::tokio::running_task().unwrap_or(Actor::NOBODY);
-        #[cfg(not(feature = "tokio"))]
+        #[cfg(not(all(feature = "tokio", feature = "instrument")))]
         Actor::NOBODY
     }
 

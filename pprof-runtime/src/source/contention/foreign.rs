@@ -116,6 +116,7 @@ impl Wait {
             stack: wait.block.and_then(|counters| BLOCK.index_of(counters)),
             registers: Some(registers),
             site: None,
+            timed: false,
         });
         wait
     }

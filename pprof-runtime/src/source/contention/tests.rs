@@ -67,7 +67,11 @@ fn nobody_looks_at_the_clock_while_profiles_are_off() {
         contend();
         fake::looks() - before
     };
-    let lock = crate::sync::Mutex::new(());
+    let lock = Monitor::new(Origin::here());
+    let free = || {
+        lock.acquired(Location::caller());
+        lock.releasing(Kind::Mutex).record();
+    };
     // As if somebody slept: both ends of a wait, and the unlock that lets it in.
     let contend = || {
         let monitor = Monitor::new(Origin::here());
@@ -76,13 +80,13 @@ fn nobody_looks_at_the_clock_while_profiles_are_off() {
         wait.acquired();
         monitor.wait(Kind::Mutex, Location::caller()).gave_up();
         wait_of_nothing();
-        drop(lock.lock());
+        free();
     };
     assert_eq!(looks(&contend), 0);
     let looked = with_rates(1, 1, || looks(&contend));
     assert!(looked >= 6, "what is counted is there: {looked}");
     set_hold_rate(1);
-    assert_eq!(looks(&|| drop(lock.lock())), 2, "one at each end of a hold");
+    assert_eq!(looks(&free), 2, "one at each end of a hold");
     set_hold_rate(0);
 }
 
@@ -91,6 +95,7 @@ fn wait_of_nothing() {
 }
 
 #[test]
+#[cfg(feature = "instrument")]
 fn joins_say_whose_end_they_wait_for() {
     use crate::thread;
     use std::sync::mpsc::channel;
