@@ -18,6 +18,10 @@ static CHANGED: Condvar = Condvar::named("the change");
 fn everything_about_waits() {
     pprof_runtime::set_mutex_profile_fraction(1);
     pprof_runtime::set_block_profile_rate(1);
+    // The first look at a profile reads the program's debug information, which takes longer than a wait.
+    waits_in_vain(READY.lock().unwrap());
+    let _ = snapshot("block");
+    reset();
     each_way_to_wait_is_one_wait();
     no_time_is_no_wait();
     conditions_are_called_after_where_they_were_made();
@@ -92,6 +96,16 @@ fn waits_in_vain_while(guard: MutexGuard<'_, bool>) {
     assert!(CHANGED.wait_timeout_while(guard, TIME, |ready| !*ready).unwrap().1.timed_out());
 }
 
+/// Sleeps while another thread, which has `mutex` from `holding` until it waits, waits for `TIME`, or a little more.
+fn while_it_waits<T>(mutex: &Mutex<T>, holding: &Barrier) {
+    holding.wait();
+    // Not by waiting for it, which would be a wait.
+    while mutex.try_lock().is_err() {
+        std::thread::sleep(TIME / 10);
+    }
+    std::thread::sleep(TIME * 2);
+}
+
 type Waiter = fn(MutexGuard<'_, bool>);
 
 fn each_way_to_wait_is_one_wait() {
@@ -114,14 +128,7 @@ fn each_way_to_wait_is_one_wait() {
                 holding.wait();
                 waiter(guard);
             });
-            holding.wait();
-            // It waits now, or else this would wait for the mutex.
-            while READY.try_lock().is_err() {
-                std::thread::sleep(TIME / 10);
-            }
-            std::thread::sleep(TIME);
-            let seen = labels(&snapshot("block"), name);
-            assert!(seen.iter().any(|(text, _)| text.ends_with("state=waiting")), "{seen:?}");
+            while_it_waits(&READY, &holding);
             *READY.lock().unwrap() = true;
             notify();
         });
@@ -334,11 +341,7 @@ fn locking_again_is_a_wait_of_its_own() -> Result<(), String> {
     let (holding, truth) = (Barrier::new(2), Truth::default());
     std::thread::scope(|scope| {
         scope.spawn(|| waits_twice(&mutex, &condvar, &holding, &truth));
-        holding.wait();
-        while mutex.try_lock().is_err() {
-            std::thread::sleep(TIME / 10);
-        }
-        std::thread::sleep(TIME);
+        while_it_waits(&mutex, &holding);
         notifies_and_holds_on(&mutex, &condvar);
     });
     let ([waits, waited], [locks, locked]) = (of_kind("kind=condvar"), of_kind("kind=mutex"));

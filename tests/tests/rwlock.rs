@@ -14,7 +14,11 @@ const TIME: Duration = Duration::from_millis(30);
 fn everything_about_waits() {
     pprof_runtime::set_mutex_profile_fraction(1);
     pprof_runtime::set_block_profile_rate(1);
+    // The first look at a profile reads the program's debug information, which takes longer than a wait.
+    let _ = readers_behind_a_writer(1);
+    let _truth = Truth::begin();
     one_wait_is_one_sample();
+    waits_in_progress_are_shown();
     for waiters in 1..=8 {
         until_right(&format!("{waiters} readers behind a writer"), || {
             readers_behind_a_writer(waiters)
@@ -106,37 +110,62 @@ fn waits_to_write(lock: &RwLock<()>) {
     drop(lock.write().unwrap());
 }
 
+type Waiter = fn(&RwLock<()>);
+
+/// Runs `waiter`, which waits until `guard` is dropped, for `TIME` or a little more if the machine stops it before it waits.
+fn while_held<G>(guard: G, lock: &RwLock<()>, waiter: Waiter) {
+    let begins = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            begins.wait();
+            waiter(lock);
+        });
+        begins.wait();
+        std::thread::sleep(TIME * 2);
+        drop(guard);
+    });
+}
+
 fn one_wait_is_one_sample() {
     static LOCK: RwLock<()> = RwLock::named((), "the routes");
-    let mut line = 0;
-    for (function, kind, waiter) in [
-        ("::waits_to_read", "kind=rwlock-read", waits_to_read as fn(&_)),
+    let waiters: [(&str, &str, Waiter); 2] = [
+        ("::waits_to_read", "kind=rwlock-read", waits_to_read),
         ("::waits_to_write", "kind=rwlock-write", waits_to_write),
-    ] {
-        std::thread::scope(|scope| {
-            let guard = LOCK.write().unwrap();
-            line = line!() - 1;
-            scope.spawn(|| waiter(&LOCK));
-            std::thread::sleep(TIME);
-            assert!(labels(&snapshot("block"), function)[0].0.ends_with("state=waiting"));
-            drop(guard);
-        });
+    ];
+    for (function, kind, waiter) in waiters {
+        let (guard, line) = (LOCK.write().unwrap(), line!());
+        while_held(guard, &LOCK, waiter);
         let text = labels(&snapshot("block"), function).remove(0).0;
         assert!(text.contains(&format!(" at {}:{line} ", file!())), "the holder's site: {text}");
         assert_one_wait(function, TIME, &[kind, "lock=the"]);
     }
-    // A writer behind a reader.
-    std::thread::scope(|scope| {
-        let guard = LOCK.read().unwrap();
-        scope.spawn(|| waits_to_write(&LOCK));
-        std::thread::sleep(TIME);
-        drop(guard);
-    });
+    while_held(LOCK.read().unwrap(), &LOCK, waits_to_write);
     assert_one_wait("::waits_to_write", TIME, &["kind=rwlock-write"]);
     let unlocked = labels(&snapshot("mutex"), "::one_wait_is_one_sample");
     let kinds = ["kind=rwlock-read lock=the routes", "kind=rwlock-write lock=the routes"];
     assert_eq!(unlocked.len(), 2, "{unlocked:?}");
     assert!(kinds.iter().all(|kind| unlocked.iter().any(|(text, _)| text == kind)), "{unlocked:?}");
+}
+
+fn waits_in_progress_are_shown() {
+    let lock = RwLock::new(());
+    for (function, waiter) in
+        [("::waits_to_read", waits_to_read as Waiter), ("::waits_to_write", waits_to_write)]
+    {
+        let _truth = Truth::begin();
+        std::thread::scope(|scope| {
+            let guard = lock.write().unwrap();
+            scope.spawn(|| waiter(&lock));
+            while labels(&snapshot("block"), function).is_empty() {
+                std::thread::sleep(TIME / 10);
+            }
+            let seen = labels(&snapshot("block"), function);
+            assert!(seen[0].0.ends_with(" state=waiting") && seen[0].1[0] == 1, "{seen:?}");
+            drop(guard);
+        });
+        let seen = labels(&snapshot("block"), function);
+        assert!(seen.iter().all(|(text, _)| !text.ends_with(" state=waiting")), "{seen:?}");
+    }
 }
 
 #[inline(never)]
