@@ -10,6 +10,9 @@
 //! assert_eq!(counter.into_inner().unwrap(), 1);
 //! ```
 //!
+//! What never waits, such as `Arc` and `atomic`, is std's own, so that `use pprof_runtime::sync::...` can stand for any
+//! `use std::sync::...`.
+//!
 //! An operation that does not wait costs what the plain type's costs; one that waits looks at the clock only while a
 //! profile is on.
 

@@ -258,7 +258,6 @@ impl Monitor {
 
     /// Whether somebody is owed for waiting: then `unlocking` is to be called before unlocking.
     #[inline]
-    #[allow(dead_code, reason = "of locks that do not know whether somebody sleeps")]
     pub(crate) fn is_owed(&self) -> bool {
         self.debt.is_owed()
     }

@@ -1,5 +1,6 @@
 //! An atomic word that threads can sleep on: elsewhere by way of parking_lot, which sleeps by each system's own means.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::{Condvar, Mutex};
@@ -11,6 +12,10 @@ pub(crate) struct Word {
     asleep: Mutex<()>,
     changed: Condvar,
 }
+
+// There is nothing in it that a panic could leave half changed; elsewhere it is a bare atomic.
+impl UnwindSafe for Word {}
+impl RefUnwindSafe for Word {}
 
 impl Word {
     pub(crate) const fn new(value: u32) -> Self {
