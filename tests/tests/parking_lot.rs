@@ -45,11 +45,14 @@ fn reset() {
     pprof_runtime::lookup("mutex").unwrap().reset();
 }
 
-/// Returns once a thread that is not recorded yet waits.
-fn until_somebody_waits() {
-    // Its stack is entered as it begins.
-    let waits = pprof_runtime::lookup("block").unwrap();
-    while waits.count() == 0 {
+/// Returns once a thread has waited for `time`.
+fn until_somebody_waits(time: Duration) {
+    let long_enough = |(text, values): &(String, [i64; 2])| {
+        text.ends_with("state=waiting") && values[1] >= time.as_nanos() as i64
+    };
+    // A snapshot takes longer than that.
+    std::thread::sleep(time + Duration::from_millis(3));
+    while !labels(&snapshot("block"), "").iter().any(long_enough) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -59,8 +62,7 @@ fn one_wait(function: &str, words: &[&str], waiter: impl FnOnce() + Send, releas
     reset();
     std::thread::scope(|scope| {
         scope.spawn(waiter);
-        until_somebody_waits();
-        std::thread::sleep(WAIT);
+        until_somebody_waits(WAIT);
         release();
     });
     assert_one_wait(function, WAIT, words);
@@ -178,8 +180,7 @@ fn mutexes_unlocked_for_a_while() {
         ready.wait();
         let guard = mutex.lock();
         taken.store(true, Ordering::Release);
-        until_somebody_waits();
-        std::thread::sleep(WAIT);
+        until_somebody_waits(WAIT);
         drop(guard);
     });
     let waits = labels(&snapshot("block"), "");
@@ -527,7 +528,7 @@ fn bump(function: &str, other: impl FnOnce() + Send, mut bump: impl FnMut()) {
     reset();
     std::thread::scope(|scope| {
         scope.spawn(other);
-        until_somebody_waits();
+        until_somebody_waits(Duration::ZERO);
         // A thread that is about to sleep is handed nothing, and finds the lock held again: then there was nothing to wait for.
         while delay(&snapshot("block"), function) < WAIT.as_nanos() as i64 {
             bump();
@@ -604,7 +605,7 @@ fn condition_variables() {
     reset();
     std::thread::scope(|scope| {
         scope.spawn(|| waits(&pair));
-        until_somebody_waits();
+        until_somebody_waits(Duration::ZERO);
         let guard = pair.0.lock();
         let waiting = labels(&snapshot("block"), "::waits");
         let [(text, [1, _])] = &waiting[..] else { panic!("{waiting:?}") };
@@ -723,8 +724,7 @@ fn waits_for_it_forcibly(once: &Once) {
 fn does_it(once: &Once, begun: &AtomicBool) {
     once.call_once(|| {
         begun.store(true, Ordering::Release);
-        until_somebody_waits();
-        std::thread::sleep(WAIT);
+        until_somebody_waits(WAIT);
     });
 }
 
@@ -789,7 +789,7 @@ fn names_and_holders() {
             reset();
             std::thread::scope(|scope| {
                 scope.spawn(waiter);
-                until_somebody_waits();
+                until_somebody_waits(Duration::ZERO);
                 release();
             });
             labels(&snapshot("block"), "").remove(0).0
@@ -1066,15 +1066,18 @@ fn holds() {
     holds_read(&lock);
     holds_write(&lock);
     holds_upgraded(&lock);
+    let began = Instant::now();
     holds_until_it_waits(&(Mutex::new(()), Condvar::new()));
+    let whole = began.elapsed();
     pprof_runtime::set_hold_profile_rate(0);
     let seen = |function, kind: &str| {
-        let found: Vec<_> = labels(&snapshot("hold"), function)
+        let kind = format!("kind={kind} ");
+        labels(&snapshot("hold"), function)
             .into_iter()
-            .filter(|(text, _)| text.starts_with(&format!("kind={kind} ")))
-            .collect();
-        let [(_, [count, held])] = found[..] else { panic!("{function}: {found:?}") };
-        (count, Duration::from_nanos(held as u64))
+            .filter(|(text, _)| text.starts_with(&kind))
+            .fold((0, Duration::ZERO), |(count, held), (_, values)| {
+                (count + values[0], held + Duration::from_nanos(values[1] as u64))
+            })
     };
     for (function, kind) in [
         ("::holds_mutex", "mutex"),
@@ -1087,7 +1090,9 @@ fn holds() {
     }
     assert_eq!(seen("::holds_upgraded", "rwlock-write").0, 1);
     // Before and after the wait, which is no hold.
-    let (count, _) = seen("::holds_until_it_waits", "mutex");
+    let (count, held) = seen("::holds_until_it_waits", "mutex");
     assert_eq!(count, 2);
-    let _: fn(&lock_api::Mutex<RawMutex, ()>) = locks;
+    assert!(held >= WAIT && held <= whole - 10 * WAIT, "{held:?} of {whole:?}");
+    // What the aliases are of.
+    let _: fn(&lock_api::Mutex<RawMutex, ()>) = holds_mutex;
 }

@@ -11,20 +11,21 @@ use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 /// which is waiting already.
 const SPINS: u32 = 100;
 
-#[derive(Debug)]
-pub(super) struct Account {
+/// The original and what goes with it: in one, so that no room is lost between them.
+pub(super) struct Account<R> {
+    pub(super) inner: R,
     pub(super) monitor: Monitor,
     /// Threads that the original has put to sleep, or is about to: the original does not tell, and a profile that is off does not count.
     sleepers: AtomicU32,
 }
 
-impl Account {
-    pub(super) const fn new(origin: Origin) -> Account {
-        Account { monitor: Monitor::new(origin), sleepers: AtomicU32::new(0) }
+impl<R> Account<R> {
+    pub(super) const fn new(inner: R, origin: Origin) -> Account<R> {
+        Account { inner, monitor: Monitor::new(origin), sleepers: AtomicU32::new(0) }
     }
 
-    pub(super) const fn unnamed() -> Account {
-        Account { monitor: Monitor::unnamed(), sleepers: AtomicU32::new(0) }
+    pub(super) const fn unnamed(inner: R) -> Account<R> {
+        Account { inner, monitor: Monitor::unnamed(), sleepers: AtomicU32::new(0) }
     }
 
     /// The calling thread has the lock alone.
@@ -58,7 +59,7 @@ impl Account {
     pub(super) fn sleeping(&self) -> Sleeping<'_> {
         // ORDERING: Relaxed: a count that orders nothing.
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        Sleeping(self)
+        Sleeping(&self.sleepers)
     }
 
     /// A wait in the original, which returns nothing if it gave up. Inlined, as `Monitor::wait` demands.
@@ -82,7 +83,7 @@ impl Account {
 
     /// The only holder releases the lock by `unlock`.
     #[inline]
-    pub(super) fn release<R>(&self, kind: Kind, unlock: impl FnOnce() -> R) -> R {
+    pub(super) fn release<T>(&self, kind: Kind, unlock: impl FnOnce() -> T) -> T {
         if self.monitor.releasing_plainly() {
             return unlock();
         }
@@ -93,7 +94,7 @@ impl Account {
     }
 
     #[cold]
-    fn release_seldom<R>(&self, kind: Kind, unlock: impl FnOnce() -> R) -> R {
+    fn release_seldom<T>(&self, kind: Kind, unlock: impl FnOnce() -> T) -> T {
         let hold = self.monitor.releasing(kind);
         self.monitor.unlocking(kind);
         let released = unlock();
@@ -103,12 +104,12 @@ impl Account {
 
     /// `actor`, one of several holders perhaps, releases what it has `held` by `unlock`.
     #[inline]
-    pub(super) fn release_shared<R>(
+    pub(super) fn release_shared<T>(
         &self,
         kind: Kind,
         (actor, held): (Actor, Held),
-        unlock: impl FnOnce() -> R,
-    ) -> R {
+        unlock: impl FnOnce() -> T,
+    ) -> T {
         if self.monitor.releasing_shared_plainly(actor, held) {
             return unlock();
         }
@@ -118,12 +119,12 @@ impl Account {
     }
 
     #[cold]
-    fn release_shared_seldom<R>(
+    fn release_shared_seldom<T>(
         &self,
         kind: Kind,
         (actor, held): (Actor, Held),
-        unlock: impl FnOnce() -> R,
-    ) -> R {
+        unlock: impl FnOnce() -> T,
+    ) -> T {
         let hold = self.monitor.releasing_shared(actor, kind, held);
         self.monitor.unlocking_shared(kind);
         let released = unlock();
@@ -134,12 +135,12 @@ impl Account {
 
 /// See [`Account::sleeping`].
 #[derive(Debug)]
-pub(super) struct Sleeping<'a>(&'a Account);
+pub(super) struct Sleeping<'a>(&'a AtomicU32);
 
 impl Drop for Sleeping<'_> {
     fn drop(&mut self) {
         // ORDERING: Relaxed: as above.
-        self.0.sleepers.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -267,7 +267,7 @@ unsafe impl lock_api::RawCondvar for RawCondvar {
     unsafe fn wait(&self, mutex: &RawMutex, marker: &mut Marker) {
         self.sleep(mutex, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.wait(mutex.inner(), marker) };
+            unsafe { self.inner.wait(&mutex.account.inner, marker) };
             false
         });
     }
@@ -293,7 +293,7 @@ unsafe impl lock_api::RawCondvarTimed for RawCondvar {
     unsafe fn wait_until(&self, mutex: &RawMutex, marker: &mut Marker, timeout: &Instant) -> bool {
         self.sleep(mutex, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.wait_until(mutex.inner(), marker, timeout) }
+            unsafe { self.inner.wait_until(&mutex.account.inner, marker, timeout) }
         })
     }
 
@@ -301,7 +301,7 @@ unsafe impl lock_api::RawCondvarTimed for RawCondvar {
     unsafe fn wait_for(&self, mutex: &RawMutex, marker: &mut Marker, timeout: &Duration) -> bool {
         self.sleep(mutex, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.wait_for(mutex.inner(), marker, timeout) }
+            unsafe { self.inner.wait_for(&mutex.account.inner, marker, timeout) }
         })
     }
 }

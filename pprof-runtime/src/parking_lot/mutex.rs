@@ -30,8 +30,7 @@ pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
 
 /// The original's raw mutex with an account of its waiters.
 pub struct RawMutex {
-    inner: parking_lot_0_13::RawMutex,
-    pub(super) account: Account,
+    pub(super) account: Account<parking_lot_0_13::RawMutex>,
 }
 
 impl RawMutex {
@@ -41,7 +40,7 @@ impl RawMutex {
     #[must_use]
     #[track_caller]
     pub const fn here() -> RawMutex {
-        RawMutex::with(Account::new(Origin::here()))
+        RawMutex { account: Account::new(parking_lot_0_13::RawMutex::INIT, Origin::here()) }
     }
 
     /// A mutex that profiles show as `name`.
@@ -49,24 +48,20 @@ impl RawMutex {
     /// Not in the original.
     #[must_use]
     pub const fn named(name: &'static str) -> RawMutex {
-        RawMutex::with(Account::new(Origin::Name(name)))
-    }
-
-    const fn with(account: Account) -> RawMutex {
-        RawMutex { inner: parking_lot_0_13::RawMutex::INIT, account }
-    }
-
-    pub(super) fn inner(&self) -> &parking_lot_0_13::RawMutex {
-        &self.inner
+        RawMutex { account: Account::new(parking_lot_0_13::RawMutex::INIT, Origin::Name(name)) }
     }
 
     #[cold]
     fn lock_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
-        if let Some(marker) = self.account.spin(|| self.inner.try_lock()) {
+        if let Some(marker) = self.account.spin(|| self.account.inner.try_lock()) {
             return Some(marker);
         }
         self.account.wait(Kind::Mutex, site, || {
-            until(deadline, |at| self.inner.try_lock_until(at), || self.inner.lock())
+            until(
+                deadline,
+                |at| self.account.inner.try_lock_until(at),
+                || self.account.inner.lock(),
+            )
         })
     }
 
@@ -85,7 +80,7 @@ impl fmt::Debug for RawMutex {
 // SAFETY: whether the lock is held, and by whom, is decided by the original alone.
 unsafe impl lock_api::RawMutex for RawMutex {
     #[allow(clippy::declare_interior_mutable_const, reason = "what the trait asks for")]
-    const INIT: RawMutex = RawMutex::with(Account::unnamed());
+    const INIT: RawMutex = RawMutex { account: Account::unnamed(parking_lot_0_13::RawMutex::INIT) };
 
     type Guard = Marker;
 
@@ -93,7 +88,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
     #[track_caller]
     fn lock(&self) -> Marker {
         let site = Location::caller();
-        let marker = match self.inner.try_lock() {
+        let marker = match self.account.inner.try_lock() {
             Some(marker) => marker,
             None => self.lock_contended(site, None).expect("nothing else ends it"),
         };
@@ -104,7 +99,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
     #[inline]
     #[track_caller]
     fn try_lock(&self) -> Option<Marker> {
-        let marker = self.inner.try_lock()?;
+        let marker = self.account.inner.try_lock()?;
         self.account.acquired(Location::caller());
         Some(marker)
     }
@@ -113,13 +108,13 @@ unsafe impl lock_api::RawMutex for RawMutex {
     unsafe fn unlock(&self, marker: Marker) {
         self.account.release(Kind::Mutex, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock(marker) }
+            unsafe { self.account.inner.unlock(marker) }
         });
     }
 
     #[inline]
     fn is_locked(&self) -> bool {
-        self.inner.is_locked()
+        self.account.inner.is_locked()
     }
 }
 
@@ -129,7 +124,7 @@ unsafe impl lock_api::RawMutexFair for RawMutex {
     unsafe fn unlock_fair(&self, marker: Marker) {
         self.account.release(Kind::Mutex, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_fair(marker) }
+            unsafe { self.account.inner.unlock_fair(marker) }
         });
     }
 
@@ -154,7 +149,7 @@ impl RawMutex {
         replace(marker, |marker| {
             // SAFETY: the caller's promise is the same.
             unsafe { self.unlock_fair(marker) };
-            let marker = match self.inner.try_lock() {
+            let marker = match self.account.inner.try_lock() {
                 Some(marker) => marker,
                 None => self.lock_contended(site, None).expect("nothing else ends it"),
             };
@@ -173,7 +168,7 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
     #[track_caller]
     fn try_lock_for(&self, timeout: Duration) -> Option<Marker> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock() {
+        let marker = match self.account.inner.try_lock() {
             Some(marker) => marker,
             None => self.lock_contended_for(site, timeout)?,
         };
@@ -185,7 +180,7 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
     #[track_caller]
     fn try_lock_until(&self, deadline: Instant) -> Option<Marker> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock() {
+        let marker = match self.account.inner.try_lock() {
             Some(marker) => marker,
             None => self.lock_contended(site, Some(deadline))?,
         };

@@ -84,8 +84,7 @@ pub type MappedRecursiveRwLockWriteGuard<'a, T> =
 
 /// The original's raw reader-writer lock with an account of its waiters.
 pub struct RawRwLock<const RECURSIVE: bool = false> {
-    inner: parking_lot_0_13::RawRwLock<RECURSIVE>,
-    account: Account,
+    account: Account<parking_lot_0_13::RawRwLock<RECURSIVE>>,
 }
 
 /// A raw reader-writer lock that a thread may read while it reads it already.
@@ -119,7 +118,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     #[must_use]
     #[track_caller]
     pub const fn here() -> Self {
-        RawRwLock::with(Account::new(Origin::here()))
+        RawRwLock { account: Account::new(parking_lot_0_13::RawRwLock::INIT, Origin::here()) }
     }
 
     /// A lock that profiles show as `name`.
@@ -127,11 +126,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     /// Not in the original.
     #[must_use]
     pub const fn named(name: &'static str) -> Self {
-        RawRwLock::with(Account::new(Origin::Name(name)))
-    }
-
-    const fn with(account: Account) -> Self {
-        RawRwLock { inner: parking_lot_0_13::RawRwLock::INIT, account }
+        RawRwLock { account: Account::new(parking_lot_0_13::RawRwLock::INIT, Origin::Name(name)) }
     }
 
     /// The guard of a shared lock just taken.
@@ -142,11 +137,15 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
 
     #[cold]
     fn read_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
-        if let Some(marker) = self.account.spin(|| self.inner.try_lock_shared()) {
+        if let Some(marker) = self.account.spin(|| self.account.inner.try_lock_shared()) {
             return Some(marker);
         }
         self.account.wait(Kind::RwLockRead, site, || {
-            until(deadline, |at| self.inner.try_lock_shared_until(at), || self.inner.lock_shared())
+            until(
+                deadline,
+                |at| self.account.inner.try_lock_shared_until(at),
+                || self.account.inner.lock_shared(),
+            )
         })
     }
 
@@ -158,17 +157,21 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     #[cold]
     fn write_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
         // A look first: trying writes to the word that others are to change.
-        let spun = self
-            .account
-            .spin(|| if self.inner.is_locked() { None } else { self.inner.try_lock_exclusive() });
+        let spun = self.account.spin(|| {
+            if self.account.inner.is_locked() {
+                None
+            } else {
+                self.account.inner.try_lock_exclusive()
+            }
+        });
         if let Some(marker) = spun {
             return Some(marker);
         }
         self.account.wait(Kind::RwLockWrite, site, || {
             until(
                 deadline,
-                |at| self.inner.try_lock_exclusive_until(at),
-                || self.inner.lock_exclusive(),
+                |at| self.account.inner.try_lock_exclusive_until(at),
+                || self.account.inner.lock_exclusive(),
             )
         })
     }
@@ -180,14 +183,14 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
 
     #[cold]
     fn upgradable_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
-        if let Some(marker) = self.account.spin(|| self.inner.try_lock_upgradable()) {
+        if let Some(marker) = self.account.spin(|| self.account.inner.try_lock_upgradable()) {
             return Some(marker);
         }
         self.account.wait(Kind::RwLockUpgradable, site, || {
             until(
                 deadline,
-                |at| self.inner.try_lock_upgradable_until(at),
-                || self.inner.lock_upgradable(),
+                |at| self.account.inner.try_lock_upgradable_until(at),
+                || self.account.inner.lock_upgradable(),
             )
         })
     }
@@ -213,7 +216,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         // Before a wait, which would else be shown as one for the thread itself.
         let hold = self.account.monitor.releasing_shared(actor, Kind::RwLockUpgradable, held);
         // SAFETY: the caller's promise is the same.
-        let upgraded = match unsafe { self.inner.try_upgrade(marker) } {
+        let upgraded = match unsafe { self.account.inner.try_upgrade(marker) } {
             Ok(marker) => Ok(marker),
             // SAFETY: as above, the attempt having changed nothing.
             Err(marker) => unsafe { self.upgrade_contended(marker, site, deadline()) },
@@ -244,10 +247,10 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         let mut kept = None;
         let upgraded = self.account.wait(Kind::RwLockUpgradable, site, || match deadline {
             // SAFETY: the caller's promise is the same.
-            None => Some(unsafe { self.inner.upgrade(marker) }),
+            None => Some(unsafe { self.account.inner.upgrade(marker) }),
             Some(at) => {
                 // SAFETY: as above.
-                let result = unsafe { self.inner.try_upgrade_until(marker, at) };
+                let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
                 result.map_err(|marker| kept = Some(marker)).ok()
             }
         });
@@ -261,7 +264,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
 // SAFETY: whether the lock is held, and by whom, is decided by the original alone.
 unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> {
     #[allow(clippy::declare_interior_mutable_const, reason = "what the trait asks for")]
-    const INIT: Self = RawRwLock::with(Account::unnamed());
+    const INIT: Self = RawRwLock { account: Account::unnamed(parking_lot_0_13::RawRwLock::INIT) };
 
     type SharedGuard = SharedGuard;
     type ExclusiveGuard = Marker;
@@ -270,7 +273,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
     #[track_caller]
     fn lock_shared(&self) -> SharedGuard {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_shared() {
+        let marker = match self.account.inner.try_lock_shared() {
             Some(marker) => marker,
             None => self.read_contended(site, None).expect("nothing else ends it"),
         };
@@ -280,7 +283,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
     #[inline]
     #[track_caller]
     fn try_lock_shared(&self) -> Option<SharedGuard> {
-        let marker = self.inner.try_lock_shared()?;
+        let marker = self.account.inner.try_lock_shared()?;
         Some(self.shared(marker, Location::caller()))
     }
 
@@ -289,7 +292,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
         let SharedGuard { marker, taken } = guard;
         self.account.release_shared(Kind::RwLockRead, taken, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_shared(marker) }
+            unsafe { self.account.inner.unlock_shared(marker) }
         });
     }
 
@@ -297,7 +300,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
     #[track_caller]
     fn lock_exclusive(&self) -> Marker {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_exclusive() {
+        let marker = match self.account.inner.try_lock_exclusive() {
             Some(marker) => marker,
             None => self.write_contended(site, None).expect("nothing else ends it"),
         };
@@ -308,7 +311,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
     #[inline]
     #[track_caller]
     fn try_lock_exclusive(&self) -> Option<Marker> {
-        let marker = self.inner.try_lock_exclusive()?;
+        let marker = self.account.inner.try_lock_exclusive()?;
         self.account.acquired(Location::caller());
         Some(marker)
     }
@@ -317,18 +320,18 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLock for RawRwLock<RECURSIVE> 
     unsafe fn unlock_exclusive(&self, marker: Marker) {
         self.account.release(Kind::RwLockWrite, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_exclusive(marker) }
+            unsafe { self.account.inner.unlock_exclusive(marker) }
         });
     }
 
     #[inline]
     fn is_locked(&self) -> bool {
-        self.inner.is_locked()
+        self.account.inner.is_locked()
     }
 
     #[inline]
     fn is_locked_exclusive(&self) -> bool {
-        self.inner.is_locked_exclusive()
+        self.account.inner.is_locked_exclusive()
     }
 }
 
@@ -339,7 +342,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockFair for RawRwLock<RECURSI
         let SharedGuard { marker, taken } = guard;
         self.account.release_shared(Kind::RwLockRead, taken, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_shared_fair(marker) }
+            unsafe { self.account.inner.unlock_shared_fair(marker) }
         });
     }
 
@@ -347,7 +350,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockFair for RawRwLock<RECURSI
     unsafe fn unlock_exclusive_fair(&self, marker: Marker) {
         self.account.release(Kind::RwLockWrite, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_exclusive_fair(marker) }
+            unsafe { self.account.inner.unlock_exclusive_fair(marker) }
         });
     }
 
@@ -383,7 +386,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockDowngrade for RawRwLock<RE
     unsafe fn downgrade(&self, marker: Marker) -> SharedGuard {
         let marker = self.account.release(Kind::RwLockWrite, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.downgrade(marker) }
+            unsafe { self.account.inner.downgrade(marker) }
         });
         self.shared(marker, Location::caller())
     }
@@ -398,7 +401,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockTimed for RawRwLock<RECURS
     #[track_caller]
     fn try_lock_shared_for(&self, timeout: Duration) -> Option<SharedGuard> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_shared() {
+        let marker = match self.account.inner.try_lock_shared() {
             Some(marker) => marker,
             None => self.read_contended_for(site, timeout)?,
         };
@@ -409,7 +412,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockTimed for RawRwLock<RECURS
     #[track_caller]
     fn try_lock_shared_until(&self, deadline: Instant) -> Option<SharedGuard> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_shared() {
+        let marker = match self.account.inner.try_lock_shared() {
             Some(marker) => marker,
             None => self.read_contended(site, Some(deadline))?,
         };
@@ -420,7 +423,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockTimed for RawRwLock<RECURS
     #[track_caller]
     fn try_lock_exclusive_for(&self, timeout: Duration) -> Option<Marker> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_exclusive() {
+        let marker = match self.account.inner.try_lock_exclusive() {
             Some(marker) => marker,
             None => self.write_contended_for(site, timeout)?,
         };
@@ -432,7 +435,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockTimed for RawRwLock<RECURS
     #[track_caller]
     fn try_lock_exclusive_until(&self, deadline: Instant) -> Option<Marker> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_exclusive() {
+        let marker = match self.account.inner.try_lock_exclusive() {
             Some(marker) => marker,
             None => self.write_contended(site, Some(deadline))?,
         };
@@ -449,7 +452,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
     #[track_caller]
     fn lock_upgradable(&self) -> SharedGuard {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_upgradable() {
+        let marker = match self.account.inner.try_lock_upgradable() {
             Some(marker) => marker,
             None => self.upgradable_contended(site, None).expect("nothing else ends it"),
         };
@@ -459,7 +462,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
     #[inline]
     #[track_caller]
     fn try_lock_upgradable(&self) -> Option<SharedGuard> {
-        let marker = self.inner.try_lock_upgradable()?;
+        let marker = self.account.inner.try_lock_upgradable()?;
         Some(self.shared(marker, Location::caller()))
     }
 
@@ -468,7 +471,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
         let SharedGuard { marker, taken } = guard;
         self.account.release_shared(Kind::RwLockUpgradable, taken, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_upgradable(marker) }
+            unsafe { self.account.inner.unlock_upgradable(marker) }
         });
     }
 
@@ -487,7 +490,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgrade for RawRwLock<RECU
     unsafe fn try_upgrade(&self, guard: SharedGuard) -> Result<Marker, SharedGuard> {
         let SharedGuard { marker, taken: (actor, held) } = guard;
         // SAFETY: the caller's promise is the same.
-        match unsafe { self.inner.try_upgrade(marker) } {
+        match unsafe { self.account.inner.try_upgrade(marker) } {
             Ok(marker) => {
                 let monitor = &self.account.monitor;
                 let hold = monitor.releasing_shared(actor, Kind::RwLockUpgradable, held);
@@ -507,7 +510,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeFair for RawRwLock<
         let SharedGuard { marker, taken } = guard;
         self.account.release_shared(Kind::RwLockUpgradable, taken, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.unlock_upgradable_fair(marker) }
+            unsafe { self.account.inner.unlock_upgradable_fair(marker) }
         });
     }
 
@@ -532,7 +535,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeDowngrade for RawRw
         let SharedGuard { marker, taken } = guard;
         let marker = self.account.release_shared(Kind::RwLockUpgradable, taken, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.downgrade_upgradable(marker) }
+            unsafe { self.account.inner.downgrade_upgradable(marker) }
         });
         self.shared(marker, Location::caller())
     }
@@ -542,7 +545,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeDowngrade for RawRw
     unsafe fn downgrade_to_upgradable(&self, marker: Marker) -> SharedGuard {
         let marker = self.account.release(Kind::RwLockWrite, || {
             // SAFETY: the caller's promise is the same.
-            unsafe { self.inner.downgrade_to_upgradable(marker) }
+            unsafe { self.account.inner.downgrade_to_upgradable(marker) }
         });
         self.shared(marker, Location::caller())
     }
@@ -554,7 +557,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeTimed for RawRwLock
     #[track_caller]
     fn try_lock_upgradable_for(&self, timeout: Duration) -> Option<SharedGuard> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_upgradable() {
+        let marker = match self.account.inner.try_lock_upgradable() {
             Some(marker) => marker,
             None => self.upgradable_contended_for(site, timeout)?,
         };
@@ -565,7 +568,7 @@ unsafe impl<const RECURSIVE: bool> lock_api::RawRwLockUpgradeTimed for RawRwLock
     #[track_caller]
     fn try_lock_upgradable_until(&self, deadline: Instant) -> Option<SharedGuard> {
         let site = Location::caller();
-        let marker = match self.inner.try_lock_upgradable() {
+        let marker = match self.account.inner.try_lock_upgradable() {
             Some(marker) => marker,
             None => self.upgradable_contended(site, Some(deadline))?,
         };
