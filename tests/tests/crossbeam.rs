@@ -1,5 +1,6 @@
 //! Every way to wait for a channel of `crossbeam-channel` is one block event. One process, as rates are the process's.
 
+use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use pprof_runtime::crossbeam_channel::{
     Receiver, RecvTimeoutError, Select, Sender, after, at, bounded, never, select, select_biased,
     tick, unbounded,
 };
-use pprof_tests::waits::{assert_one_wait, contentions, labels, snapshot};
+use pprof_tests::sum;
+use pprof_tests::waits::{contentions, labels, snapshot};
 
 /// What a wait takes at least.
 const WAIT: Duration = Duration::from_millis(30);
@@ -19,6 +21,8 @@ const AGES: Duration = Duration::from_secs(60);
 const RECV: &str = "kind=channel-recv";
 const SEND: &str = "kind=channel-send";
 const SELECT: &str = "kind=select";
+/// Of several channels.
+const NO_LOCK: &str = "";
 
 /// Waits, while another thread gets ready to end that by and by.
 fn ended_by(act: impl FnOnce() + Send, wait: impl FnOnce()) {
@@ -34,6 +38,51 @@ fn ended_by(act: impl FnOnce() + Send, wait: impl FnOnce()) {
     });
 }
 
+/// What the block profile must have, all in one snapshot: making one takes a while.
+#[derive(Default)]
+struct Waits {
+    /// Kind and number, by function.
+    all: BTreeMap<&'static str, (String, i64)>,
+    /// The number of those with this label, or without a label of that kind.
+    locks: BTreeMap<(&'static str, String), i64>,
+}
+
+impl Waits {
+    /// One wait of at least `WAIT` in `function`, with this kind and, if it is given, this lock.
+    fn one(&mut self, function: &'static str, words: &[&str]) {
+        let (kind, number) = self.all.entry(function).or_default();
+        (*kind, *number) = (words[0].to_owned(), *number + 1);
+        if let Some(lock) = words.get(1) {
+            *self.locks.entry((function, (*lock).to_owned())).or_default() += 1;
+        }
+    }
+
+    fn check(&self) {
+        let profile = snapshot("block");
+        for (function, (kind, number)) in &self.all {
+            let seen = labels(&profile, function);
+            let count: i64 = seen.iter().map(|(_, values)| values[0]).sum();
+            let delay: i64 = seen.iter().map(|(_, values)| values[1]).sum();
+            assert_eq!(count, *number, "{function}: {seen:?}");
+            assert!(seen.iter().all(|(l, _)| l.split(' ').any(|w| w == *kind)), "{seen:?}");
+            // The machine may stop for a while.
+            let least = WAIT.as_nanos() as i64 * number;
+            assert!(delay >= least * 8 / 10 && delay < least * 40, "{function}: {seen:?}");
+            let is_leaf = |names: &[&str]| names.first().is_some_and(|n| n.ends_with(function));
+            assert_eq!(sum(&profile, 1, is_leaf), delay, "{function} is the leaf");
+        }
+        for ((function, lock), number) in &self.locks {
+            let seen = labels(&profile, function);
+            let has = |labels: &str| match lock.as_str() {
+                NO_LOCK => !labels.contains("lock="),
+                lock => labels.split(' ').any(|word| word == lock),
+            };
+            let count: i64 = seen.iter().filter(|(l, _)| has(l)).map(|(_, v)| v[0]).sum();
+            assert_eq!(count, *number, "{function} on {lock}: {seen:?}");
+        }
+    }
+}
+
 /// A function that waits, and is found by its name.
 macro_rules! waiters {
     ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
@@ -42,11 +91,11 @@ macro_rules! waiters {
 }
 
 waiters! {
-    recv(r: &Receiver<u8>) -> Option<u8> { r.recv().ok() }
-    recv_timeout(r: &Receiver<u8>, timeout: Duration) -> Result<u8, RecvTimeoutError> {
+    receive(r: &Receiver<u8>) -> Option<u8> { r.recv().ok() }
+    receive_timeout(r: &Receiver<u8>, timeout: Duration) -> Result<u8, RecvTimeoutError> {
         r.recv_timeout(timeout)
     }
-    recv_deadline(r: &Receiver<u8>, deadline: Instant) -> Result<u8, RecvTimeoutError> {
+    receive_deadline(r: &Receiver<u8>, deadline: Instant) -> Result<u8, RecvTimeoutError> {
         r.recv_deadline(deadline)
     }
     iterate(r: &Receiver<u8>) -> u8 {
@@ -57,105 +106,107 @@ waiters! {
         sum
     }
     iterate_owned(r: Receiver<u8>) -> Option<u8> { r.into_iter().next() }
-    send(s: &Sender<u8>) -> bool { s.send(2).is_ok() }
-    send_timeout(s: &Sender<u8>, timeout: Duration) -> bool { s.send_timeout(2, timeout).is_ok() }
-    send_deadline(s: &Sender<u8>, deadline: Instant) -> bool { s.send_deadline(2, deadline).is_ok() }
+    put(s: &Sender<u8>) -> bool { s.send(2).is_ok() }
+    put_timeout(s: &Sender<u8>, timeout: Duration) -> bool { s.send_timeout(2, timeout).is_ok() }
+    put_deadline(s: &Sender<u8>, deadline: Instant) -> bool { s.send_deadline(2, deadline).is_ok() }
     recv_time(r: &Receiver<Instant>) -> Option<Instant> { r.recv().ok() }
 }
 
 #[test]
 fn every_wait_is_one_event() {
     pprof_runtime::set_block_profile_rate(1);
-    receivers_wait();
-    senders_wait();
-    rendezvous();
-    time_is_up();
-    time_suffices();
-    clocks_are_waited_for();
-    select_macros_wait();
-    select_lists_wait();
+    let mut waits = Waits::default();
+    receivers_wait(&mut waits);
+    senders_wait(&mut waits);
+    rendezvous(&mut waits);
+    time_is_up(&mut waits);
+    time_suffices(&mut waits);
+    clocks_are_waited_for(&mut waits);
+    select_macros_wait(&mut waits);
+    select_lists_wait(&mut waits);
+    waits.check();
     what_does_not_wait_is_no_event();
     waits_in_progress_are_shown();
 }
 
-fn receivers_wait() {
+fn receivers_wait(waits: &mut Waits) {
     let ((s, r), line) = (unbounded(), line!());
     let lock = format!("lock={}:{line}", file!());
     let words: &[&str] = &[RECV, &lock];
-    ended_by(|| s.send(1).unwrap(), || assert_eq!(recv(&r), Some(1)));
-    assert_one_wait("::recv", WAIT, words);
+    ended_by(|| s.send(1).unwrap(), || assert_eq!(receive(&r), Some(1)));
+    waits.one("::receive", words);
     ended_by(|| s.send(1).unwrap(), || assert_eq!(iterate_owned(r.clone()), Some(1)));
-    assert_one_wait("::iterate_owned", WAIT, words);
+    waits.one("::iterate_owned", words);
     s.send(7).unwrap();
     ended_by(|| drop(s), || assert_eq!(iterate(&r), 7));
-    assert_one_wait("::iterate", WAIT, words);
+    waits.one("::iterate", words);
 
     let (s, r) = bounded(1);
-    ended_by(|| drop(s), || assert_eq!(recv(&r), None));
-    assert_one_wait("::recv", WAIT, &[RECV]);
+    ended_by(|| drop(s), || assert_eq!(receive(&r), None));
+    waits.one("::receive", &[RECV]);
 }
 
-fn senders_wait() {
+fn senders_wait(waits: &mut Waits) {
     let ((s, r), line) = (bounded(1), line!());
     let lock = format!("lock={}:{line}", file!());
     s.send(1).unwrap();
-    ended_by(|| assert_eq!(r.recv(), Ok(1)), || assert!(send(&s.clone())));
-    assert_one_wait("::send", WAIT, &[SEND, &lock]);
-    ended_by(|| drop(r), || assert!(!send(&s)));
-    assert_one_wait("::send", WAIT, &[SEND, &lock]);
+    ended_by(|| assert_eq!(r.recv(), Ok(1)), || assert!(put(&s.clone())));
+    waits.one("::put", &[SEND, &lock]);
+    ended_by(|| drop(r), || assert!(!put(&s)));
+    waits.one("::put", &[SEND, &lock]);
 }
 
-fn rendezvous() {
+fn rendezvous(waits: &mut Waits) {
     let (s, r) = bounded(0);
-    ended_by(|| s.send(1).unwrap(), || assert_eq!(recv(&r), Some(1)));
-    assert_one_wait("::recv", WAIT, &[RECV]);
-    ended_by(|| assert_eq!(r.recv(), Ok(2)), || assert!(send(&s)));
-    assert_one_wait("::send", WAIT, &[SEND]);
+    ended_by(|| s.send(1).unwrap(), || assert_eq!(receive(&r), Some(1)));
+    waits.one("::receive", &[RECV]);
+    ended_by(|| assert_eq!(r.recv(), Ok(2)), || assert!(put(&s)));
+    waits.one("::put", &[SEND]);
 }
 
-fn time_is_up() {
+fn time_is_up(waits: &mut Waits) {
     let (s, r) = bounded(1);
-    assert_eq!(recv_timeout(&r, WAIT), Err(RecvTimeoutError::Timeout));
-    assert_one_wait("::recv_timeout", WAIT, &[RECV]);
-    assert_eq!(recv_deadline(&r, Instant::now() + LATER), Err(RecvTimeoutError::Timeout));
-    assert_one_wait("::recv_deadline", WAIT, &[RECV]);
+    assert_eq!(receive_timeout(&r, WAIT), Err(RecvTimeoutError::Timeout));
+    waits.one("::receive_timeout", &[RECV]);
+    assert_eq!(receive_deadline(&r, Instant::now() + LATER), Err(RecvTimeoutError::Timeout));
+    waits.one("::receive_deadline", &[RECV]);
     s.send(1).unwrap();
-    assert!(!send_timeout(&s, WAIT));
-    assert_one_wait("::send_timeout", WAIT, &[SEND]);
-    assert!(!send_deadline(&s, Instant::now() + LATER));
-    assert_one_wait("::send_deadline", WAIT, &[SEND]);
+    assert!(!put_timeout(&s, WAIT));
+    waits.one("::put_timeout", &[SEND]);
+    assert!(!put_deadline(&s, Instant::now() + LATER));
+    waits.one("::put_deadline", &[SEND]);
 }
 
-fn time_suffices() {
+fn time_suffices(waits: &mut Waits) {
     let (s, r) = bounded(1);
-    ended_by(|| s.send(1).unwrap(), || assert_eq!(recv_timeout(&r, AGES), Ok(1)));
-    assert_one_wait("::recv_timeout", WAIT, &[RECV]);
+    ended_by(|| s.send(1).unwrap(), || assert_eq!(receive_timeout(&r, AGES), Ok(1)));
+    waits.one("::receive_timeout", &[RECV]);
     let deadline = Instant::now() + AGES;
-    ended_by(|| s.send(1).unwrap(), || assert_eq!(recv_deadline(&r, deadline), Ok(1)));
-    assert_one_wait("::recv_deadline", WAIT, &[RECV]);
+    ended_by(|| s.send(1).unwrap(), || assert_eq!(receive_deadline(&r, deadline), Ok(1)));
+    waits.one("::receive_deadline", &[RECV]);
     s.send(1).unwrap();
-    ended_by(|| assert_eq!(r.recv(), Ok(1)), || assert!(send_timeout(&s, AGES)));
-    assert_one_wait("::send_timeout", WAIT, &[SEND]);
-    ended_by(|| assert_eq!(r.recv(), Ok(2)), || assert!(send_deadline(&s, deadline)));
-    assert_one_wait("::send_deadline", WAIT, &[SEND]);
-    assert_eq!(recv_timeout(&r, AGES), Ok(2));
+    ended_by(|| assert_eq!(r.recv(), Ok(1)), || assert!(put_timeout(&s, AGES)));
+    waits.one("::put_timeout", &[SEND]);
+    ended_by(|| assert_eq!(r.recv(), Ok(2)), || assert!(put_deadline(&s, deadline)));
+    waits.one("::put_deadline", &[SEND]);
+    assert_eq!(receive_timeout(&r, AGES), Ok(2));
     ended_by(
         || drop(s),
-        || assert_eq!(recv_timeout(&r, AGES), Err(RecvTimeoutError::Disconnected)),
+        || assert_eq!(receive_timeout(&r, AGES), Err(RecvTimeoutError::Disconnected)),
     );
-    assert_one_wait("::recv_timeout", WAIT, &[RECV]);
+    waits.one("::receive_timeout", &[RECV]);
 }
 
-fn clocks_are_waited_for() {
+fn clocks_are_waited_for(waits: &mut Waits) {
     let (timer, line) = (after(LATER), line!());
     assert!(recv_time(&timer).is_some());
-    assert_one_wait("::recv_time", WAIT, &[RECV, &format!("lock={}:{line}", file!())]);
+    waits.one("::recv_time", &[RECV, &format!("lock={}:{line}", file!())]);
     assert!(recv_time(&at(Instant::now() + LATER)).is_some());
-    assert_one_wait("::recv_time", WAIT, &[RECV]);
+    waits.one("::recv_time", &[RECV]);
     assert!(recv_time(&tick(LATER)).is_some());
-    assert_one_wait("::recv_time", WAIT, &[RECV]);
-    assert!(recv_timeout(&never(), WAIT).is_err());
-    assert_one_wait("::recv_timeout", WAIT, &[RECV]);
+    waits.one("::recv_time", &[RECV]);
+    assert!(receive_timeout(&never(), WAIT).is_err());
+    waits.one("::receive_timeout", &[RECV]);
 }
 
 waiters! {
@@ -192,28 +243,28 @@ waiters! {
     }
 }
 
-fn select_macros_wait() {
+fn select_macros_wait(waits: &mut Waits) {
     let ((s, r), (full, full_r), idle) = (bounded(0), bounded(1), never());
     full.send(1).unwrap();
     ended_by(|| s.send(1).unwrap(), || assert_eq!(select_recv(&r, &idle), Some(1)));
-    assert_one_wait("::select_recv", WAIT, &[SELECT]);
+    waits.one("::select_recv", &[SELECT]);
     ended_by(|| assert_eq!(full_r.recv(), Ok(1)), || assert!(select_send(&full, &idle)));
-    assert_one_wait("::select_send", WAIT, &[SELECT]);
+    waits.one("::select_send", &[SELECT]);
     assert_eq!(select_default(&full, &idle, WAIT), None);
-    assert_one_wait("::select_default", WAIT, &[SELECT]);
+    waits.one("::select_default", &[SELECT]);
     ended_by(|| s.send(1).unwrap(), || assert_eq!(select_default(&full, &r, AGES), Some(1)));
-    assert_one_wait("::select_default", WAIT, &[SELECT]);
+    waits.one("::select_default", &[SELECT]);
     select_nothing(WAIT);
-    assert_one_wait("::select_nothing", WAIT, &[SELECT]);
+    waits.one("::select_nothing", &[SELECT]);
     ended_by(|| s.send(1).unwrap(), || assert_eq!(biased(&r, &full), Some(1)));
-    assert_one_wait("::biased", WAIT, &[SELECT]);
+    waits.one("::biased", &[SELECT]);
     ended_by(|| drop(full_r), || assert!(!select_send(&full, &idle)));
-    assert_one_wait("::select_send", WAIT, &[SELECT]);
+    waits.one("::select_send", &[SELECT]);
     ended_by(|| drop(s), || assert_eq!(select_recv(&r, &idle), None));
-    assert_one_wait("::select_recv", WAIT, &[SELECT]);
+    waits.one("::select_recv", &[SELECT]);
     let ((s, r), line) = (bounded(0), line!());
     ended_by(|| s.send(1).unwrap(), || assert_eq!(select_one(&r), Some(1)));
-    assert_one_wait("::select_one", WAIT, &[SELECT, &format!("lock={}:{line}", file!())]);
+    waits.one("::select_one", &[SELECT, &format!("lock={}:{line}", file!())]);
 }
 
 waiters! {
@@ -224,41 +275,40 @@ waiters! {
     choose_deadline(list: &mut Select<'_>, r: &Receiver<u8>, deadline: Instant) -> Option<u8> {
         list.select_deadline(deadline).ok()?.recv(r).ok()
     }
-    ready(list: &mut Select<'_>) -> usize { list.ready() }
-    ready_timeout(list: &mut Select<'_>, timeout: Duration) -> bool {
+    await_any(list: &mut Select<'_>) -> usize { list.ready() }
+    await_timeout(list: &mut Select<'_>, timeout: Duration) -> bool {
         list.ready_timeout(timeout).is_ok()
     }
-    ready_deadline(list: &mut Select<'_>, deadline: Instant) -> bool {
+    await_deadline(list: &mut Select<'_>, deadline: Instant) -> bool {
         list.ready_deadline(deadline).is_ok()
     }
 }
 
-fn select_lists_wait() {
+fn select_lists_wait(waits: &mut Waits) {
     let ((s, r), line, idle) = (bounded(1), line!(), never::<u8>());
     let mut list = Select::new();
     let index = list.recv(&r);
     ended_by(|| s.send(1).unwrap(), || assert_eq!(choose(&mut list, &r), Some(1)));
-    assert_one_wait("::choose", WAIT, &[SELECT, &format!("lock={}:{line}", file!())]);
+    waits.one("::choose", &[SELECT, &format!("lock={}:{line}", file!())]);
     list.recv(&idle);
     ended_by(|| s.send(1).unwrap(), || assert_eq!(choose(&mut list, &r), Some(1)));
-    assert!(labels(&snapshot("block"), "::choose").iter().all(|(l, _)| !l.contains("lock=")));
-    assert_one_wait("::choose", WAIT, &[SELECT]);
+    waits.one("::choose", &[SELECT, NO_LOCK]);
     let deadline = || Instant::now() + LATER;
     assert_eq!(choose_timeout(&mut list, &r, WAIT), None);
-    assert_one_wait("::choose_timeout", WAIT, &[SELECT]);
+    waits.one("::choose_timeout", &[SELECT]);
     assert_eq!(choose_deadline(&mut list, &r, deadline()), None);
-    assert_one_wait("::choose_deadline", WAIT, &[SELECT]);
+    waits.one("::choose_deadline", &[SELECT]);
     ended_by(|| s.send(1).unwrap(), || assert_eq!(choose_timeout(&mut list, &r, AGES), Some(1)));
-    assert_one_wait("::choose_timeout", WAIT, &[SELECT]);
-    assert!(!ready_timeout(&mut list, WAIT));
-    assert_one_wait("::ready_timeout", WAIT, &[SELECT]);
-    assert!(!ready_deadline(&mut list, deadline()));
-    assert_one_wait("::ready_deadline", WAIT, &[SELECT]);
-    ended_by(|| s.send(1).unwrap(), || assert_eq!(ready(&mut list), index));
-    assert_one_wait("::ready", WAIT, &[SELECT]);
+    waits.one("::choose_timeout", &[SELECT]);
+    assert!(!await_timeout(&mut list, WAIT));
+    waits.one("::await_timeout", &[SELECT]);
+    assert!(!await_deadline(&mut list, deadline()));
+    waits.one("::await_deadline", &[SELECT]);
+    ended_by(|| s.send(1).unwrap(), || assert_eq!(await_any(&mut list), index));
+    waits.one("::await_any", &[SELECT]);
     assert_eq!(r.recv(), Ok(1));
-    ended_by(|| drop(s), || assert!(ready_timeout(&mut list, AGES)));
-    assert_one_wait("::ready_timeout", WAIT, &[SELECT]);
+    ended_by(|| drop(s), || assert!(await_timeout(&mut list, AGES)));
+    waits.one("::await_timeout", &[SELECT]);
 }
 
 #[inline(never)]

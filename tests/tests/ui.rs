@@ -1,4 +1,4 @@
-//! What the compiler tells users of `#[profile]`, and that it tells them nothing where all is well.
+//! What the compiler tells users of `#[profile]` and `select!`, and that it tells them nothing where all is well.
 //!
 //! `TRYBUILD=overwrite cargo test -p pprof-tests --test ui` writes the expectations anew.
 
@@ -19,6 +19,7 @@ fn mistakes_are_explained_where_they_are() {
         "empty_name",
         "twice",
         "wrong_result",
+        "select_mistakes",
     ] {
         cases.compile_fail(format!("ui/{case}.rs"));
     }

@@ -5,7 +5,7 @@
 //!     let channel0: &Receiver<_> = channel0;
 //!     ...
 //!     let timeout: Duration = <timeout>;
-//!     let mut wait = Waiting::begin(<nothing is ready, as it seems>, <the channel, if it is but one>);
+//!     let mut wait = Waiting::begin(<profiled, and nothing ready as it seems>, <the channel, if it is but one>);
 //!     select! {                                                 // the original's
 //!         recv(channel0.as_inner()) -> <pattern> => { wait.end(); <body> },
 //!         send(channel1.as_inner(), (wait.end(), <message>).1) -> <pattern> => { <body> },
@@ -86,7 +86,7 @@ fn selection(select: &Select, names: &[Ident]) -> TokenStream {
         quote_spanned! {mixed()=>
             #begin
             let mut #wait = #support::Waiting::begin(
-                true #(&& !#support::Half::is_ready(#names))* #some_time,
+                #support::is_profiled() #(&& !#support::Half::is_ready(#names))* #some_time,
                 #lock,
             );
         }

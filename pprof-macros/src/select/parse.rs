@@ -72,6 +72,9 @@ fn operation(keyword: &Ident, input: ParseStream<'_>) -> syn::Result<Operation> 
         "send" => {
             let arguments = arguments(input, "send(sender, message) -> result => ...")?;
             let channel = arguments.parse()?;
+            if !arguments.peek(Token![,]) {
+                return Err(arguments.error("expected what to send: write `send(sender, message)`"));
+            }
             arguments.parse::<Token![,]>()?;
             let message = arguments.parse()?;
             end(&arguments)?;
@@ -125,6 +128,9 @@ fn default(input: ParseStream<'_>) -> syn::Result<Default> {
 
 /// A block, without its braces, or an expression that a comma ends; the comma too.
 fn body(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    if input.is_empty() {
+        return Err(input.error("expected what to do: write `=> expression` or `=> { ... }`"));
+    }
     let ahead = input.fork();
     let body = match block(&ahead) {
         Some(statements) if ahead.is_empty() || ahead.peek(Token![,]) || starts_case(&ahead) => {

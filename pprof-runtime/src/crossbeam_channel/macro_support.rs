@@ -8,7 +8,7 @@ pub use pprof_macros::crossbeam_select as select;
 
 use super::{Receiver, Sender};
 use crate::clock;
-use crate::source::contention::{Kind, Origin, Wait, wait};
+use crate::source::contention::{Kind, Origin, Wait, block_enabled, wait};
 
 /// A thread that has slept is not back before this: it takes two system calls and a switch. Shorter than that were operations whose
 /// readiness cannot be seen in advance: on disconnected channels, and on those without a buffer where the other side waited.
@@ -44,6 +44,13 @@ impl<T> Half for Receiver<T> {
     fn lock(&self) -> Lock {
         Lock(Some(self.origin))
     }
+}
+
+/// Whether waits are to be told at all: that of a `select!` is of no use but to the block profile.
+#[inline]
+#[must_use]
+pub fn is_profiled() -> bool {
+    block_enabled()
 }
 
 /// What is waited for, if it is one thing.

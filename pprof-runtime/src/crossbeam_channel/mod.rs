@@ -1,6 +1,6 @@
 //! Channels of `crossbeam-channel` that tell the block profile how long a thread waited.
 //!
-//! A drop-in for [`crossbeam_channel`](::crossbeam_channel) 0.5: change the path in the `use` and nothing else. Types, methods,
+//! A drop-in for [`crossbeam_channel`] 0.5: change the path in the `use` and nothing else. Types, methods,
 //! macros, trait implementations, `Debug` output and blocking behaviour are the original's, the error types are the original's own,
 //! and a message travels as it is, with no stamp beside it.
 //!
@@ -19,8 +19,10 @@
 //! # Overhead
 //!
 //! An operation that need not wait costs what the original's costs at any rate, or less: the wrapper asks the original's `try_` method,
-//! which does the whole work. One that waits adds a failed try, and with a rate set two stamps and a stack walk. A [`select!`] that
-//! has to wait allocates, as [`Select`] always does.
+//! which does the whole work. One that waits adds a failed try, and with a rate set two stamps and a stack walk.
+//!
+//! A [`select!`] is the original's, and with a rate set looks at its channels before; one whose message another thread takes between that
+//! look and the try waits unseen.
 //!
 //! # Examples
 //!

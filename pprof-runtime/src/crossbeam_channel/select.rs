@@ -35,7 +35,7 @@ pub struct Select<'a> {
     /// Operations in the list.
     len: usize,
     /// One of them, and the channel that it is on.
-    first: Option<(usize, Origin)>,
+    first: Option<(usize, &'a Origin)>,
 }
 
 impl<'a> Select<'a> {
@@ -55,18 +55,18 @@ impl<'a> Select<'a> {
     #[inline]
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
         let index = self.inner.send(&s.inner);
-        self.added(index, s.origin)
+        self.added(index, &s.origin)
     }
 
     /// Adds receiving from `r`, and returns the operation's index.
     #[inline]
     pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
         let index = self.inner.recv(&r.inner);
-        self.added(index, r.origin)
+        self.added(index, &r.origin)
     }
 
     #[inline]
-    fn added(&mut self, index: usize, origin: Origin) -> usize {
+    fn added(&mut self, index: usize, origin: &'a Origin) -> usize {
         self.len += 1;
         if self.len == 1 {
             self.first = Some((index, origin));
@@ -90,7 +90,7 @@ impl<'a> Select<'a> {
     /// If none is.
     #[inline]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
-        self.inner.try_select().map(SelectedOperation::new)
+        self.inner.try_select().map(|inner| SelectedOperation { inner })
     }
 
     /// Chooses an operation that is ready, waiting for one if none is.
@@ -100,14 +100,13 @@ impl<'a> Select<'a> {
     #[inline]
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
-        let selected = match self.inner.try_select() {
-            Ok(selected) => selected,
+        match self.inner.try_select() {
+            Ok(inner) => SelectedOperation { inner },
             Err(TrySelectError) => {
                 let event = self.event(Location::caller());
-                blocked(Limit::None, event, || self.inner.select())
+                SelectedOperation { inner: blocked(Limit::None, event, || self.inner.select()) }
             }
-        };
-        SelectedOperation::new(selected)
+        }
     }
 
     /// As [`select`](Self::select), but gives up after `timeout`; waits for as long if the list is empty. A timeout of zero cannot
@@ -121,14 +120,15 @@ impl<'a> Select<'a> {
         &mut self,
         timeout: Duration,
     ) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        let selected = match self.inner.try_select() {
-            Ok(selected) => selected,
+        match self.inner.try_select() {
+            Ok(inner) => Ok(SelectedOperation { inner }),
             Err(TrySelectError) => {
                 let event = self.event(Location::caller());
-                blocked(Limit::For(timeout), event, || self.inner.select_timeout(timeout))?
+                let limit = Limit::For(timeout);
+                let selected = blocked(limit, event, || self.inner.select_timeout(timeout));
+                selected.map(|inner| SelectedOperation { inner })
             }
-        };
-        Ok(SelectedOperation::new(selected))
+        }
     }
 
     /// As [`select`](Self::select), but gives up at `deadline`; waits until then if the list is empty. A deadline that has passed
@@ -142,14 +142,15 @@ impl<'a> Select<'a> {
         &mut self,
         deadline: Instant,
     ) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        let selected = match self.inner.try_select() {
-            Ok(selected) => selected,
+        match self.inner.try_select() {
+            Ok(inner) => Ok(SelectedOperation { inner }),
             Err(TrySelectError) => {
                 let event = self.event(Location::caller());
-                blocked(Limit::Until(deadline), event, || self.inner.select_deadline(deadline))?
+                let limit = Limit::Until(deadline);
+                let selected = blocked(limit, event, || self.inner.select_deadline(deadline));
+                selected.map(|inner| SelectedOperation { inner })
             }
-        };
-        Ok(SelectedOperation::new(selected))
+        }
     }
 
     /// The index of an operation that is ready, perhaps no longer so when it is tried; never a block event.
@@ -213,7 +214,7 @@ impl<'a> Select<'a> {
 
     /// Of the channel, if it is but one: with several, none is waited for more than the others.
     fn event(&self, site: Site) -> Event {
-        let origin = self.first.filter(|_| self.len == 1).map(|(_, origin)| origin);
+        let origin = self.first.filter(|_| self.len == 1).map(|(_, origin)| *origin);
         (Kind::Select, origin, site)
     }
 }
@@ -239,12 +240,7 @@ pub struct SelectedOperation<'a> {
     inner: original::SelectedOperation<'a>,
 }
 
-impl<'a> SelectedOperation<'a> {
-    #[inline]
-    fn new(inner: original::SelectedOperation<'a>) -> Self {
-        SelectedOperation { inner }
-    }
-
+impl SelectedOperation<'_> {
     /// The operation's index, as [`Select::send`] or [`Select::recv`] returned it.
     #[inline]
     pub fn index(&self) -> usize {

@@ -205,7 +205,7 @@ fn prepare<const N: usize>(recorder: &Recorder<N>) {
 
 /// Whether the block profile is on.
 #[inline]
-fn block_enabled() -> bool {
+pub(crate) fn block_enabled() -> bool {
     // ORDERING: Acquire pairs with the Release in `set_block_rate`.
     BLOCK_RATE_NS.load(Ordering::Acquire) > 0
 }
