@@ -488,17 +488,20 @@ mod tests {
         Box::leak(Box::new(Monitor::new(Origin::Name("a lock of wait_graph's tests"))))
     }
 
+    /// Is given what wakes it.
+    type Order = Box<dyn FnOnce(&Receiver<()>) + Send>;
+
     /// A thread that does what it is told, and so can be made to wait without a real lock.
     struct Puppet {
         actor: Actor,
-        orders: Option<Sender<Box<dyn FnOnce(&Receiver<()>) + Send>>>,
+        orders: Option<Sender<Order>>,
         wake: Sender<()>,
         thread: Option<JoinHandle<()>>,
     }
 
     impl Puppet {
         fn new() -> Puppet {
-            let (orders, receiver) = channel::<Box<dyn FnOnce(&Receiver<()>) + Send>>();
+            let (orders, receiver) = channel::<Order>();
             let (wake, woken) = channel();
             let (tell, told) = channel();
             let thread = std::thread::spawn(move || {
