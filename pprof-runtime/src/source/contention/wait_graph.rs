@@ -18,6 +18,7 @@
 //!    is visible to the reader, which has seen the wait (Release in `live::claim`, Acquire in `live::waits`), so it cannot have read a word that Tᵢ₊₁
 //!    had cleared by then. What comes after is not what was read: the reader would then have seen the wait's end as well (Release fence at the end of
 //!    a wait, Acquire fence in `Waiting::goes_on`). So Tᵢ₊₁ went into its wait with the lock, and releases it only when that has ended.
+//!    A reader that finds another one's word over its own leaves that there; its own does not come back.
 //! 3. *Tᵢ gets Lᵢ only after that.* Had it got it before Tᵢ₊₁, it would have had to end its wait and release the lock before Tᵢ₊₁ could take it,
 //!    all of which is before what the reader saw first; but it saw Tᵢ wait after that.
 //!
@@ -738,6 +739,50 @@ mod tests {
         let _branch = crate::source::contention::wait_as(task, Kind::Notify, None, here());
         let seen = found(&[thread.actor]);
         assert_eq!(seen, [(vec![thread.actor, Actor::task(900_004)], 0, false)]);
+    }
+
+    #[test]
+    fn a_watch_may_be_stopped_by_what_it_calls() {
+        let thread = Puppet::new();
+        let one = lock();
+        thread.locks(one);
+        thread.waits(one, Kind::Mutex);
+        let (give, given) = channel::<Watch>();
+        let (tell, told) = channel();
+        let actor = thread.actor;
+        let found = move |graph: &Graph, cycle: &Cycle| {
+            let waits = cycle.waits.iter().filter_map(|wait| graph.waits.get(*wait));
+            if waits.map(|wait| wait.waiting.entry.actor).any(|a| a == actor) {
+                drop(given.recv().unwrap());
+                tell.send(()).unwrap();
+            }
+        };
+        give.send(Watch::start(Duration::from_millis(1), found).unwrap()).unwrap();
+        told.recv().unwrap();
+        assert!(told.recv().is_err(), "it has ended, and what it would call is gone");
+    }
+
+    #[test]
+    fn stacks_are_walked_or_else_those_recorded() {
+        let thread = Puppet::new();
+        let (one, two) = (lock(), lock());
+        super::super::set_block_rate(1);
+        let task = Actor::task(900_006);
+        let _wait = two.wait_as(task, Kind::Mutex, here());
+        super::super::set_block_rate(0);
+        thread.waits(one, Kind::Mutex);
+        let graph = search_after(|| {});
+        let stacks = graph.stacks(0..graph.waits.len());
+        let of = |actor: Actor| {
+            let index = graph.waits.iter().position(|w| w.waiting.entry.actor == actor);
+            stacks.get(&index.unwrap())
+        };
+        for actor in [task, thread.actor] {
+            assert!(of(actor).is_some_and(|stack| !stack.truncated && stack.frames.len() > 3));
+        }
+        thread.wakes();
+        let ended = graph.waits.iter().find(|w| w.waiting.entry.actor == thread.actor).unwrap();
+        assert!(ended.stack().is_none(), "it sleeps no more");
     }
 
     #[test]
