@@ -18,6 +18,7 @@
 //!    is visible to the reader, which has seen the wait (Release in `live::claim`, Acquire in `live::waits`), so it cannot have read a word that Tᵢ₊₁
 //!    had cleared by then. What comes after is not what was read: the reader would then have seen the wait's end as well (Release fence at the end of
 //!    a wait, Acquire fence in `Waiting::goes_on`). So Tᵢ₊₁ went into its wait with the lock, and releases it only when that has ended.
+//!    A reader that finds another one's word over its own leaves that there; its own does not come back.
 //! 3. *Tᵢ gets Lᵢ only after that.* Had it got it before Tᵢ₊₁, it would have had to end its wait and release the lock before Tᵢ₊₁ could take it,
 //!    all of which is before what the reader saw first; but it saw Tᵢ wait after that.
 //!
@@ -337,92 +338,138 @@ fn edge(wait: &Wait, writer_of: impl Fn(u64) -> Option<Actor>) -> Option<Edge> {
 
 /// Every cycle of those that will not wake up by themselves. Each is found once, in a fixed order.
 fn find(nodes: &[Node]) -> Vec<Cycle> {
+    #[derive(Clone, Copy)]
     enum Mark {
+        Unseen,
         /// At this place of the path being followed.
         OnPath(usize),
         /// Of this cycle, or behind it.
         Of(usize),
     }
-    let stuck = stuck(nodes);
+    let actors = Actors::of(nodes);
+    let stuck = actors.stuck(nodes);
+    // The first wait of each that is stuck, and from a wait to whom it is for: among the stuck this goes on for ever.
+    let first = |actor: usize| actors.waits(actor).first().map(|(_, wait)| *wait);
+    let is_stuck = |actor: &usize| stuck.get(*actor) == Some(&true);
     let next = |wait: usize| {
         let edge = nodes.get(wait)?.edge?;
-        stuck.get(&edge.to).copied()
+        actors.number(edge.to).filter(is_stuck).and_then(first)
     };
-    let mut starts: Vec<(Actor, usize)> =
-        stuck.iter().map(|(actor, wait)| (*actor, *wait)).collect();
-    starts.sort_unstable();
-    let mut marks: HashMap<usize, Mark> = HashMap::new();
+    let mark = |marks: &mut [Mark], waits: &[usize], mark| {
+        waits.iter().for_each(|wait| marks.get_mut(*wait).into_iter().for_each(|m| *m = mark));
+    };
+    let mut marks = vec![Mark::Unseen; nodes.len()];
     let mut cycles: Vec<Cycle> = Vec::new();
-    for (_, start) in starts {
-        let (mut path, mut at) = (Vec::new(), start);
-        while !marks.contains_key(&at) {
-            marks.insert(at, Mark::OnPath(path.len()));
-            path.push(at);
-            // Those that are stuck wait for others that are.
-            let Some(next) = next(at) else { return Vec::new() };
-            at = next;
-        }
-        let number = match marks.get(&at) {
-            Some(Mark::OnPath(from)) => {
-                let waits = path.split_off(*from);
-                let certain = |wait: &usize| {
-                    nodes.get(*wait).and_then(|n| n.edge).is_some_and(|edge| edge.certain)
-                };
-                let certain = waits.iter().all(certain);
-                marks.extend(waits.iter().map(|wait| (*wait, Mark::Of(cycles.len()))));
+    for start in (0..stuck.len()).filter(is_stuck).filter_map(first) {
+        let (mut path, mut at) = (Vec::new(), Some(start));
+        let met = loop {
+            let Some((wait, mark)) = at.and_then(|at| Some((at, marks.get_mut(at)?))) else {
+                break Mark::Unseen;
+            };
+            if !matches!(mark, Mark::Unseen) {
+                break *mark;
+            }
+            *mark = Mark::OnPath(path.len());
+            path.push(wait);
+            at = next(wait);
+        };
+        let number = match met {
+            Mark::Of(number) => number,
+            Mark::OnPath(from) => {
+                let waits = path.split_off(from);
+                let mut edges =
+                    waits.iter().map(|wait| nodes.get(*wait).and_then(|node| node.edge));
+                let certain = edges.all(|edge| edge.is_some_and(|edge| edge.certain));
+                mark(&mut marks, &waits, Mark::Of(cycles.len()));
                 cycles.push(Cycle { waits, behind: Vec::new(), certain });
                 cycles.len() - 1
             }
-            Some(Mark::Of(number)) => *number,
-            None => continue,
+            Mark::Unseen => continue,
         };
-        for wait in path {
-            marks.insert(wait, Mark::Of(number));
-            if let Some(cycle) = cycles.get_mut(number) {
-                cycle.behind.push(wait);
-            }
+        mark(&mut marks, &path, Mark::Of(number));
+        if let Some(cycle) = cycles.get_mut(number) {
+            cycle.behind.extend(path);
         }
     }
     cycles
 }
 
-/// Those of whose waits none ends before another one of theirs has, each with one of its waits.
-///
-/// Found from the others: who waits for nobody, or for somebody who does not wait, will wake up, and so will whoever waits for it.
-fn stuck(nodes: &[Node]) -> HashMap<Actor, usize> {
-    let mut waits: HashMap<Actor, Vec<usize>> = HashMap::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
-        for actor in [node.actor, node.task] {
-            if actor != Actor::NOBODY {
-                waits.entry(actor).or_default().push(index);
-            }
+/// Who waits, numbered in order.
+struct Actors {
+    /// With an index of the nodes each, sorted.
+    waits: Vec<(Actor, usize)>,
+    /// Of each actor, where its waits begin in `waits`; and the end.
+    starts: Vec<usize>,
+}
+
+impl Actors {
+    fn of(nodes: &[Node]) -> Actors {
+        let mut waits: Vec<(Actor, usize)> = nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(index, node)| [(node.actor, index), (node.task, index)])
+            .filter(|(actor, _)| *actor != Actor::NOBODY)
+            .collect();
+        waits.sort_unstable();
+        // A thread asleep does nothing else, nor does the task that it runs. If it sleeps within another wait, it is the inner one that counts.
+        let sleeps_at = |wait: &(Actor, usize)| nodes.get(wait.1).and_then(|node| node.sleeps_at);
+        let mut kept = Vec::with_capacity(waits.len());
+        let mut starts = Vec::new();
+        for same in waits.chunk_by(|a, b| a.0 == b.0) {
+            starts.push(kept.len());
+            let innermost = same.iter().filter_map(sleeps_at).min();
+            let counts =
+                |wait: &&(Actor, usize)| innermost.is_none() || sleeps_at(wait) == innermost;
+            kept.extend(same.iter().filter(counts));
+        }
+        starts.push(kept.len());
+        Actors { waits: kept, starts }
+    }
+
+    fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    fn waits(&self, number: usize) -> &[(Actor, usize)] {
+        match (self.starts.get(number), self.starts.get(number + 1)) {
+            (Some(start), Some(end)) => self.waits.get(*start..*end).unwrap_or(&[]),
+            _ => &[],
         }
     }
-    // A thread asleep does nothing else, nor does the task that it runs. If it sleeps within another wait, it is the inner one that counts.
-    let sleeps_at = |wait: &usize| nodes.get(*wait).and_then(|node| node.sleeps_at);
-    for waits in waits.values_mut().filter(|waits| waits.len() > 1) {
-        if let Some(innermost) = waits.iter().filter_map(sleeps_at).min() {
-            waits.retain(|wait| sleeps_at(wait) == Some(innermost));
-        }
+
+    fn number(&self, actor: Actor) -> Option<usize> {
+        let starts = self.starts.get(..self.len())?;
+        let at = |start: &usize| self.waits.get(*start).map(|(actor, _)| *actor);
+        starts.binary_search_by_key(&Some(actor), at).ok()
     }
-    let mut awake: Vec<Actor> = Vec::new();
-    let mut waiters: HashMap<Actor, Vec<Actor>> = HashMap::new();
-    for (actor, list) in &waits {
-        for wait in list {
-            match nodes.get(*wait).and_then(|node| node.edge) {
-                Some(edge) if waits.contains_key(&edge.to) => {
-                    waiters.entry(edge.to).or_default().push(*actor);
+
+    /// Those of whose waits none ends before another one of theirs has.
+    ///
+    /// Found from the others: who waits for nobody, or for somebody who does not wait, will wake up, and so will whoever waits for it.
+    fn stuck(&self, nodes: &[Node]) -> Vec<bool> {
+        let mut stuck = vec![true; self.len()];
+        let mut awake: Vec<usize> = Vec::new();
+        let mut waiters: Vec<(usize, usize)> = Vec::new();
+        for actor in 0..self.len() {
+            for (_, wait) in self.waits(actor) {
+                let edge = nodes.get(*wait).and_then(|node| node.edge);
+                match edge.and_then(|edge| self.number(edge.to)) {
+                    Some(to) => waiters.push((to, actor)),
+                    None => awake.push(actor),
                 }
-                _ => awake.push(*actor),
             }
         }
-    }
-    while let Some(actor) = awake.pop() {
-        if waits.remove(&actor).is_some() {
-            awake.extend(waiters.remove(&actor).unwrap_or_default());
+        waiters.sort_unstable();
+        while let Some(actor) = awake.pop() {
+            if let Some(stuck) = stuck.get_mut(actor).filter(|stuck| **stuck) {
+                *stuck = false;
+                let from = waiters.partition_point(|(to, _)| *to < actor);
+                let of = waiters.iter().skip(from).take_while(|(to, _)| *to == actor);
+                awake.extend(of.map(|(_, waiter)| *waiter));
+            }
         }
+        stuck
     }
-    waits.into_iter().filter_map(|(actor, waits)| Some((actor, *waits.first()?))).collect()
 }
 
 #[cfg(test)]
@@ -442,17 +489,20 @@ mod tests {
         Box::leak(Box::new(Monitor::new(Origin::Name("a lock of wait_graph's tests"))))
     }
 
+    /// Is given what wakes it.
+    type Order = Box<dyn FnOnce(&Receiver<()>) + Send>;
+
     /// A thread that does what it is told, and so can be made to wait without a real lock.
     struct Puppet {
         actor: Actor,
-        orders: Option<Sender<Box<dyn FnOnce(&Receiver<()>) + Send>>>,
+        orders: Option<Sender<Order>>,
         wake: Sender<()>,
         thread: Option<JoinHandle<()>>,
     }
 
     impl Puppet {
         fn new() -> Puppet {
-            let (orders, receiver) = channel::<Box<dyn FnOnce(&Receiver<()>) + Send>>();
+            let (orders, receiver) = channel::<Order>();
             let (wake, woken) = channel();
             let (tell, told) = channel();
             let thread = std::thread::spawn(move || {
@@ -689,6 +739,50 @@ mod tests {
         let _branch = crate::source::contention::wait_as(task, Kind::Notify, None, here());
         let seen = found(&[thread.actor]);
         assert_eq!(seen, [(vec![thread.actor, Actor::task(900_004)], 0, false)]);
+    }
+
+    #[test]
+    fn a_watch_may_be_stopped_by_what_it_calls() {
+        let thread = Puppet::new();
+        let one = lock();
+        thread.locks(one);
+        thread.waits(one, Kind::Mutex);
+        let (give, given) = channel::<Watch>();
+        let (tell, told) = channel();
+        let actor = thread.actor;
+        let found = move |graph: &Graph, cycle: &Cycle| {
+            let waits = cycle.waits.iter().filter_map(|wait| graph.waits.get(*wait));
+            if waits.map(|wait| wait.waiting.entry.actor).any(|a| a == actor) {
+                drop(given.recv().unwrap());
+                tell.send(()).unwrap();
+            }
+        };
+        give.send(Watch::start(Duration::from_millis(1), found).unwrap()).unwrap();
+        told.recv().unwrap();
+        assert!(told.recv().is_err(), "it has ended, and what it would call is gone");
+    }
+
+    #[test]
+    fn stacks_are_walked_or_else_those_recorded() {
+        let thread = Puppet::new();
+        let (one, two) = (lock(), lock());
+        super::super::set_block_rate(1);
+        let task = Actor::task(900_006);
+        let _wait = two.wait_as(task, Kind::Mutex, here());
+        super::super::set_block_rate(0);
+        thread.waits(one, Kind::Mutex);
+        let graph = search_after(|| {});
+        let stacks = graph.stacks(0..graph.waits.len());
+        let of = |actor: Actor| {
+            let index = graph.waits.iter().position(|w| w.waiting.entry.actor == actor);
+            stacks.get(&index.unwrap())
+        };
+        for actor in [task, thread.actor] {
+            assert!(of(actor).is_some_and(|stack| !stack.truncated && stack.frames.len() > 3));
+        }
+        thread.wakes();
+        let ended = graph.waits.iter().find(|w| w.waiting.entry.actor == thread.actor).unwrap();
+        assert!(ended.stack().is_none(), "it sleeps no more");
     }
 
     #[test]
