@@ -101,6 +101,39 @@ impl<'m> Pending<'m> {
     }
 }
 
+/// The output of a future of tokio's, awaited in place: while it is pending, the task waits for the event. To be used in an `async` block.
+///
+/// A macro, since a future that is moved costs more than the rest: most of it has not been written yet, which stalls the copy.
+macro_rules! wait_until {
+    ($future:expr, $event:expr) => {
+        $crate::tokio::waiting::Observed {
+            pending: &mut $crate::tokio::waiting::Pending::default(),
+            event: &$event,
+            future: ::std::pin::pin!($future),
+        }
+        .await
+    };
+}
+pub(super) use wait_until;
+
+/// What [`wait_until`] awaits.
+#[derive(Debug)]
+pub(super) struct Observed<'p, 'm, F> {
+    pub(super) pending: &'p mut Pending<'m>,
+    pub(super) event: &'p Event<'m>,
+    pub(super) future: Pin<&'p mut F>,
+}
+
+impl<F: Future> Future for Observed<'_, '_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        this.pending.observe(this.future.as_mut().poll(cx), this.event)
+    }
+}
+
 /// A future of tokio's: while it is pending, the task waits for `event`.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]

@@ -50,6 +50,7 @@ mod mutex;
 mod mutex_guard;
 mod notify;
 mod once_cell;
+mod permits;
 mod raw;
 mod rwlock;
 mod rwlock_guard;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use ::tokio::sync::{Semaphore, TryLockError};
 
+use super::permits;
 use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 use crate::tokio::task::actor;
-use crate::tokio::waiting::{Event, Waiting};
+use crate::tokio::waiting::Event;
 
 /// A fair lock: first come, first served.
 #[derive(Debug)]
@@ -33,10 +34,9 @@ impl Raw {
     #[inline]
     async fn acquire(&self, count: u32, kind: Kind, site: Site) {
         let event = Event::lock(&self.monitor, kind, site);
-        let Ok(permit) = Waiting::new(self.permits.acquire_many(count), event).await else {
-            unreachable!("the semaphore of a lock is never closed")
-        };
-        mem::forget(permit);
+        if permits::acquire(&self.permits, count, event).await.is_err() {
+            unreachable!("the semaphore of a lock is never closed");
+        }
     }
 
     #[inline]

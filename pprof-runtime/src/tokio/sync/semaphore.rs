@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use ::tokio::sync::{AcquireError, Semaphore as Inner, TryAcquireError};
 
+use super::permits;
 use crate::source::contention::{Kind, Monitor, Origin, Site};
-use crate::tokio::waiting::{Event, Waiting};
+use crate::tokio::waiting::Event;
 
 /// An asynchronous counting semaphore, drop-in for [`tokio::sync::Semaphore`](::tokio::sync::Semaphore).
 ///
@@ -117,8 +118,11 @@ impl Semaphore {
     #[inline]
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        let future = Waiting::new(self.inner.acquire(), self.event(Location::caller()));
-        async move { future.await.map(|permit| self.permit(permit)) }
+        let site = Location::caller();
+        async move {
+            permits::acquire(&self.inner, 1, self.event(site)).await?;
+            Ok(SemaphorePermit { sem: self, permits: 1 })
+        }
     }
 
     /// As [`acquire`](Semaphore::acquire), for `n` permits at once.
@@ -131,8 +135,11 @@ impl Semaphore {
         &self,
         n: u32,
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        let future = Waiting::new(self.inner.acquire_many(n), self.event(Location::caller()));
-        async move { future.await.map(|permit| self.permit(permit)) }
+        let site = Location::caller();
+        async move {
+            permits::acquire(&self.inner, n, self.event(site)).await?;
+            Ok(SemaphorePermit { sem: self, permits: n as usize })
+        }
     }
 
     /// Takes a permit if there is one. Never recorded: it does not wait.
@@ -277,9 +284,8 @@ impl Semaphore {
         n: u32,
         site: Site,
     ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let permit = Waiting::new(self.inner.acquire_many(n), self.event(site)).await?;
-        let permits = self.permit(permit).into_count();
-        Ok(OwnedSemaphorePermit { sem: self, permits })
+        permits::acquire(&self.inner, n, self.event(site)).await?;
+        Ok(OwnedSemaphorePermit { sem: self, permits: n as usize })
     }
 
     /// The number of permits that the thread has got, for whose return the caller cares. See `Raw::block`.

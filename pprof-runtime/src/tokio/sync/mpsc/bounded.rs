@@ -9,7 +9,7 @@ use ::tokio::sync::mpsc as inner;
 use super::error::{SendError, TryRecvError, TrySendError};
 use super::{Permit, PermitIterator, receiver};
 use crate::source::contention::{Kind, Origin, Site, wait};
-use crate::tokio::waiting::{Event, Pending, Waiting};
+use crate::tokio::waiting::{Event, Pending, Waiting, wait_until};
 
 /// A channel with room for `buffer` messages.
 ///
@@ -112,7 +112,8 @@ impl<T> Sender<T> {
     #[inline]
     #[track_caller]
     pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        Waiting::new(self.inner.send(value), self.event(Location::caller()))
+        let site = Location::caller();
+        async move { wait_until!(self.inner.send(value), self.event(site)) }
     }
 
     /// Waits until the receiver is gone or closed.

@@ -37,9 +37,12 @@ macro_rules! receiver {
             #[inline]
             #[track_caller]
             pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-                self.pending.give_up();
-                let event = self.event(Location::caller());
-                Waiting::new(self.inner.recv(), event)
+                let site = Location::caller();
+                async move {
+                    self.pending.give_up();
+                    let event = self.event(site);
+                    wait_until!(self.inner.recv(), event)
+                }
             }
 
             /// Takes up to `limit` messages to the end of `buffer`, the task waiting until there is one, and returns how many; zero

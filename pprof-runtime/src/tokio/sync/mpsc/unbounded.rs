@@ -9,7 +9,7 @@ use ::tokio::sync::mpsc as inner;
 use super::error::{SendError, TryRecvError};
 use super::receiver;
 use crate::source::contention::{Kind, Origin, Site, wait};
-use crate::tokio::waiting::{Event, Pending, Waiting};
+use crate::tokio::waiting::{Event, Pending, Waiting, wait_until};
 
 /// A channel with room for all messages: sending never waits.
 #[track_caller]
