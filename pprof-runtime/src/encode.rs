@@ -310,7 +310,20 @@ impl<'s> Encoder<'s> {
         let lines = |address: &u64| self.resolved(*address).map_or(&[][..], |r| &r.frames);
         let frames = frames.get(1..).unwrap_or(frames);
         let run = frames.iter().flat_map(lines).take_while(|f| primitives::is_internal(&f.name));
-        primitives::kind(run)
+        let run: Vec<_> = run.collect();
+        let k = primitives::kind(run.iter().copied());
+        if k == "futex" {
+            eprintln!(
+                "DBG {:#?}",
+                frames
+                    .iter()
+                    .flat_map(lines)
+                    .map(|f| (&f.name, primitives::is_internal(&f.name)))
+                    .take(20)
+                    .collect::<Vec<_>>()
+            );
+        }
+        k
     }
 
     fn location(&mut self, address: u64, frames: &[SourceFrame]) -> LocationId {

@@ -1,6 +1,7 @@
 //! Waits of primitives that nobody edited: each is in the block profile once, with its user's function as leaf and its kind; and
 //! locks are in the mutex profile. One process, as what is watched is the process's.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{self, Arc, Barrier, LazyLock, OnceLock, mpsc};
 use std::thread;
@@ -13,12 +14,29 @@ use pprof_tests::{stacks, sum};
 /// What each wait takes.
 const TIME: Duration = Duration::from_millis(30);
 
+/// The thread that is about to wait, by the kernel's number; zero if none is.
+static WAITER: AtomicU64 = AtomicU64::new(0);
+
+/// Returns when that thread has slept for that time, however late it began.
+fn let_wait() {
+    let sleeps = || {
+        let thread = WAITER.load(Ordering::Relaxed);
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+        stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
+    };
+    while !sleeps() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(TIME);
+}
+
+/// Ends a wait.
 fn later<'scope, 'env>(
     scope: &'scope thread::Scope<'scope, 'env>,
     wake: impl FnOnce() + Send + 'scope,
 ) {
     scope.spawn(move || {
-        thread::sleep(TIME);
+        let_wait();
         wake();
     });
 }
@@ -28,8 +46,10 @@ macro_rules! waiting {
     ($($name:ident($($argument:ident: $type:ty),*) $body:block)*) => {
         $(#[inline(never)]
         fn $name($($argument: $type),*) {
+            // SAFETY: a system call without arguments.
+            WAITER.store(unsafe { libc::gettid() } as u64, Ordering::Relaxed);
             $body
-            std::hint::black_box(());
+            WAITER.store(0, Ordering::Relaxed);
         })*
     };
 }
@@ -60,11 +80,11 @@ waiting! {
     }
     std_park_timeout() { thread::park_timeout(TIME); }
     std_join(thread: thread::JoinHandle<()>) { thread.join().unwrap(); }
-    std_scope(waits: &AtomicBool) {
+    std_scope(done: &AtomicBool) {
         thread::scope(|scope| {
             scope.spawn(|| {
-                thread::sleep(TIME);
-                assert!(waits.load(Ordering::Relaxed));
+                let_wait();
+                done.store(true, Ordering::Relaxed);
             });
         });
     }
@@ -140,7 +160,7 @@ fn std_locks() {
     let held = lock.lock().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| std_mutex(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::std_mutex", "mutex");
@@ -148,14 +168,14 @@ fn std_locks() {
     let held = lock.write().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| std_read(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::std_read", "rwlock-read");
     let held = lock.read().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| std_write(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::std_write", "rwlock-write");
@@ -164,7 +184,7 @@ fn std_locks() {
     let started = Barrier::new(2);
     let slowly = || {
         started.wait();
-        thread::sleep(TIME);
+        let_wait();
     };
     thread::scope(|scope| {
         scope.spawn(|| once.call_once(slowly));
@@ -187,7 +207,7 @@ fn std_locks() {
     static STARTED: Barrier = Barrier::new(2);
     static LAZY: LazyLock<u32> = LazyLock::new(|| {
         STARTED.wait();
-        thread::sleep(TIME);
+        let_wait();
         1
     });
     thread::scope(|scope| {
@@ -259,9 +279,11 @@ fn std_others() {
     one("::std_park", "park");
     std_park_timeout();
     one("::std_park_timeout", "park");
-    std_join(thread::spawn(|| thread::sleep(TIME)));
+    std_join(thread::spawn(|| let_wait()));
     one("::std_join", "join");
-    std_scope(&AtomicBool::new(true));
+    let done = AtomicBool::new(false);
+    std_scope(&done);
+    assert!(done.load(Ordering::Relaxed));
     one("::std_scope", "join");
 }
 
@@ -270,7 +292,7 @@ fn parking_lots() {
     let held = lock.lock();
     thread::scope(|scope| {
         scope.spawn(|| pl_mutex(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::pl_mutex", "mutex");
@@ -284,7 +306,7 @@ fn parking_lots() {
     let held = lock.lock();
     thread::scope(|scope| {
         scope.spawn(|| pl_fair(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::pl_fair", "mutex");
@@ -292,7 +314,7 @@ fn parking_lots() {
     thread::scope(|scope| {
         let held = lock.lock();
         scope.spawn(|| pl_reentrant(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::pl_reentrant", "mutex");
@@ -306,7 +328,7 @@ fn parking_lots() {
         let held = lock.write();
         thread::scope(|scope| {
             scope.spawn(|| wait(&lock));
-            thread::sleep(TIME);
+            let_wait();
             drop(held);
         });
         one(function, kind);
@@ -314,7 +336,7 @@ fn parking_lots() {
     let held = lock.read();
     thread::scope(|scope| {
         scope.spawn(|| pl_upgrade(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::pl_upgrade", "rwlock-write");
@@ -335,7 +357,7 @@ fn parking_lots() {
         scope.spawn(|| {
             once.call_once(|| {
                 started.wait();
-                thread::sleep(TIME);
+                let_wait();
             });
         });
         started.wait();
@@ -382,7 +404,7 @@ fn crossbeams() {
     thread::scope(|scope| {
         let held = lock.read().unwrap();
         scope.spawn(|| cb_sharded(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     one("::cb_sharded", "rwlock-write");
@@ -398,7 +420,7 @@ fn a_wait_of_ours_is_counted_once() {
     let held = lock.lock().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| our_mutex(&lock));
-        thread::sleep(TIME);
+        let_wait();
         drop(held);
     });
     assert_one_wait("::our_mutex", TIME, &["kind=mutex", "lock=ours"]);
@@ -411,20 +433,26 @@ fn a_wait_of_ours_is_counted_once() {
 }
 
 fn waits_in_progress_are_shown() {
-    let lock = sync::Mutex::new(0);
-    let held = lock.lock().unwrap();
-    thread::scope(|scope| {
-        scope.spawn(|| std_mutex(&lock));
-        let seen = (0..1000).find_map(|_| {
-            thread::sleep(Duration::from_millis(5));
-            labels(&snapshot("block"), "::std_mutex").pop()
+    let check = |function: &str, kind: &str, wait: &(dyn Fn() + Sync), unlock: &dyn Fn()| {
+        thread::scope(|scope| {
+            scope.spawn(wait);
+            let_wait();
+            let seen = labels(&snapshot("block"), function).pop();
+            let (text, [count, waited]) = seen.expect("a wait in progress");
+            assert_eq!((text.as_str(), count), (&*format!("kind={kind} state=waiting"), 1));
+            assert!(waited > 1_000_000, "{function}: {waited}");
+            unlock();
         });
-        let (text, [count, waited]) = seen.expect("a wait in progress");
-        assert_eq!((text.as_str(), count), ("kind=mutex state=waiting", 1));
-        assert!(waited > 1_000_000, "{waited}");
-        drop(held);
-    });
-    pprof_runtime::lookup("block").unwrap().reset();
+        pprof_runtime::lookup("block").unwrap().reset();
+    };
+    let lock = sync::Mutex::new(0);
+    let held = Cell::new(Some(lock.lock().unwrap()));
+    check("::std_mutex", "mutex", &|| std_mutex(&lock), &|| drop(held.take()));
+    let lock = parking_lot::RwLock::new(0);
+    let held = Cell::new(Some(lock.write()));
+    check("::pl_read", "rwlock-read", &|| pl_read(&lock), &|| drop(held.take()));
+    let (tx, rx) = crossbeam_channel::unbounded();
+    check("::cb_recv", "channel-recv", &|| cb_recv(&rx), &|| tx.send(1).unwrap());
 }
 
 /// What really happened, by the threads' own clocks.
@@ -536,17 +564,21 @@ fn unlocks_are_charged_in_full() {
 }
 
 #[inline(never)]
-fn reader(lock: &sync::RwLock<u32>, time: Duration) {
+fn reader(lock: &sync::RwLock<u32>, ready: &Barrier) {
     let guard = lock.read().unwrap();
-    thread::sleep(time);
+    ready.wait();
+    let_wait();
     drop(guard);
     std::hint::black_box(());
 }
 
 #[inline(never)]
-fn last_reader(lock: &sync::RwLock<u32>, time: Duration) {
+fn last_reader(lock: &sync::RwLock<u32>, ready: &Barrier) {
     let guard = lock.read().unwrap();
-    thread::sleep(time);
+    ready.wait();
+    let_wait();
+    // Until the other one has certainly released it.
+    thread::sleep(3 * TIME);
     drop(guard);
     std::hint::black_box(());
 }
@@ -554,10 +586,11 @@ fn last_reader(lock: &sync::RwLock<u32>, time: Duration) {
 fn readers_are_charged_for_a_writer() {
     reset();
     let lock = sync::RwLock::new(0);
+    let ready = Barrier::new(3);
     thread::scope(|scope| {
-        scope.spawn(|| reader(&lock, TIME));
-        scope.spawn(|| last_reader(&lock, 3 * TIME));
-        thread::sleep(TIME / 2);
+        scope.spawn(|| reader(&lock, &ready));
+        scope.spawn(|| last_reader(&lock, &ready));
+        ready.wait();
         std_write(&lock);
     });
     let mutex = snapshot("mutex");
@@ -649,13 +682,15 @@ fn errors_are_the_callers() {
         assert_eq!(unsafe { libc::syscall(libc::SYS_munmap, mapped, 4096) }, 0);
     };
     check();
-    let seen = labels(&snapshot("block"), "::errors_are_the_callers");
-    assert!(seen.iter().all(|(text, _)| text.starts_with("kind=futex")), "{seen:?}");
-    let count: i64 = seen.iter().map(|(_, values)| values[0]).sum();
-    assert_eq!(count, 2, "a changed word is no wait: {seen:?}");
+    let calls = || {
+        let seen = labels(&snapshot("block"), "::errors_are_the_callers");
+        // The other thread is waited for as well.
+        seen.into_iter().filter(|(text, _)| text == "kind=futex").map(|(_, v)| v[0]).sum::<i64>()
+    };
+    assert_eq!(calls(), 2, "a changed word is no wait");
     futex::stop();
     check();
     futex::start().unwrap();
-    assert_eq!(contentions(&snapshot("block"), "::errors_are_the_callers"), 2);
+    assert_eq!(calls(), 2);
     reset();
 }

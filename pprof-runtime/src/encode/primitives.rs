@@ -100,7 +100,7 @@ fn innermost(name: &str) -> Option<&'static str> {
         Some("mutex")
     } else if has(&["::once::", "futex_once", "once_cell::imp"]) {
         Some("once")
-    } else if name.starts_with("std::") && has(&["park"]) {
+    } else if name.trim_start_matches('<').starts_with("std::") && has(&["park"]) {
         Some("park")
     } else {
         None
@@ -127,7 +127,7 @@ fn used_for(name: &str) -> Option<&'static str> {
         Some("join")
     } else if has(&["once_cell::imp"]) {
         Some("once")
-    } else if has(&["park"]) {
+    } else if has(&["::parker::", "tokio::runtime::"]) {
         Some("park")
     } else {
         None
@@ -278,9 +278,16 @@ mod tests {
             ("std::thread::scoped::scope", "join"),
             ("once_cell::imp::wait", "once"),
             ("core::result::Result<T,E>::map", "park"),
+            ("<std::thread::thread::Thread>::park", "park"),
         ] {
             assert_eq!(kind_of(&[park, user]), kind, "{user}");
         }
+        let channel = "<std::sync::mpmc::list::Channel<T>>::recv::{closure#1}";
+        assert_eq!(
+            kind_of(&[park, "<std::thread::thread::Thread>::park", channel]),
+            "channel-recv"
+        );
+        assert_eq!(kind_of(&["<std::sys::sync::thread_parking::futex::Parker>::park"]), "park");
         let core = "parking_lot_core::thread_parker::imp::ThreadParker::park";
         assert_eq!(
             kind_of(&[core, "parking_lot::condvar::Condvar::wait_until_internal"]),
