@@ -2,7 +2,7 @@
 
 use std::hint::spin_loop;
 use std::mem;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
@@ -17,15 +17,31 @@ pub(super) struct Account<R> {
     pub(super) monitor: Monitor,
     /// Threads that the original has put to sleep, or is about to: the original does not tell, and a profile that is off does not count.
     sleepers: AtomicU32,
+    /// Who was charged last, and where it had taken the lock.
+    ///
+    /// A thread that is let in takes long to wake up, while others lock and unlock in its way: the original does not tell when it sleeps
+    /// again, so that each of them is asked what it owes. What is owed by one that did so before, in the same place, needs no account
+    /// until somebody else comes: it is charged with it at the end.
+    charged: AtomicU64,
 }
 
 impl<R> Account<R> {
     pub(super) const fn new(inner: R, origin: Origin) -> Account<R> {
-        Account { inner, monitor: Monitor::new(origin), sleepers: AtomicU32::new(0) }
+        Account {
+            inner,
+            monitor: Monitor::new(origin),
+            sleepers: AtomicU32::new(0),
+            charged: AtomicU64::new(0),
+        }
     }
 
     pub(super) const fn unnamed(inner: R) -> Account<R> {
-        Account { inner, monitor: Monitor::unnamed(), sleepers: AtomicU32::new(0) }
+        Account {
+            inner,
+            monitor: Monitor::unnamed(),
+            sleepers: AtomicU32::new(0),
+            charged: AtomicU64::new(0),
+        }
     }
 
     /// The calling thread has the lock alone.
@@ -93,10 +109,24 @@ impl<R> Account<R> {
         released
     }
 
+    /// Whether the holder that `key` is of is the one to be charged already. If not, it will be.
+    #[inline]
+    fn is_charged(&self, key: u64) -> bool {
+        // ORDERING: Relaxed, both: written by holders, one of several perhaps: then any may be charged.
+        if self.charged.load(Ordering::Relaxed) == key && self.monitor.is_settled() {
+            return true;
+        }
+        self.charged.store(key, Ordering::Relaxed);
+        false
+    }
+
     #[cold]
     fn release_seldom<T>(&self, kind: Kind, unlock: impl FnOnce() -> T) -> T {
+        let charged = self.is_charged(self.monitor.holder_key());
         let hold = self.monitor.releasing(kind);
-        self.monitor.unlocking(kind);
+        if !charged {
+            self.monitor.unlocking(kind);
+        }
         let released = unlock();
         hold.record();
         released
@@ -125,8 +155,11 @@ impl<R> Account<R> {
         (actor, held): (Actor, Held),
         unlock: impl FnOnce() -> T,
     ) -> T {
+        let charged = self.is_charged(held.key(actor));
         let hold = self.monitor.releasing_shared(actor, kind, held);
-        self.monitor.unlocking_shared(kind);
+        if !charged {
+            self.monitor.unlocking_shared(kind);
+        }
         let released = unlock();
         hold.record();
         released

@@ -103,6 +103,20 @@ impl Debt {
         self.word.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether everything up to the last unlock has been charged, and nobody has come since: what is owed is that debtor's.
+    #[inline]
+    #[allow(
+        dead_code,
+        reason = "of locks that are unlocked in view of threads that are awake already"
+    )]
+    pub(crate) fn is_settled(&self) -> bool {
+        // ORDERING: Relaxed, both: one who comes meanwhile is charged for later.
+        let released = self.released.load(Ordering::Relaxed);
+        let word = self.word.load(Ordering::Relaxed);
+        let waiters = word & COUNT_MASK;
+        word == waiters.wrapping_mul(released) << COUNT_BITS | waiters
+    }
+
     /// Whom to charge for what comes. The caller holds the lock and is about to release it.
     pub(crate) fn set_debtor(&self, debtor: Debtor) {
         // ORDERING: Relaxed: handed on by the lock itself.
@@ -191,11 +205,14 @@ mod tests {
         debt.arrive(100 * T);
         debt.arrive(150 * T);
         assert!(debt.is_owed());
+        assert!(!debt.is_settled());
         assert_eq!(debt.settle(|| 200 * T), (100 + 50) * UNITS);
         debt.set_debtor(first);
+        assert!(debt.is_settled());
         // The first waiter gets the lock after 3 units, which both waited; the second waits on, because of it now.
         assert_eq!(debt.leave(100 * T, || 203 * T), known(first, 2 * 3, 3));
         debt.arrive(230 * T);
+        assert!(!debt.is_settled());
         assert_eq!(debt.settle(|| 250 * T), (47 + 20) * UNITS);
         debt.set_debtor(second);
         assert_eq!(debt.leave(150 * T, || 251 * T), known(second, 2, 1));

@@ -275,11 +275,11 @@ impl Debtor {
 
 /// Records, on the calling stack, that it is about to end waiting by others that took `delay_ticks` so far. Returns whom to
 /// charge for the rest: for all, and for the contention, if there is no delay yet.
-fn unlocking(tag: Tag, delay_ticks: Option<i64>) -> Debtor {
+fn unlocking(tag: impl FnOnce() -> Tag, delay_ticks: Option<i64>) -> Debtor {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
     let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
-    let Some(counters) = MUTEX.here(tag) else { return Debtor::NOT_SAMPLED };
+    let Some(counters) = MUTEX.here(tag()) else { return Debtor::NOT_SAMPLED };
     let debtor = Debtor::new(MUTEX.index_of(counters).unwrap_or(u32::MAX), weight);
     match delay_ticks {
         Some(delay) => {

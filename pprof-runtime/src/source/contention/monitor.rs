@@ -84,6 +84,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// As [`Monitor::holder_key`], of `actor`.
+    #[inline]
+    #[allow(dead_code, reason = "of locks with readers")]
+    pub(crate) fn key(self, actor: Actor) -> u64 {
+        holder_key(actor.to_bits(), self.site)
+    }
+
     #[allow(dead_code, reason = "of locks that stay held over a wait")]
     pub(crate) fn site(self) -> Site {
         self.site
@@ -262,6 +269,30 @@ impl Monitor {
         self.debt.is_owed()
     }
 
+    /// Whether what is owed is the last debtor's, and no more is known than when that one unlocked.
+    #[inline]
+    #[allow(
+        dead_code,
+        reason = "of locks that are unlocked in view of threads that are awake already"
+    )]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.debt.is_settled()
+    }
+
+    /// The holder, and where it took the lock, as one number.
+    #[inline]
+    #[allow(
+        dead_code,
+        reason = "of locks that are unlocked in view of threads that are awake already"
+    )]
+    pub(crate) fn holder_key(&self) -> u64 {
+        // ORDERING: Relaxed, both: written by the holder, who calls this.
+        holder_key(
+            self.holder.actor.load(Ordering::Relaxed),
+            self.holder.site.load(Ordering::Relaxed),
+        )
+    }
+
     /// The calling thread is about to sleep until it gets the lock. Inlined, since the function that this is inlined into must not return
     /// before the wait has ended: its stack may be read meanwhile.
     #[inline(always)]
@@ -292,7 +323,7 @@ impl Monitor {
     pub(crate) fn unlocking(&self, kind: Kind) {
         if self.debt.is_owed() {
             let delay = self.debt.settle(clock::ticks);
-            self.debt.set_debtor(unlocking(self.tag(kind), Some(delay)));
+            self.debt.set_debtor(unlocking(|| self.tag(kind), Some(delay)));
         }
     }
 
@@ -301,13 +332,18 @@ impl Monitor {
     pub(crate) fn unlocking_shared(&self, kind: Kind) {
         if self.debt.is_owed() {
             self.debt.released_at(clock::ticks());
-            self.debt.set_debtor(unlocking(self.tag(kind), None));
+            self.debt.set_debtor(unlocking(|| self.tag(kind), None));
         }
     }
 
     fn tag(&self, kind: Kind) -> Tag {
-        if mutex_enabled() { Tag::new(kind, self.name.origin(), None) } else { Tag::default() }
+        Tag::new(kind, self.name.origin(), None)
     }
+}
+
+/// Sites are of a few objects, whose addresses differ in their low bits.
+fn holder_key(actor: u64, site: *const Location<'static>) -> u64 {
+    actor.rotate_left(40) ^ site.addr() as u64
 }
 
 /// A holder's words as copied from a lock that may be gone.

@@ -5,16 +5,19 @@
 //! | 0         | a `Location`  | was made there                                            |
 //! | 1         | null          | has no name, and has not been locked yet                  |
 //! | 1         | a `Location`  | has no name, and was first locked there                   |
+//! | 1         | `NOWHERE`     | has no name, and was first locked where nobody told us    |
 //! | a pointer | a length      | has this name                                             |
 
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::tag::{Origin, Site};
+use super::tag::{Origin, Site, is_in_lock_api};
 
 /// In `text`, for a lock without a name. No name is at this address, save an empty one, which is none.
 const UNNAMED: usize = 1;
+
+static NOWHERE: Site = Location::caller();
 
 /// An [`Origin`] that may still have to be found. 16 bytes.
 #[derive(Debug)]
@@ -54,6 +57,7 @@ impl Name {
 
     /// The lock has been taken at `site`.
     pub(super) fn locked_at(&self, site: Site) {
+        let site = if is_in_lock_api(site) { NOWHERE } else { site };
         if self.is_open() {
             // ORDERING: Relaxed: of several first readers one is kept, whichever.
             self.rest.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
@@ -72,7 +76,13 @@ impl Name {
         }
         // SAFETY: null or from a `&'static Location`, as there is no name.
         let site = unsafe { rest.as_ref() }?;
-        Some(if text.is_null() { Origin::Site(site) } else { Origin::FirstLocked(site) })
+        if text.is_null() {
+            Some(Origin::Site(site))
+        } else if ptr::eq(site, NOWHERE) {
+            None
+        } else {
+            Some(Origin::FirstLocked(site))
+        }
     }
 }
 

@@ -48,7 +48,6 @@ impl Origin {
                     let _ = text.write_str(name);
                 })
             }
-            Origin::FirstLocked(site) if is_in_lock_api(site) => 0,
             Origin::FirstLocked(site) => LOCKS.intern([address(site), 0, 2], |text| {
                 // `Text` takes everything.
                 let _ = text.write_str("first locked at ");
@@ -59,7 +58,7 @@ impl Origin {
 }
 
 /// Whether a site is in lock_api, which does not hand on its caller's everywhere (`ReentrantMutex`, `MutexGuard::unlocked`).
-fn is_in_lock_api(site: Site) -> bool {
+pub(super) fn is_in_lock_api(site: Site) -> bool {
     let is_its = |part: &str| part == "lock_api" || part.starts_with("lock_api-");
     site.file().split(['/', '\\']).any(is_its)
 }
