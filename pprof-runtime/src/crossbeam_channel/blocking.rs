@@ -3,7 +3,7 @@
 use std::hint;
 use std::time::{Duration, Instant};
 
-use crate::source::contention::{Kind, Origin, Site, wait};
+use crate::source::contention::{Kind, Origin, Site, wait_timed};
 
 /// What a wait is recorded as.
 pub(super) type Event = (Kind, Option<Origin>, Site);
@@ -46,7 +46,7 @@ fn timed<R>(limit: Limit, (kind, origin, site): Event, operation: impl FnOnce() 
         return operation();
     }
     // Recorded on drop too: unwinding out of the wait ends it.
-    let wait = wait(kind, origin, site);
+    let wait = wait_timed(kind, origin, site, !matches!(limit, Limit::None));
     let result = operation();
     wait.acquired();
     result

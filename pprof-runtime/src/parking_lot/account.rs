@@ -78,16 +78,17 @@ impl<R> Account<R> {
         Sleeping(&self.sleepers)
     }
 
-    /// A wait in the original, which returns nothing if it gave up. Inlined, as `Monitor::wait` demands.
+    /// A wait in the original, which returns nothing if it gave up: as it may if it is `timed`. Inlined, as `Monitor::wait` demands.
     #[inline(always)]
     pub(super) fn wait<G>(
         &self,
         kind: Kind,
         site: Site,
+        timed: bool,
         sleep: impl FnOnce() -> Option<G>,
     ) -> Option<G> {
         let sleeping = self.sleeping();
-        let wait = self.monitor.wait(kind, site);
+        let wait = self.monitor.wait_timed(kind, site, timed);
         let guard = sleep();
         drop(sleeping);
         match guard {

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::{Marker, MutexGuard, RawMutex};
-use crate::source::contention::{Kind, Origin, Site, wait};
+use crate::source::contention::{Kind, Origin, Site, wait_timed};
 
 pub use lock_api::WaitTimeoutResult;
 
@@ -234,7 +234,7 @@ impl Drop for Relocked<'_> {
 impl RawCondvar {
     /// `sleep` is the original's wait, and returns whether it was told by the clock.
     #[inline(always)]
-    fn sleep(&self, mutex: &RawMutex, sleep: impl FnOnce() -> bool) -> bool {
+    fn sleep(&self, mutex: &RawMutex, timed: bool, sleep: impl FnOnce() -> bool) -> bool {
         let account = &mutex.account;
         let site = account.monitor.site().unwrap_or(Location::caller());
         let relocked = Relocked { mutex, site };
@@ -242,7 +242,7 @@ impl RawCondvar {
         account.release(Kind::Mutex, || ());
         // A fair unlock of the mutex may be for those who have been notified.
         let sleeping = account.sleeping();
-        let waiting = wait(Kind::Condvar, self.origin.get().copied(), site);
+        let waiting = wait_timed(Kind::Condvar, self.origin.get().copied(), site, timed);
         let timed_out = sleep();
         if timed_out {
             waiting.gave_up();
@@ -265,7 +265,7 @@ unsafe impl lock_api::RawCondvar for RawCondvar {
 
     #[inline(never)]
     unsafe fn wait(&self, mutex: &RawMutex, marker: &mut Marker) {
-        self.sleep(mutex, || {
+        self.sleep(mutex, false, || {
             // SAFETY: the caller's promise is the same.
             unsafe { self.inner.wait(&mutex.account.inner, marker) };
             false
@@ -291,7 +291,7 @@ unsafe impl lock_api::RawCondvarTimed for RawCondvar {
 
     #[inline(never)]
     unsafe fn wait_until(&self, mutex: &RawMutex, marker: &mut Marker, timeout: &Instant) -> bool {
-        self.sleep(mutex, || {
+        self.sleep(mutex, true, || {
             // SAFETY: the caller's promise is the same.
             unsafe { self.inner.wait_until(&mutex.account.inner, marker, timeout) }
         })
@@ -299,7 +299,7 @@ unsafe impl lock_api::RawCondvarTimed for RawCondvar {
 
     #[inline(never)]
     unsafe fn wait_for(&self, mutex: &RawMutex, marker: &mut Marker, timeout: &Duration) -> bool {
-        self.sleep(mutex, || {
+        self.sleep(mutex, true, || {
             // SAFETY: the caller's promise is the same.
             unsafe { self.inner.wait_for(&mutex.account.inner, marker, timeout) }
         })

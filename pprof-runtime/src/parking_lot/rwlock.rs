@@ -140,7 +140,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         if let Some(marker) = self.account.spin(|| self.account.inner.try_lock_shared()) {
             return Some(marker);
         }
-        self.account.wait(Kind::RwLockRead, site, || {
+        self.account.wait(Kind::RwLockRead, site, deadline.is_some(), || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_shared_until(at),
@@ -167,7 +167,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         if let Some(marker) = spun {
             return Some(marker);
         }
-        self.account.wait(Kind::RwLockWrite, site, || {
+        self.account.wait(Kind::RwLockWrite, site, deadline.is_some(), || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_exclusive_until(at),
@@ -186,7 +186,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         if let Some(marker) = self.account.spin(|| self.account.inner.try_lock_upgradable()) {
             return Some(marker);
         }
-        self.account.wait(Kind::RwLockUpgradable, site, || {
+        self.account.wait(Kind::RwLockUpgradable, site, deadline.is_some(), || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_upgradable_until(at),
@@ -245,15 +245,21 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         deadline: Option<Instant>,
     ) -> Result<Marker, Marker> {
         let mut kept = None;
-        let upgraded = self.account.wait(Kind::RwLockUpgradable, site, || match deadline {
-            // SAFETY: the caller's promise is the same.
-            None => Some(unsafe { self.account.inner.upgrade(marker) }),
-            Some(at) => {
-                // SAFETY: as above.
-                let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
-                result.map_err(|marker| kept = Some(marker)).ok()
-            }
-        });
+        let upgraded =
+            self.account.wait(
+                Kind::RwLockUpgradable,
+                site,
+                deadline.is_some(),
+                || match deadline {
+                    // SAFETY: the caller's promise is the same.
+                    None => Some(unsafe { self.account.inner.upgrade(marker) }),
+                    Some(at) => {
+                        // SAFETY: as above.
+                        let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
+                        result.map_err(|marker| kept = Some(marker)).ok()
+                    }
+                },
+            );
         match (upgraded, kept) {
             (Some(marker), _) => Ok(marker),
             (None, kept) => Err(kept.expect("given back where there is no upgrade")),

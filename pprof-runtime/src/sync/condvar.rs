@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::MutexGuard;
 use super::mutex::poison_if;
 use super::raw::{RawCondvar, Woken};
-use crate::source::contention::{Kind, Origin, Site, wait};
+use crate::source::contention::{Kind, Origin, Site, wait_timed};
 
 /// A condition variable, drop-in for [`std::sync::Condvar`] where the mutex is [`Mutex`](super::Mutex).
 ///
@@ -188,7 +188,7 @@ impl Condvar {
             // No wait, as none of a channel with such a timeout.
             return self.raw.number() != number;
         }
-        let wait = wait(Kind::Condvar, Some(self.origin), site);
+        let wait = wait_timed(Kind::Condvar, Some(self.origin), site, timeout.is_some());
         match self.raw.sleep(number, timeout) {
             Woken::AtOnce => wait.did_not_sleep(),
             Woken::Notified => wait.acquired(),

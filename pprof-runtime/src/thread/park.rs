@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock;
-use crate::source::contention::{Kind, Site, wait};
+use crate::source::contention::{Kind, Site, wait_timed};
 
 /// What nobody can fall asleep and be woken in. Only std knows whether it found the thread unparked already; by the time it took we can
 /// tell.
@@ -16,7 +16,7 @@ const SLEEPLESS_NS: u64 = 1_000;
 #[inline]
 #[track_caller]
 pub fn park() {
-    parked(Location::caller(), thread::park);
+    parked(Location::caller(), true, thread::park);
 }
 
 /// Waits until the thread is unparked, at most for `dur`, as [`std::thread::park_timeout`] does.
@@ -28,7 +28,7 @@ pub fn park_timeout(dur: Duration) {
     if dur.is_zero() {
         thread::park_timeout(dur);
     } else {
-        parked(Location::caller(), || thread::park_timeout(dur));
+        parked(Location::caller(), false, || thread::park_timeout(dur));
     }
 }
 
@@ -42,15 +42,15 @@ pub fn park_timeout_ms(ms: u32) {
 
 /// One block event of the function this is inlined into.
 #[inline(always)]
-fn parked(site: Site, park: impl FnOnce()) {
-    timed(site, park);
+fn parked(site: Site, until_told: bool, park: impl FnOnce()) {
+    timed(site, until_told, park);
     // Work left after the call: as a jump it would run when the frame of the function to charge is gone.
     black_box(());
 }
 
 #[inline(never)]
-fn timed(site: Site, park: impl FnOnce()) {
-    let wait = wait(Kind::Park, None, site);
+fn timed(site: Site, until_told: bool, park: impl FnOnce()) {
+    let wait = wait_timed(Kind::Park, None, site, !until_told);
     if !wait.is_timed() {
         park();
         return wait.acquired();

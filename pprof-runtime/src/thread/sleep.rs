@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::source::contention::{Kind, Site, wait};
+use crate::source::contention::{Kind, Site, wait_timed};
 
 static PROFILED: AtomicBool = AtomicBool::new(false);
 
@@ -43,7 +43,7 @@ pub fn sleep_ms(ms: u32) {
 #[cold]
 #[inline(never)]
 fn timed(dur: Duration, site: Site) {
-    let wait = wait(Kind::Sleep, None, site);
+    let wait = wait_timed(Kind::Sleep, None, site, true);
     thread::sleep(dur);
     wait.acquired();
 }

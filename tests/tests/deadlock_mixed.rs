@@ -1,0 +1,207 @@
+//! One graph over locks of every make: a deadlock through three libraries is found, and ordered use of all of them is none. One process, as
+//! in `deadlock.rs`.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use pprof_runtime::deadlock::{self, Deadlock};
+use pprof_runtime::{parking_lot, sync, tokio as profiled};
+
+#[test]
+fn locks_of_every_make_are_in_one_graph() {
+    ordered_operations_are_no_deadlock();
+    a_cycle_through_three_libraries_is_found();
+}
+
+enum Lock {
+    Mutex(sync::Mutex<u64>),
+    RwLock(sync::RwLock<u64>),
+    Parking(parking_lot::Mutex<u64>),
+    ParkingRwLock(parking_lot::RwLock<u64>),
+    Task(profiled::sync::Mutex<u64>),
+    TaskRwLock(profiled::sync::RwLock<u64>),
+}
+
+impl Lock {
+    fn all() -> Vec<Lock> {
+        vec![
+            Lock::Mutex(sync::Mutex::new(0)),
+            Lock::Parking(parking_lot::Mutex::new(0)),
+            Lock::Task(profiled::sync::Mutex::new(0)),
+            Lock::RwLock(sync::RwLock::new(0)),
+            Lock::ParkingRwLock(parking_lot::RwLock::new(0)),
+            Lock::TaskRwLock(profiled::sync::RwLock::new(0)),
+        ]
+    }
+
+    /// Runs `inside` with the lock held, by a reader if it can be and `read` says so.
+    fn with(&self, read: bool, inside: impl FnOnce()) {
+        match self {
+            Lock::Mutex(lock) => {
+                let _held = lock.lock().unwrap();
+                inside();
+            }
+            Lock::RwLock(lock) if read => {
+                let _held = lock.read().unwrap();
+                inside();
+            }
+            Lock::RwLock(lock) => {
+                let _held = lock.write().unwrap();
+                inside();
+            }
+            Lock::Parking(lock) => {
+                let _held = lock.lock();
+                inside();
+            }
+            Lock::ParkingRwLock(lock) if read => {
+                let _held = lock.read();
+                inside();
+            }
+            Lock::ParkingRwLock(lock) => {
+                let _held = lock.write();
+                inside();
+            }
+            Lock::Task(lock) => {
+                let _held = lock.blocking_lock();
+                inside();
+            }
+            Lock::TaskRwLock(lock) if read => {
+                let _held = lock.blocking_read();
+                inside();
+            }
+            Lock::TaskRwLock(lock) => {
+                let _held = lock.blocking_write();
+                inside();
+            }
+        }
+    }
+}
+
+const OPERATIONS: u64 = 400_000;
+
+fn operate(locks: &[Lock], done: &AtomicU64, mut random: u64) {
+    let mut next = move |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 11) as usize % below
+    };
+    while done.fetch_add(1, Ordering::Relaxed) < OPERATIONS {
+        let (first, second) = (next(locks.len()), next(locks.len()));
+        let (read_first, read_second, pause) = (next(2) == 0, next(2) == 0, next(2048) == 0);
+        locks[first].with(read_first, || {
+            if second > first {
+                locks[second].with(read_second, || ());
+            }
+            if pause {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+        });
+    }
+}
+
+fn ordered_operations_are_no_deadlock() {
+    let locks = Lock::all();
+    let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let searches = std::thread::scope(|scope| {
+        let searcher = scope.spawn(|| {
+            let mut searches = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let deadlocks = deadlock::find();
+                assert!(deadlocks.is_empty(), "{}", deadlocks[0]);
+                searches += 1;
+            }
+            searches
+        });
+        let (locks, done) = (&locks, &done);
+        let threads: Vec<_> = (0..4)
+            .map(|i| scope.spawn(move || operate(locks, done, 0x9e37_79b9_7f4a_7c15 ^ (i + 1))))
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        stop.store(true, Ordering::Relaxed);
+        searcher.join().unwrap()
+    });
+    assert!(searches > 10, "{searches} searches");
+}
+
+struct Locks {
+    accounts: sync::Mutex<()>,
+    orders: parking_lot::Mutex<()>,
+    stock: profiled::sync::Mutex<()>,
+    all_hold: Barrier,
+}
+
+#[inline(never)]
+fn takes_accounts_then_orders(locks: &Locks) {
+    let _held = locks.accounts.lock().unwrap();
+    locks.all_hold.wait();
+    drop(locks.orders.lock());
+}
+
+#[inline(never)]
+fn takes_orders_then_stock(locks: &Locks) {
+    let _held = locks.orders.lock();
+    locks.all_hold.wait();
+    drop(locks.stock.blocking_lock());
+}
+
+async fn takes_stock_then_accounts(locks: Arc<Locks>) {
+    let _held = locks.stock.lock().await;
+    locks.all_hold.wait();
+    drop(locks.accounts.lock().unwrap());
+}
+
+fn a_cycle_through_three_libraries_is_found() {
+    let locks = Arc::new(Locks {
+        accounts: sync::Mutex::named((), "accounts"),
+        orders: parking_lot::Mutex::from_raw(parking_lot::RawMutex::named("orders"), ()),
+        stock: profiled::sync::Mutex::named((), "stock"),
+        all_hold: Barrier::new(3),
+    });
+    let spawn = |name: &str, run: fn(&Locks)| {
+        let locks = Arc::clone(&locks);
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(move || run(&locks)).unwrap();
+    };
+    spawn("clerk", takes_accounts_then_orders);
+    spawn("packer", takes_orders_then_stock);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    runtime.spawn(takes_stock_then_accounts(Arc::clone(&locks)));
+    // Its worker waits for ever.
+    std::mem::forget(runtime);
+
+    let deadlock: Deadlock = (0..20_000)
+        .find_map(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            deadlock::find().pop()
+        })
+        .expect("a deadlock");
+    println!("{deadlock}");
+    let mut waits: Vec<_> = deadlock.waits().iter().collect();
+    assert_eq!(waits.len(), 3, "{deadlock}");
+    waits.sort_by_key(|wait| wait.lock().unwrap());
+    let told: Vec<_> = waits.iter().map(|w| (w.lock().unwrap(), w.kind())).collect();
+    assert_eq!(told, [("accounts", "mutex"), ("orders", "mutex"), ("stock", "mutex")]);
+    // Who waits: for the accounts the task, by the thread that runs it.
+    assert!(waits[0].task().is_some(), "{deadlock}");
+    assert_eq!([waits[1].waiter().name(), waits[2].waiter().name()], ["clerk", "packer"]);
+    // Who holds, and where it was taken.
+    let holders = waits.iter().map(|wait| wait.holder().expect("a holder"));
+    let holders: Vec<_> = holders.collect();
+    assert_eq!([holders[0].actor().name(), holders[1].actor().name()], ["clerk", "packer"]);
+    assert!(holders[2].actor().task_id().is_some(), "{deadlock}");
+    for (wait, holder) in waits.iter().zip(&holders) {
+        for site in [wait.site(), holder.site()] {
+            assert_eq!(site.expect("a site").file(), file!(), "{deadlock}");
+        }
+    }
+    // Stacks of the threads.
+    for (wait, function) in
+        waits.iter().zip(["takes_stock_then", "takes_accounts_then", "takes_orders_then"])
+    {
+        let on_stack =
+            wait.stack().iter().any(|f| f.function().is_some_and(|name| name.contains(function)));
+        assert!(on_stack, "{function}: {deadlock}");
+    }
+}
