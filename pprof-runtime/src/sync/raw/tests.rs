@@ -67,11 +67,12 @@ macro_rules! mutex_tests {
 
             #[test]
             fn excludes_and_wakes() {
+                const ROUNDS: u64 = if cfg!(miri) { 30 } else { 50_000 };
                 let shared = &Shared::new(RawMutex::new());
                 thread::scope(|scope| {
                     for _ in 0..4 {
                         scope.spawn(move || {
-                            for _ in 0..50_000 {
+                            for _ in 0..ROUNDS {
                                 if !shared.0.try_lock() && !shared.0.spin() {
                                     shared.0.sleep();
                                 }
@@ -83,7 +84,7 @@ macro_rules! mutex_tests {
                 });
                 assert!(shared.0.try_lock());
                 assert!(!shared.0.try_lock());
-                assert_eq!(shared.get(), 200_000);
+                assert_eq!(shared.get(), 4 * ROUNDS);
             }
 
             #[test]
@@ -154,7 +155,7 @@ macro_rules! rwlock_tests {
 
             #[test]
             fn excludes_and_wakes() {
-                const ROUNDS: u64 = 10_000;
+                const ROUNDS: u64 = if cfg!(miri) { 30 } else { 10_000 };
                 let shared = &Shared::new(RawRwLock::new());
                 let readers = &AtomicUsize::new(0);
                 let lock = &shared.0;
