@@ -60,7 +60,7 @@ const TRUNCATED: &str = "pprof_runtime::truncated_stack";
 
 /// Functions between the user's code and the place where a wait is recorded.
 pub(crate) fn is_internal(name: &str) -> bool {
-    const PREFIXES: [&str; 9] = [
+    const PREFIXES: [&str; 15] = [
         "pprof_runtime::",
         "<pprof_runtime::",
         "lock_api::",
@@ -69,10 +69,20 @@ pub(crate) fn is_internal(name: &str) -> bool {
         "parking_lot::once::",
         "scopeguard::",
         "<scopeguard::",
+        "tokio::sync::",
+        "<tokio::sync::",
+        "tokio::time::timeout::",
+        "<tokio::time::timeout::",
+        "tokio::task::coop::",
+        "<tokio::task::coop::",
         "core::ptr::drop_in_place",
         "core::mem::drop",
     ];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    // Hands a poll on to one of ours that is awaited by reference, pinned or boxed.
+    const POINTERS: [&str; 3] = ["<&mut ", "<core::pin::Pin<", "<alloc::boxed::Box<"];
+    const POLL: &str = " as core::future::future::Future>::poll";
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    starts(&PREFIXES) || starts(&POINTERS) && name.ends_with(POLL)
 }
 
 /// Encodes stacks of addresses.
