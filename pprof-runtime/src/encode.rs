@@ -2,6 +2,7 @@
 
 mod primitives;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use pprof_format::{
@@ -297,7 +298,7 @@ impl<'s> Encoder<'s> {
         for address in frames {
             let lines = self.resolved(*address).map_or(&[][..], |r| &r.frames);
             let hidden =
-                if hiding { lines.iter().take_while(|f| hide(&f.name)).count() } else { 0 };
+                if hiding { lines.iter().take_while(|f| hide(&qualified(f))).count() } else { 0 };
             if hidden > 0 && hidden == lines.len() {
                 continue;
             }
@@ -319,21 +320,9 @@ impl<'s> Encoder<'s> {
     fn kind(&self, frames: &[u64]) -> &'static str {
         let lines = |address: &u64| self.resolved(*address).map_or(&[][..], |r| &r.frames);
         let frames = frames.get(1..).unwrap_or(frames);
-        let run = frames.iter().flat_map(lines).take_while(|f| primitives::is_internal(&f.name));
-        let run: Vec<_> = run.collect();
-        let k = primitives::kind(run.iter().copied());
-        if k == "futex" {
-            eprintln!(
-                "DBG {:#?}",
-                frames
-                    .iter()
-                    .flat_map(lines)
-                    .map(|f| (&f.name, primitives::is_internal(&f.name)))
-                    .take(20)
-                    .collect::<Vec<_>>()
-            );
-        }
-        k
+        let run =
+            frames.iter().flat_map(lines).take_while(|f| primitives::is_internal(&qualified(f)));
+        primitives::kind(run)
     }
 
     fn location(&mut self, address: u64, frames: &[SourceFrame]) -> LocationId {
@@ -390,6 +379,26 @@ impl<'s> Encoder<'s> {
         let line = self.line(&frame);
         let mapping = self.mapping_of(site.address());
         self.builder.location(mapping, site.address(), &[line])
+    }
+}
+
+/// The frame's name, with the module that its file is if the name is without one, as it is where there are only line tables.
+fn qualified(frame: &SourceFrame) -> Cow<'_, str> {
+    let bare = frame.name.split('<').next().is_some_and(|name| !name.contains("::"));
+    let module = || {
+        let (crate_dir, file) = frame.file.as_deref()?.rsplit_once("/src/")?;
+        let crate_dir = crate_dir.rsplit('/').next()?;
+        let is_version =
+            |(_, version): &(&str, &str)| version.starts_with(|c: char| c.is_ascii_digit());
+        let name =
+            crate_dir.rsplit_once('-').filter(is_version).map_or(crate_dir, |(name, _)| name);
+        let file = file.strip_suffix(".rs")?;
+        let file = file.strip_suffix("/mod").or_else(|| file.strip_suffix("lib")).unwrap_or(file);
+        Some(format!("{}::{}", name.replace('-', "_"), file.replace('/', "::")))
+    };
+    match module().filter(|_| bare && !frame.name.starts_with('<')) {
+        Some(module) => format!("{}::{}", module.trim_end_matches(':'), frame.name).into(),
+        None => Cow::Borrowed(&frame.name),
     }
 }
 
@@ -502,6 +511,40 @@ mod tests {
         assert_eq!(names[0], [test, "", TRUNCATED]);
         assert_eq!(names[1], ["pprof_runtime::lost_samples (test)"]);
         assert_eq!(profile.sample[1].value, [2, 20]);
+    }
+
+    #[test]
+    fn names_without_a_module_are_of_their_files() {
+        let frame = |name: &str, file: &str| SourceFrame {
+            name: name.into(),
+            file: Some(file.into()),
+            ..SourceFrame::default()
+        };
+        let registry = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
+        for (name, file, expected) in [
+            (
+                "lock",
+                "/rustc/59807616e/library/std/src/sync/poison/mutex.rs",
+                "std::sync::poison::mutex::lock",
+            ),
+            (
+                "drop<a::B>",
+                "/r/lib/rustlib/src/rust/library/core/src/mem/mod.rs",
+                "core::mem::drop<a::B>",
+            ),
+            (
+                "park",
+                &format!("{registry}/parking_lot_core-0.9.12/src/parking_lot.rs"),
+                "parking_lot_core::parking_lot::park",
+            ),
+            ("wake", &format!("{registry}/pprof-runtime-0.1.0/src/lib.rs"), "pprof_runtime::wake"),
+            ("a::b", "/x/src/c.rs", "a::b"),
+            ("<a::B as c::D>::e", "/x/src/c.rs", "<a::B as c::D>::e"),
+            ("read", "../sysdeps/unix/sysv/linux/read.c", "read"),
+        ] {
+            assert_eq!(qualified(&frame(name, file)), expected);
+        }
+        assert_eq!(qualified(&SourceFrame::named("main")), "main");
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) fn is_internal(name: &str) -> bool {
 pub(super) fn kind<'n>(run: impl Iterator<Item = &'n SourceFrame>) -> &'static str {
     let mut sleeps = None;
     for frame in run {
-        let name = plain(&frame.name);
+        let name = plain(&super::qualified(frame));
         match sleeps {
             None => match innermost(&name) {
                 Some(kind @ ("condvar" | "park")) => sleeps = Some(kind),

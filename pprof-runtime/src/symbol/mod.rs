@@ -44,7 +44,7 @@ pub(crate) struct SourceFrame {
 }
 
 impl SourceFrame {
-    fn named(system_name: &str) -> SourceFrame {
+    pub(crate) fn named(system_name: &str) -> SourceFrame {
         SourceFrame {
             name: format!("{:#}", rustc_demangle::demangle(system_name)),
             system_name: system_name.to_owned(),

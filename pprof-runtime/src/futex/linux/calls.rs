@@ -49,13 +49,17 @@ pub(super) extern "C" fn fail(code: c_long) -> c_long {
 }
 
 pub(super) fn errno() -> c_int {
-    // SAFETY: the calling thread's, always there.
-    unsafe { *libc::__errno_location() }
+    // SAFETY: always valid to call.
+    let location = unsafe { libc::__errno_location() };
+    // SAFETY: the calling thread's own.
+    unsafe { *location }
 }
 
 pub(super) fn set_errno(code: c_int) {
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = code };
+    // SAFETY: always valid to call.
+    let location = unsafe { libc::__errno_location() };
+    // SAFETY: the calling thread's own.
+    unsafe { *location = code };
 }
 
 /// # Safety
