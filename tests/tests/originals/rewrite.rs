@@ -145,9 +145,10 @@ impl Swaps {
         let mut begin = at;
         // A path that begins with `::` names a crate; one that goes on from elsewhere is none of ours.
         if at >= 2 && is_punct(&tokens[at - 1], ':') && is_punct(&tokens[at - 2], ':') {
-            let goes_on = at >= 3
-                && matches!(&tokens[at - 3], TokenTree::Ident(i) if i != "in" && i != "return")
-                || at >= 3 && is_punct(&tokens[at - 3], '>');
+            let goes_on = tokens[..at - 2].last().is_some_and(|before| match before {
+                TokenTree::Ident(ident) => ident != "in" && ident != "return",
+                before => is_punct(before, '>'),
+            });
             if goes_on {
                 return length;
             }
@@ -179,9 +180,8 @@ impl Swaps {
                     changed = true;
                     // A bridge has another name than what it stands for.
                     let last = path.last().expect("a path has a segment");
-                    let name = (self.is_bridge(&path) && rest.is_empty())
-                        .then(|| format!(" as {last}"))
-                        .unwrap_or_default();
+                    let renamed = self.is_bridge(&path) && rest.is_empty();
+                    let name = if renamed { format!(" as {last}") } else { String::new() };
                     texts.push(format!("{to}{rest}{name}"));
                 }
                 None => texts.push(format!("{}{rest}", path.join("::"))),
