@@ -158,6 +158,7 @@ const STD_SYNC: Row = Row {
         ("std::sync::LazyLock", "pprof_runtime::sync::LazyLock"),
         ("std::sync::Mutex", "pprof_runtime::sync::Mutex"),
         ("std::sync::MutexGuard", "pprof_runtime::sync::MutexGuard"),
+        ("std::sync::ONCE_INIT", "pprof_runtime::sync::ONCE_INIT"),
         ("std::sync::Once", "pprof_runtime::sync::Once"),
         ("std::sync::OnceLock", "pprof_runtime::sync::OnceLock"),
         ("std::sync::OnceState", "pprof_runtime::sync::OnceState"),
