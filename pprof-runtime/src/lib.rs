@@ -65,6 +65,7 @@ mod clock;
 mod encode;
 mod error;
 mod modules;
+mod primitive;
 mod profile;
 mod serve;
 mod source;

@@ -10,7 +10,11 @@
 //! | 2              | filled                | never                                |
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
+
+#[cfg(all(test, loom))]
+mod model;
 
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1;

@@ -10,7 +10,11 @@
 //! | 2                  | dead: claimed with arena full  | never                                  |
 //! | hash, 3 and above  | published                      | never                                  |
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::zeroed;
+
+#[cfg(all(test, loom))]
+mod model;
 
 const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
@@ -250,13 +254,6 @@ impl<const N: usize> StackTable<N> {
     pub(crate) fn overflowed(&self) -> [i64; N] {
         self.overflow.read()
     }
-}
-
-/// Words of zero, whose pages the allocator need not touch.
-fn zeroed(words: usize) -> Box<[AtomicU64]> {
-    let plain = Box::into_raw(vec![0u64; words].into_boxed_slice());
-    // SAFETY: `AtomicU64` has the size, alignment and valid values of `u64`; the box is owned here alone.
-    unsafe { Box::from_raw(plain as *mut [AtomicU64]) }
 }
 
 /// FNV-1a over words with a final mix; never one of the reserved states.

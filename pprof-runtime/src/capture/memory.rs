@@ -16,7 +16,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 mod own_stack;
 
 /// Bytes of stack fetched by one system call.
-pub(crate) const WINDOW_BYTES: usize = 8192;
+pub(crate) const WINDOW_BYTES: usize = if cfg!(loom) { 64 } else { 8192 };
 
 /// A range of addresses known to be mapped: from the current stack pointer to the end of this thread's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

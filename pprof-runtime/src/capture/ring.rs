@@ -9,11 +9,13 @@
 //! header = weight (32 bits) << 32 | end reason (8) << 16 | len (16)
 //! ```
 
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use super::memory::{WINDOW_BYTES, Window};
 use super::unwind::{End, Frames};
+use crate::primitive::UnsafeCell;
+use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
+
+#[cfg(all(test, loom))]
+mod model;
 
 /// 64 KiB a ring: about 270 stacks of 30 frames between two visits of the collector.
 const RING_WORDS: usize = 8192;

@@ -5,7 +5,7 @@
 //! current. Values are the
 //! number of periods and the CPU time they stand for.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +21,7 @@ use crate::capture::timer::{Engine, ThreadTimers};
 use crate::capture::unwind::{self, End};
 use crate::config::MAX_CPU_RATE_HZ;
 use crate::error::{Error, ErrorKind};
+use crate::primitive::atomic::AtomicU64;
 
 /// Distinct stacks kept in one session; further ones are counted as lost.
 const MAX_STACKS: usize = 32_768;

@@ -40,7 +40,7 @@ impl Frames {
     }
 
     /// False when there is no room left.
-    fn push(&mut self, address: u64) -> bool {
+    pub(super) fn push(&mut self, address: u64) -> bool {
         match self.addresses.get_mut(self.len) {
             Some(slot) => {
                 *slot = address;

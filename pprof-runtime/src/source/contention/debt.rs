@@ -23,9 +23,11 @@
 //! cancelled, leaves its share in the account for the next charge. All of it is in one atomic word, so readers that are let in together
 //! may leave together.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::Debtor;
+use crate::primitive::atomic::{AtomicU64, Ordering};
+
+#[cfg(all(test, loom))]
+mod model;
 
 const COUNT_BITS: u32 = 16;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;

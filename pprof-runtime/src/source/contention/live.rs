@@ -9,18 +9,20 @@
 //! | 0..2            | 0 free, 1 being filled, 2 waiting                                          |
 //! | 2..64           | number of the wait in this slot, so that no two states of it look the same |
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-
 use super::actor::Actor;
 use super::tag::{Site, Tag};
 use crate::capture::registers::Registers;
 use crate::capture::thread::wipe_on_fork;
+use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+#[cfg(all(test, loom))]
+mod model;
 
 /// Waits at one time; further ones are counted, see [`untracked`].
-const MAX_WAITS: usize = 16_384;
+const MAX_WAITS: usize = if cfg!(loom) { 64 } else { 16_384 };
 
 /// Slots looked at for a free one.
-const MAX_PROBES: usize = 16;
+const MAX_PROBES: usize = if cfg!(loom) { 2 } else { 16 };
 
 const PHASE_MASK: u64 = 3;
 const FREE: u64 = 0;
@@ -53,7 +55,7 @@ pub(crate) struct Entry {
     pub(crate) timed: bool,
 }
 
-const WORDS: usize = 13;
+const WORDS: usize = if cfg!(loom) { 2 } else { 13 };
 
 /// Bits of the word that says what else is known.
 const WALKABLE: u64 = 1;
@@ -82,6 +84,7 @@ static TOUCHED: [AtomicU64; MAX_WAITS / 64] = [const { AtomicU64::new(0) }; MAX_
 
 static UNTRACKED: AtomicU64 = AtomicU64::new(0);
 
+#[cfg(not(all(test, loom)))]
 impl Entry {
     fn to_words(self) -> [u64; WORDS] {
         let registers = self.registers.unwrap_or_default();

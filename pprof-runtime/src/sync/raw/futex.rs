@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Woken;
 
 /// Sleeps while `word` is `expected`; may return early.
-pub(super) fn wait(word: &AtomicU32, expected: u32) {
+pub(in crate::sync) fn wait(word: &AtomicU32, expected: u32) {
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     let forever = std::ptr::null::<libc::timespec>();
     // SAFETY: the word is valid for the call and the kernel only reads it. Any outcome (woken, changed,
@@ -62,7 +62,7 @@ pub(super) fn wake_one(word: &AtomicU32) -> bool {
 
 /// Wakes every thread that sleeps on `word`.
 #[cold]
-pub(super) fn wake_all(word: &AtomicU32) {
+pub(in crate::sync) fn wake_all(word: &AtomicU32) {
     wake(word, i32::MAX);
 }
 

@@ -6,17 +6,26 @@
 //! | HELD     | held, nobody sleeps                    | its holder to FREE; a sleeper to be to SLEPT_ON |
 //! | SLEPT_ON | held, and somebody sleeps or may       | its holder to HELD, then to FREE, waking one |
 
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU32, Ordering};
-
+#[cfg(not(all(test, loom)))]
 use super::futex;
+use crate::primitive::atomic::{AtomicU32, Ordering};
+#[cfg(all(test, loom))]
+use crate::primitive::futex;
+use crate::primitive::spin_loop;
+
+#[cfg(all(test, loom))]
+#[path = "futex_linux/model.rs"]
+mod model;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const SLEPT_ON: u32 = 2;
 
 /// Looks at the word before a sleep: about a microsecond, the cost of the sleep avoided.
+#[cfg(not(all(test, loom)))]
 const SPINS: u32 = 100;
+#[cfg(all(test, loom))]
+const SPINS: u32 = 1;
 
 #[derive(Debug)]
 pub(in crate::sync) struct RawMutex(AtomicU32);
@@ -92,8 +101,13 @@ impl RawMutex {
 
     /// Releases the lock after `unlock_if_nobody_sleeps` has not.
     pub(in crate::sync) fn unlock_and_wake(&self) {
-        // ORDERING: Release, as above.
-        self.0.store(FREE, Ordering::Release);
+        // ORDERING: Release, as above, both.
+        if cfg!(all(test, loom)) {
+            // Of a store loom thinks that it may come before a sleeper's swap, which has read what the decrement left.
+            self.0.swap(FREE, Ordering::Release);
+        } else {
+            self.0.store(FREE, Ordering::Release);
+        }
         futex::wake_one(&self.0);
     }
 }

@@ -23,7 +23,7 @@ mod rwlock;
 mod condvar;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-mod futex;
+pub(in crate::sync) mod futex;
 
 pub(super) use condvar::RawCondvar;
 pub(super) use lock::RawMutex;

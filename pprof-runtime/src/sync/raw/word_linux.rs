@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicU32;
 
+use crate::sync::raw::futex;
+
 #[derive(Debug)]
 pub(crate) struct Word(AtomicU32);
 
@@ -22,17 +24,11 @@ impl Word {
 
     /// Sleeps while the value is `seen`; may return early, so look again.
     pub(crate) fn sleep(&self, seen: u32) {
-        let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        let forever = std::ptr::null::<libc::timespec>();
-        // SAFETY: the word is valid for the call and the kernel only reads it. Any outcome (woken, changed, interrupted)
-        // means: look again.
-        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, seen, forever) };
+        futex::wait(&self.0, seen);
     }
 
     /// Wakes all that sleep on it. Whoever began to sleep after the value was changed does not sleep.
     pub(crate) fn wake_all(&self) {
-        let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-        // SAFETY: the kernel uses the address as a key only.
-        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, i32::MAX) };
+        futex::wake_all(&self.0);
     }
 }
