@@ -37,6 +37,7 @@ fn everything_about_waits() {
     names_and_holders();
     nothing_is_lost();
     the_last_reader_is_charged();
+    who_comes_first_again_is_charged();
     holds();
 }
 
@@ -925,7 +926,8 @@ fn near(what: &str, value: i64, truth: u64) -> Result<(), String> {
 }
 
 fn nothing_is_lost() {
-    let locks: [(&str, fn() -> Box<dyn Contended>); 10] = [
+    type Make = fn() -> Box<dyn Contended>;
+    let locks: [(&str, Make); 10] = [
         ("mutex", || Box::new(Plain(Mutex::new(())))),
         ("mutex, handed over", || Box::new(HandedOver(Mutex::new(())))),
         ("fair mutex", || Box::new(Fair(FairMutex::new(())))),
@@ -1023,6 +1025,53 @@ fn the_last_reader_is_charged() {
         let rounds: Vec<_> = (0..ROUNDS).map_while(|_| round().err()).collect();
         assert!(rounds.len() < ROUNDS, "{early} others: {rounds:#?}");
     }
+}
+
+/// Locks again before the waiter, which has been let in, is awake.
+#[inline(never)]
+fn barger(mutex: &Mutex<bool>) {
+    for _ in 0..10 {
+        let done = mutex.lock();
+        if *done {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(3));
+        drop(done);
+    }
+}
+
+#[inline(never)]
+fn victim(mutex: &Mutex<bool>) -> u64 {
+    let began = Instant::now();
+    let mut done = mutex.lock();
+    *done = true;
+    began.elapsed().as_nanos() as u64
+}
+
+fn who_comes_first_again_is_charged() {
+    let round = || {
+        let mutex = Mutex::new(false);
+        reset();
+        let waited = std::thread::scope(|scope| {
+            let guard = mutex.lock();
+            let victim = scope.spawn(|| victim(&mutex));
+            until_somebody_waits(Duration::ZERO);
+            drop(guard);
+            barger(&mutex);
+            victim.join().unwrap()
+        });
+        let (mutex, block) = (snapshot("mutex"), snapshot("block"));
+        // The guard was dropped by this function, which calls the other.
+        near("mutex", delay(&mutex, "::who_comes_first_again_is_charged"), waited)?;
+        near("block", delay(&block, "::victim"), waited)?;
+        let (longest, by_barger) = (Duration::from_millis(3), delay(&mutex, "::barger"));
+        if by_barger < longest.as_nanos() as i64 {
+            return Err(format!("{by_barger} ns by who came first again"));
+        }
+        Ok(())
+    };
+    let rounds: Vec<_> = (0..ROUNDS).map_while(|_| round().err()).collect();
+    assert!(rounds.len() < ROUNDS, "{rounds:#?}");
 }
 
 // Holds
