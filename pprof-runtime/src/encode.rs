@@ -53,9 +53,10 @@ const TRUNCATED: &str = "pprof_runtime::truncated_stack";
 
 /// Functions between the user's code and the place where a wait is recorded.
 fn is_internal(name: &str) -> bool {
-    const PREFIXES: [&str; 12] = [
+    const PREFIXES: [&str; 13] = [
         "pprof_runtime::",
         "<pprof_runtime::",
+        "<&pprof_runtime::",
         "lock_api::",
         "<lock_api::",
         "tokio::sync::",
