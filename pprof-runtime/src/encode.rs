@@ -61,9 +61,10 @@ const TRUNCATED: &str = "pprof_runtime::truncated_stack";
 
 /// Functions between the user's code and the place where a wait is recorded.
 pub(crate) fn is_internal(name: &str) -> bool {
-    const PREFIXES: [&str; 15] = [
+    const PREFIXES: [&str; 16] = [
         "pprof_runtime::",
         "<pprof_runtime::",
+        "<&pprof_runtime::",
         "lock_api::",
         "<lock_api::",
         // Called by them in between.

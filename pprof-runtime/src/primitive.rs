@@ -14,7 +14,10 @@ pub(crate) use self::modelled::*;
 #[cfg(not(all(test, loom)))]
 mod plain {
     pub(crate) use std::cell::UnsafeCell;
-    #[cfg_attr(not(feature = "instrument"), allow(unused_imports, reason = "of locks of ours"))]
+    #[cfg_attr(
+        not(feature = "instrument"),
+        allow(unused_imports, reason = "of locks of ours")
+    )]
     pub(crate) use std::hint::spin_loop;
 
     pub(crate) mod atomic {

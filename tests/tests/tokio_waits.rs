@@ -36,9 +36,12 @@ fn every_wait_is_one_sample() {
         broadcasts(runtime);
         watches(runtime);
         cancelled(runtime);
+        check();
+        polled_once(runtime);
     }
     threads();
     names_and_holders(&current_thread);
+    check();
     let left = labels(&snapshot("block"), "");
     assert!(left.iter().all(|(text, _)| !text.contains("state=waiting")), "{left:?}");
 }
@@ -113,25 +116,40 @@ fn until_it_waits(function: &str) {
     panic!("{function} does not wait: {:?}", stacks(&snapshot("block")));
 }
 
-/// Asserts that the block profile has one wait of the function, as its leaf, of 30 ms or what the machine has made of that since `began`, and
-/// none in progress. Resets the profile.
-fn ended(function: &str, kind: &str, began: Instant) {
-    let longest = began.elapsed();
+/// A wait of `function` has ended that began after `began`: [`check`] is to find it. A look at the profile costs more than a wait.
+fn ended(function: &'static str, kind: &str, began: Instant) {
+    ENDED.lock().unwrap().push(Ended { function, kind: kind.into(), longest: began.elapsed() });
+}
+
+struct Ended {
+    function: &'static str,
+    kind: String,
+    longest: Duration,
+}
+
+static ENDED: std::sync::Mutex<Vec<Ended>> = std::sync::Mutex::new(Vec::new());
+
+/// Asserts that the block profile has one wait of each function, as its leaf, of 30 ms or what the machine has made of that, and none in
+/// progress. Resets the profile.
+fn check() {
     let profile = snapshot("block");
-    let seen = labels(&profile, function);
-    let count: i64 = seen.iter().map(|(_, values)| values[0]).sum();
-    let delay: i64 = seen.iter().map(|(_, values)| values[1]).sum();
-    assert_eq!(count, 1, "{function}: {seen:?} in {:?}", stacks(&profile));
-    let delay = Duration::from_nanos(delay as u64);
-    assert!(delay > WAIT * 8 / 10 && delay < longest, "{function}: {delay:?} of {longest:?}");
-    for (text, _) in &seen {
-        assert!(text.split(' ').any(|word| word == kind), "{function}: {text}");
-        assert!(!text.contains("state="), "{function}: {text}");
-    }
-    for (names, _) in stacks(&profile) {
-        let on_stack = names.iter().any(|name| name.ends_with(function));
-        // Or a closure of its own.
-        assert!(!on_stack || names[0].contains(function), "{function} is the leaf: {names:?}");
+    let stacks = stacks(&profile);
+    for Ended { function, kind, longest } in ENDED.lock().unwrap().drain(..) {
+        let seen = labels(&profile, function);
+        let count: i64 = seen.iter().map(|(_, values)| values[0]).sum();
+        let delay: i64 = seen.iter().map(|(_, values)| values[1]).sum();
+        assert_eq!(count, 1, "{function}: {seen:?} in {stacks:?}");
+        let delay = Duration::from_nanos(delay as u64);
+        assert!(delay > WAIT * 8 / 10 && delay < longest, "{function}: {delay:?} of {longest:?}");
+        for (text, _) in &seen {
+            assert!(text.split(' ').any(|word| word == kind), "{function}: {text}");
+            assert!(!text.contains("state="), "{function}: {text}");
+        }
+        for (names, _) in &stacks {
+            let on_stack = names.iter().any(|name| name.ends_with(function));
+            // Or a closure of its own.
+            assert!(!on_stack || names[0].contains(function), "{function} is the leaf: {names:?}");
+        }
     }
     pprof_runtime::lookup("block").unwrap().reset();
 }
@@ -399,12 +417,12 @@ fn cancelled(runtime: &Runtime) {
     task!(runtime, "kind=mutex", aborted(m: Arc<Mutex<i32>> = mutex.clone()) {
         let task = async move { drop(m.lock().await) };
         // As a task of its own, and of this function.
-        assert!(timeout(2 * WAIT, task).await.is_err());
+        assert!(timeout(5 * WAIT, task).await.is_err());
     }, {});
     task!(runtime, "kind=mutex", selected(m: Arc<Mutex<i32>> = mutex.clone()) {
         tokio::select! {
             _ = m.lock() => panic!("it is held"),
-            () = sleep(2 * WAIT) => {}
+            () = sleep(5 * WAIT) => {}
         }
     }, {});
     drop(held);
@@ -422,7 +440,10 @@ fn cancelled(runtime: &Runtime) {
     });
     ended("::abandoned::{{closure}}", "kind=channel-recv", began);
     drop(tx);
-    // Polled once by hand, then used otherwise: no wait is left.
+}
+
+/// By hand, and then used otherwise: no wait is left.
+fn polled_once(runtime: &Runtime) {
     let (tx, mut rx) = mpsc::channel::<i32>(1);
     let (once_tx, mut once_rx) = oneshot::channel::<i32>();
     runtime.block_on(async {
@@ -435,7 +456,7 @@ fn cancelled(runtime: &Runtime) {
     });
     assert!(rx.try_recv().is_err());
     once_rx.close();
-    let seen = labels(&snapshot("block"), "::cancelled");
+    let seen = labels(&snapshot("block"), "::polled_once");
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert!(seen.iter().all(|(text, _)| !text.contains("state=")), "{seen:?}");
     pprof_runtime::lookup("block").unwrap().reset();

@@ -17,52 +17,62 @@ use ::tokio::task::coop::has_budget_remaining;
 use super::task::actor;
 use crate::source::contention::{Kind, Monitor, Origin, Site, Wait, wait_as};
 
-/// What is waited for.
+/// What a task waits for: a lock with an account of its waiters, or what is called by its origin, for which nobody is charged.
+pub(super) trait Subject<'m>: Copy {
+    fn wait(self, kind: Kind, site: Site) -> Wait<'m>;
+}
+
+impl<'m> Subject<'m> for &'m Monitor {
+    fn wait(self, kind: Kind, site: Site) -> Wait<'m> {
+        self.wait_as(actor(), kind, site)
+    }
+}
+
+impl Subject<'static> for Origin {
+    fn wait(self, kind: Kind, site: Site) -> Wait<'static> {
+        wait_as(actor(), kind, Some(self), site)
+    }
+}
+
+impl Subject<'static> for &Origin {
+    fn wait(self, kind: Kind, site: Site) -> Wait<'static> {
+        (*self).wait(kind, site)
+    }
+}
+
+/// A wait that may come. Small, by references, as it is copied along with the future.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Event<'m> {
-    subject: Subject<'m>,
-    kind: Kind,
+pub(super) struct Event<S> {
+    subject: S,
     site: Site,
+    kind: Kind,
     /// Whether tokio asks for budget before it looks whether there is anything to wait for.
     cooperative: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Subject<'m> {
-    Lock(&'m Monitor),
-    Other(Origin),
-}
-
-impl<'m> Event<'m> {
-    /// A lock, with an account of its waiters.
+impl<S> Event<S> {
     #[inline]
-    pub(super) fn lock(monitor: &'m Monitor, kind: Kind, site: Site) -> Event<'m> {
-        Event { subject: Subject::Lock(monitor), kind, site, cooperative: true }
-    }
-
-    /// Anything else: nobody is charged for the wait.
-    #[inline]
-    pub(super) fn other(origin: Origin, kind: Kind, site: Site) -> Event<'m> {
-        Event { subject: Subject::Other(origin), kind, site, cooperative: true }
+    pub(super) fn new(subject: S, kind: Kind, site: Site) -> Self {
+        Event { subject, site, kind, cooperative: true }
     }
 
     /// Its future is pending for no other reason than that there is something to wait for.
     #[inline]
-    pub(super) fn without_budget(self) -> Event<'m> {
+    pub(super) fn without_budget(self) -> Self {
         Event { cooperative: false, ..self }
     }
 
     /// The beginning of the wait, unless the task was only made to yield: tokio's future was refused when the budget was used
     /// up, and comes back as soon as others have run. A future that really waits has given its share of the budget back.
     #[cold]
-    fn begin(&self) -> Option<Wait<'m>> {
+    fn begin<'m>(&self) -> Option<Wait<'m>>
+    where
+        S: Subject<'m>,
+    {
         if self.cooperative && !has_budget_remaining() {
             return None;
         }
-        Some(match self.subject {
-            Subject::Lock(monitor) => monitor.wait_as(actor(), self.kind, self.site),
-            Subject::Other(origin) => wait_as(actor(), self.kind, Some(origin), self.site),
-        })
+        Some(self.subject.wait(self.kind, self.site))
     }
 }
 
@@ -73,7 +83,10 @@ pub(super) struct Pending<'m>(Option<Wait<'m>>);
 impl<'m> Pending<'m> {
     /// What a poll has come to, handed on.
     #[inline]
-    pub(super) fn observe<T>(&mut self, polled: Poll<T>, event: &Event<'m>) -> Poll<T> {
+    pub(super) fn observe<T, S>(&mut self, polled: Poll<T>, event: &Event<S>) -> Poll<T>
+    where
+        S: Subject<'m>,
+    {
         if polled.is_pending() {
             if self.0.is_none() {
                 self.0 = event.begin();
@@ -118,13 +131,13 @@ pub(super) use wait_until;
 
 /// What [`wait_until`] awaits.
 #[derive(Debug)]
-pub(super) struct Observed<'p, 'm, F> {
+pub(super) struct Observed<'p, 'm, F, S> {
     pub(super) pending: &'p mut Pending<'m>,
-    pub(super) event: &'p Event<'m>,
+    pub(super) event: &'p Event<S>,
     pub(super) future: Pin<&'p mut F>,
 }
 
-impl<F: Future> Future for Observed<'_, '_, F> {
+impl<'m, F: Future, S: Subject<'m>> Future for Observed<'_, 'm, F, S> {
     type Output = F::Output;
 
     #[inline]
@@ -137,16 +150,16 @@ impl<F: Future> Future for Observed<'_, '_, F> {
 /// A future of tokio's: while it is pending, the task waits for `event`.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub(super) struct Waiting<'m, F> {
+pub(super) struct Waiting<'m, F, S> {
     // Before the future: who is let in because that is dropped finds this wait ended.
     pending: Pending<'m>,
-    event: Event<'m>,
+    event: Event<S>,
     future: F,
 }
 
-impl<'m, F: Future> Waiting<'m, F> {
+impl<'m, F: Future, S: Subject<'m>> Waiting<'m, F, S> {
     #[inline]
-    pub(super) fn new(future: F, event: Event<'m>) -> Self {
+    pub(super) fn new(future: F, event: Event<S>) -> Self {
         Waiting { pending: Pending(None), event, future }
     }
 
@@ -163,7 +176,7 @@ impl<'m, F: Future> Waiting<'m, F> {
     }
 }
 
-impl<F: Future> Future for Waiting<'_, F> {
+impl<'m, F: Future, S: Subject<'m>> Future for Waiting<'m, F, S> {
     type Output = F::Output;
 
     #[inline]

@@ -128,7 +128,7 @@ impl<T> Sender<T> {
     /// Waits until there is no receiver.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
-        let event = Event::other(self.origin, Kind::ChannelSend, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
         Waiting::new(self.inner.closed(), event.without_budget())
     }
 
@@ -210,7 +210,7 @@ impl<T: Clone> Receiver<T> {
     #[inline]
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
-        let event = Event::other(self.origin, Kind::ChannelRecv, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
         Waiting::new(self.inner.recv(), event)
     }
 

@@ -69,7 +69,7 @@ impl Notify {
     #[inline]
     #[track_caller]
     pub fn notified(&self) -> Notified<'_> {
-        Notified(Waiting::new(self.inner.notified(), self.event(Location::caller())))
+        self.notified_at(Location::caller())
     }
 
     /// As [`notified`](Notify::notified); the future keeps the `Notify` alive instead of borrowing it.
@@ -93,8 +93,10 @@ impl Notify {
         self.inner.notify_waiters();
     }
 
-    fn event(&self, site: Site) -> Event<'static> {
-        Event::other(self.origin, Kind::Notify, site).without_budget()
+    #[inline]
+    fn notified_at(&self, site: Site) -> Notified<'_> {
+        let event = Event::new(&self.origin, Kind::Notify, site).without_budget();
+        Notified(Waiting::new(self.inner.notified(), event))
     }
 }
 
@@ -113,7 +115,7 @@ impl fmt::Debug for Notify {
 
 /// What [`Notify::notified`] returns.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Notified<'a>(Waiting<'static, InnerNotified<'a>>);
+pub struct Notified<'a>(Waiting<'static, InnerNotified<'a>, &'a Origin>);
 
 impl<'a> Notified<'a> {
     /// Takes a place in the queue without waiting yet, or a notification if there is one: says whether it has.
@@ -122,7 +124,7 @@ impl<'a> Notified<'a> {
     }
 
     #[inline]
-    fn waiting(self: Pin<&mut Self>) -> Pin<&mut Waiting<'static, InnerNotified<'a>>> {
+    fn waiting(self: Pin<&mut Self>) -> Pin<&mut Waiting<'static, InnerNotified<'a>, &'a Origin>> {
         // SAFETY: pinned whenever this is: it is moved out nowhere, and there is no `Drop` or `Unpin` of our own.
         unsafe { self.map_unchecked_mut(|this| &mut this.0) }
     }
@@ -156,11 +158,11 @@ pub struct OwnedNotified {
 
 impl OwnedNotified {
     fn new(notify: Arc<Notify>, site: Site) -> Self {
-        let inner: *const Inner = &raw const notify.inner;
+        let shared: *const Notify = &raw const *notify;
         // SAFETY: what an `Arc` points to stays where it is while the `Arc` is there, and it is there for longer than the future.
-        let inner: &'static Inner = unsafe { &*inner };
-        let future = Notified(Waiting::new(inner.notified(), notify.event(site)));
-        OwnedNotified { future: MaybeUninit::new(future), _notify: notify }
+        let shared: &'static Notify = unsafe { &*shared };
+        let future = MaybeUninit::new(shared.notified_at(site));
+        OwnedNotified { future, _notify: notify }
     }
 
     /// As [`Notified::enable`].

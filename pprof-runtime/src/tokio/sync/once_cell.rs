@@ -105,6 +105,10 @@ impl<T> OnceCell<T> {
     {
         let site = Location::caller();
         async move {
+            // As tokio does, without asking for budget.
+            if let Some(value) = self.inner.get() {
+                return value;
+            }
             let progress = Mutex::new(Progress::Asks(Pending::default()));
             let init = || self.make(&progress, site, f());
             self.poll(self.inner.get_or_init(init), &progress, site).await
@@ -124,6 +128,10 @@ impl<T> OnceCell<T> {
     {
         let site = Location::caller();
         async move {
+            // As tokio does, without asking for budget.
+            if let Some(value) = self.inner.get() {
+                return Ok(value);
+            }
             let progress = Mutex::new(Progress::Asks(Pending::default()));
             let init = || self.make(&progress, site, f());
             self.poll(self.inner.get_or_try_init(init), &progress, site).await
@@ -162,7 +170,7 @@ impl<T> OnceCell<T> {
         progress: &'p Mutex<Progress<'c>>,
         site: Site,
     ) -> Asking<'p, 'c, F> {
-        let event = Event::lock(&self.monitor, Kind::Once, site);
+        let event = Event::new(&self.monitor, Kind::Once, site);
         Asking { future, progress, event, was_pending: false }
     }
 }
@@ -178,7 +186,7 @@ enum Progress<'c> {
 
 /// Polls tokio's future.
 struct Asking<'p, 'c, F> {
-    event: Event<'c>,
+    event: Event<&'c Monitor>,
     /// Shared with the closure that tokio's future has, and may call while it is polled.
     progress: &'p Mutex<Progress<'c>>,
     was_pending: bool,

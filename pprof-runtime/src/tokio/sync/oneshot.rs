@@ -33,6 +33,7 @@ pub mod error {
 /// assert_eq!(rx.await, Ok(3));
 /// # });
 /// ```
+#[inline]
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     with_origin(Origin::here(), Location::caller())
@@ -41,11 +42,13 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 /// As [`channel`]; profiles show it as `name`, others by where they were made.
 ///
 /// Not in tokio.
+#[inline]
 #[track_caller]
 pub fn named_channel<T>(name: &'static str) -> (Sender<T>, Receiver<T>) {
     with_origin(Origin::Name(name), Location::caller())
 }
 
+#[inline]
 fn with_origin<T>(origin: Origin, site: Site) -> (Sender<T>, Receiver<T>) {
     let (tx, rx) = inner::channel();
     let pending = Pending::default();
@@ -76,6 +79,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The message, if the receiver is gone or closed.
+    #[inline]
     pub fn send(self, t: T) -> Result<(), T> {
         self.inner.send(t)
     }
@@ -86,7 +90,7 @@ impl<T> Sender<T> {
     /// Dropping the future has no effect.
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = ()> {
-        let event = Event::other(self.origin, Kind::ChannelSend, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
         Waiting::new(self.inner.closed(), event)
     }
 
@@ -154,7 +158,7 @@ impl<T> Future for Receiver<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.inner).poll(cx);
-        this.pending.observe(polled, &Event::other(this.origin, Kind::ChannelRecv, this.site))
+        this.pending.observe(polled, &Event::new(this.origin, Kind::ChannelRecv, this.site))
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use ::tokio::sync::{AcquireError, Semaphore};
 use ::tokio::task::coop::poll_proceed;
 
+use crate::source::contention::Monitor;
 use crate::tokio::waiting::{Event, wait_until};
 
 /// Takes `count` permits, for whose return the caller cares; while there are none, the task waits for `event`.
@@ -17,7 +18,7 @@ use crate::tokio::waiting::{Event, wait_until};
 pub(super) async fn acquire(
     permits: &Semaphore,
     count: u32,
-    event: Event<'_>,
+    event: Event<&Monitor>,
 ) -> Result<(), AcquireError> {
     if (Attempt { permits, count }).await {
         return Ok(());

@@ -266,8 +266,8 @@ impl Semaphore {
         self.inner.is_closed()
     }
 
-    fn event(&self, site: Site) -> Event<'_> {
-        Event::lock(&self.monitor, Kind::Semaphore, site)
+    fn event(&self, site: Site) -> Event<&Monitor> {
+        Event::new(&self.monitor, Kind::Semaphore, site)
     }
 
     /// Ours for tokio's.

@@ -105,7 +105,7 @@ impl<T> Receiver<T> {
     #[inline]
     #[track_caller]
     pub fn changed(&mut self) -> impl Future<Output = Result<(), RecvError>> {
-        let event = Event::other(self.origin, Kind::ChannelRecv, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
         Waiting::new(self.inner.changed(), event)
     }
 
@@ -122,7 +122,7 @@ impl<T> Receiver<T> {
         &mut self,
         f: impl FnMut(&T) -> bool,
     ) -> impl Future<Output = Result<Ref<'_, T>, RecvError>> {
-        let event = Event::other(self.origin, Kind::ChannelRecv, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
         Waiting::new(self.inner.wait_for(f), event)
     }
 
@@ -181,7 +181,7 @@ impl<T> Sender<T> {
     /// Waits until there is no receiver.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
-        let event = Event::other(self.origin, Kind::ChannelSend, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
         Waiting::new(self.inner.closed(), event)
     }
 

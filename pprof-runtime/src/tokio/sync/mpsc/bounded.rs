@@ -9,7 +9,7 @@ use ::tokio::sync::mpsc as inner;
 use super::error::{SendError, TryRecvError, TrySendError};
 use super::{Permit, PermitIterator, receiver};
 use crate::source::contention::{Kind, Origin, Site, wait};
-use crate::tokio::waiting::{Event, Pending, Waiting, wait_until};
+use crate::tokio::waiting::{Event, Pending, Waiting};
 
 /// A channel with room for `buffer` messages.
 ///
@@ -112,8 +112,7 @@ impl<T> Sender<T> {
     #[inline]
     #[track_caller]
     pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        let site = Location::caller();
-        async move { wait_until!(self.inner.send(value), self.event(site)) }
+        Waiting::new(self.inner.send(value), self.event(Location::caller()))
     }
 
     /// Waits until the receiver is gone or closed.
@@ -192,7 +191,7 @@ impl<T> Sender<T> {
         let origin = self.origin;
         let future = Waiting::new(
             self.inner.reserve_owned(),
-            Event::other(origin, Kind::ChannelSend, Location::caller()),
+            Event::new(origin, Kind::ChannelSend, Location::caller()),
         );
         async move { Ok(OwnedPermit { inner: future.await?, origin }) }
     }
@@ -257,8 +256,8 @@ impl<T> Sender<T> {
         self.inner.weak_count()
     }
 
-    fn event(&self, site: Site) -> Event<'static> {
-        Event::other(self.origin, Kind::ChannelSend, site)
+    fn event(&self, site: Site) -> Event<&Origin> {
+        Event::new(&self.origin, Kind::ChannelSend, site)
     }
 }
 

@@ -37,12 +37,9 @@ macro_rules! receiver {
             #[inline]
             #[track_caller]
             pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-                let site = Location::caller();
-                async move {
-                    self.pending.give_up();
-                    let event = self.event(site);
-                    wait_until!(self.inner.recv(), event)
-                }
+                self.pending.give_up();
+                let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
+                Waiting::new(self.inner.recv(), event)
             }
 
             /// Takes up to `limit` messages to the end of `buffer`, the task waiting until there is one, and returns how many; zero
@@ -58,7 +55,7 @@ macro_rules! receiver {
                 limit: usize,
             ) -> impl Future<Output = usize> {
                 self.pending.give_up();
-                let event = self.event(Location::caller());
+                let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
                 Waiting::new(self.inner.recv_many(buffer, limit), event)
             }
 
@@ -127,7 +124,7 @@ macro_rules! receiver {
             #[inline]
             #[track_caller]
             pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-                let event = self.event(Location::caller());
+                let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
                 let polled = self.inner.poll_recv(cx);
                 self.pending.observe(polled, &event)
             }
@@ -141,7 +138,7 @@ macro_rules! receiver {
                 buffer: &mut Vec<T>,
                 limit: usize,
             ) -> Poll<usize> {
-                let event = self.event(Location::caller());
+                let event = Event::new(&self.origin, Kind::ChannelRecv, Location::caller());
                 let polled = self.inner.poll_recv_many(cx, buffer, limit);
                 self.pending.observe(polled, &event)
             }
@@ -154,10 +151,6 @@ macro_rules! receiver {
             /// How many weak senders there are.
             pub fn sender_weak_count(&self) -> usize {
                 self.inner.sender_weak_count()
-            }
-
-            fn event(&self, site: Site) -> Event<'static> {
-                Event::other(self.origin, Kind::ChannelRecv, site)
             }
 
             /// Whether somebody may still send, and nobody has.

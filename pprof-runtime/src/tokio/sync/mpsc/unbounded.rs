@@ -8,8 +8,8 @@ use ::tokio::sync::mpsc as inner;
 
 use super::error::{SendError, TryRecvError};
 use super::receiver;
-use crate::source::contention::{Kind, Origin, Site, wait};
-use crate::tokio::waiting::{Event, Pending, Waiting, wait_until};
+use crate::source::contention::{Kind, Origin, wait};
+use crate::tokio::waiting::{Event, Pending, Waiting};
 
 /// A channel with room for all messages: sending never waits.
 #[track_caller]
@@ -69,7 +69,7 @@ impl<T> UnboundedSender<T> {
     /// Dropping the future has no effect.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
-        let event = Event::other(self.origin, Kind::ChannelSend, Location::caller());
+        let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
         Waiting::new(self.inner.closed(), event.without_budget())
     }
 
