@@ -1,4 +1,4 @@
-//! Mutexes and readers-writer locks: std's, ours with profiles off and on, hotpath's.
+//! Mutexes and readers-writer locks: std's, plain and watched, ours with profiles off and on, hotpath's.
 
 use std::hint::{black_box, spin_loop};
 use std::time::{Duration, Instant};
@@ -12,6 +12,14 @@ macro_rules! contenders {
         #[allow(unused_mut)]
         let mut contenders = vec![
             ns("std", || $measure!(std::sync::$lock::new(0_u64))),
+            ns("std, futexes watched, fraction 100, rate 10 us", || {
+                watch(100, 10_000);
+                $measure!(std::sync::$lock::new(0_u64))
+            }),
+            ns("std, futexes watched, fraction 1, rate 1 ns (everything)", || {
+                watch(1, 1);
+                $measure!(std::sync::$lock::new(0_u64))
+            }),
             ns("ours, profiles off", || $measure!(pprof_runtime::sync::$lock::new(0_u64))),
             ns("ours, fraction 100, rate 10 us", || {
                 profiles_on(100, 10_000);
@@ -37,6 +45,11 @@ macro_rules! contenders {
 fn profiles_on(fraction: i64, rate_ns: i64) {
     pprof_runtime::set_mutex_profile_fraction(fraction);
     pprof_runtime::set_block_profile_rate(rate_ns);
+}
+
+fn watch(fraction: i64, rate_ns: i64) {
+    profiles_on(fraction, rate_ns);
+    pprof_runtime::futex::start().expect("this is an executable");
 }
 
 macro_rules! measure_uncontended {

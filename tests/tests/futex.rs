@@ -279,7 +279,7 @@ fn std_others() {
     one("::std_park", "park");
     std_park_timeout();
     one("::std_park_timeout", "park");
-    std_join(thread::spawn(|| let_wait()));
+    std_join(thread::spawn(let_wait));
     one("::std_join", "join");
     let done = AtomicBool::new(false);
     std_scope(&done);
@@ -648,12 +648,14 @@ fn futex_call(
 ) -> (i64, i32) {
     let time = libc::timespec { tv_sec: 0, tv_nsec: ns };
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: the location is the calling thread's.
-    unsafe { *libc::__errno_location() = 77 };
+    // SAFETY: always valid to call.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: the calling thread's own.
+    unsafe { *errno = 77 };
     // SAFETY: word and time are valid for the call.
     let result = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, &time) };
     // SAFETY: as above.
-    (result, unsafe { *libc::__errno_location() })
+    (result, unsafe { *errno })
 }
 
 fn errors_are_the_callers() {

@@ -60,29 +60,35 @@ fn until_it_sleeps() {
 }
 
 macro_rules! make {
-    ($waits:ident, $unlocks:ident, $lock:ty, |$it:ident| $acquire:expr) => {
+    ($check:ident, $waits:ident, $unlocks:ident, $krate:ident, |$it:ident| $acquire:expr) => {
         #[inline(never)]
-        fn $waits($it: &$lock) {
+        fn $waits($it: &$krate::Mutex<u32>) {
             WAITER.store(unsafe { libc::gettid() }, Ordering::Relaxed);
             *$acquire += 1;
             std::hint::black_box(());
         }
 
         #[inline(never)]
-        fn $unlocks($it: &$lock) {
+        fn $unlocks(held: $krate::MutexGuard<'_, u32>) {
+            drop(held);
+            std::hint::black_box(());
+        }
+
+        fn $check($it: &$krate::Mutex<u32>) {
             let held = $acquire;
             std::thread::scope(|scope| {
                 scope.spawn(|| $waits($it));
                 until_it_sleeps();
-                drop(held);
+                $unlocks(held);
             });
-            std::hint::black_box(());
         }
     };
 }
 
-make!(waits_for_std, unlocks_std, std::sync::Mutex<u32>, |lock| lock.lock().unwrap());
-make!(waits_for_pl, unlocks_pl, parking_lot::Mutex<u32>, |lock| lock.lock());
+use std::sync;
+
+make!(check_std, waits_for_std, unlocks_std, sync, |lock| lock.lock().unwrap());
+make!(check_pl, waits_for_pl, unlocks_pl, parking_lot, |lock| lock.lock());
 
 #[unsafe(no_mangle)]
 pub extern "C" fn run() {
@@ -96,8 +102,8 @@ pub extern "C" fn run() {
         Ok(_) => println!("blocking I/O"),
         Err(error) => println!("no blocking I/O: {error}"),
     }
-    unlocks_std(&std::sync::Mutex::new(0));
-    unlocks_pl(&parking_lot::Mutex::new(0));
+    check_std(&sync::Mutex::new(0));
+    check_pl(&parking_lot::Mutex::new(0));
     for name in ["block", "mutex"] {
         let profile = pprof_runtime::lookup(name).unwrap().snapshot().unwrap();
         let p = profile.proto();

@@ -190,15 +190,17 @@ extern "C" fn handler(_: i32) {
     let time = libc::timespec { tv_sec: 0, tv_nsec: 1000 };
     let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: the location is the calling thread's.
-    let before = unsafe { *libc::__errno_location() };
+    // SAFETY: always valid to call.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: the calling thread's own.
+    let before = unsafe { *errno };
     // SAFETY: word and time are valid for the call.
     unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), wait, 0, &time) };
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), wake, 100) };
     SIGNALLED.fetch_add(1, Ordering::Relaxed);
     // SAFETY: as above.
-    unsafe { *libc::__errno_location() = before };
+    unsafe { *errno = before };
 }
 
 fn handlers_may_wait_and_wake() {

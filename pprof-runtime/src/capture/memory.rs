@@ -12,7 +12,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
     not(all(target_os = "linux", target_arch = "x86_64")),
     path = "own_stack/unsupported.rs"
 )]
-#[cfg_attr(not(feature = "futex"), allow(dead_code, reason = "of waits in code that is not ours"))]
+#[allow(dead_code, reason = "of waits in code that is not ours")]
 mod own_stack;
 
 /// Bytes of stack fetched by one system call.
@@ -200,7 +200,7 @@ pub(crate) fn current_bounds(sp: u64) -> Option<Bounds> {
 ///
 /// # Signal safety
 /// System calls at most: a thread that asks often has the kernel's list of mappings read, once.
-#[cfg_attr(not(feature = "futex"), allow(dead_code, reason = "of waits in code that is not ours"))]
+#[allow(dead_code, reason = "of waits in code that is not ours")]
 pub(crate) fn known_bounds(sp: u64) -> Option<Bounds> {
     thread_local! {
         // No destructor, as above.
@@ -226,11 +226,11 @@ pub(crate) fn known_bounds(sp: u64) -> Option<Bounds> {
 }
 
 /// Walks by system calls, of 1 to 3 µs, that cost what it costs to read the list of mappings.
-#[cfg_attr(not(feature = "futex"), allow(dead_code, reason = "of waits in code that is not ours"))]
+#[allow(dead_code, reason = "of waits in code that is not ours")]
 const ASKED_OFTEN: i32 = 16;
 
 /// Further ones before the list is read again, if this was not on the thread's own stack.
-#[cfg_attr(not(feature = "futex"), allow(dead_code, reason = "of waits in code that is not ours"))]
+#[allow(dead_code, reason = "of waits in code that is not ours")]
 const ASKED_IN_VAIN: i32 = 1024;
 
 fn within(low: u64, high: u64, sp: u64) -> Option<Bounds> {

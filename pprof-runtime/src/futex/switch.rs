@@ -7,6 +7,7 @@ pub(super) const FUTEX: u8 = 1;
 /// Calls that block, if `FUTEX` is set.
 pub(super) const BLOCKING_IO: u8 = 2;
 /// Some thread looks whether its calls arrive.
+#[allow(dead_code, reason = "where calls can be watched")]
 pub(super) const PROBING: u8 = 4;
 
 pub(super) static FLAGS: AtomicU8 = AtomicU8::new(0);

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::fake;
 
 /// Rates are the process's: who sets them goes alone.
-static RATES: Mutex<()> = Mutex::new(());
+pub(super) static RATES: Mutex<()> = Mutex::new(());
 
 fn with_rates<R>(fraction: i64, rate: i64, run: impl FnOnce() -> R) -> R {
     set_mutex_fraction(fraction);

@@ -766,6 +766,7 @@ mod tests {
     fn stacks_are_walked_or_else_those_recorded() {
         let thread = Puppet::new();
         let (one, two) = (lock(), lock());
+        let _alone = super::super::tests::RATES.lock();
         super::super::set_block_rate(1);
         let task = Actor::task(900_006);
         let _wait = two.wait_as(task, Kind::Mutex, here());
