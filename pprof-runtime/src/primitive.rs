@@ -42,23 +42,30 @@ mod modelled {
 
     pub(crate) use loom::hint::spin_loop;
 
-    use self::atomic::AtomicU64;
+    use self::atomic::{AtomicU64, Ordering};
 
     /// The number of the execution that goes on: one at a time in the process, since statics are shared.
     static EXECUTION: Counter = Counter::new(0);
 
     /// Runs `model` in all ways that its threads may go on next to each other, `preemptions` of them being interrupted.
+    ///
+    /// # Panics
+    /// If there are fewer ways than a model with shared atomics has: its threads do not meet.
     pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(preemptions);
         builder.max_branches = 10_000;
+        // ORDERING: Relaxed, all: all of an execution is in one thread of the system.
+        let before = EXECUTION.load(Ordering::Relaxed);
         builder.check(move || {
-            // ORDERING: Relaxed: all of an execution is in one thread of the system.
-            EXECUTION.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            EXECUTION.fetch_add(1, Ordering::Relaxed);
             model();
         });
+        let executions = EXECUTION.load(Ordering::Relaxed) - before;
+        println!("{executions} executions");
+        assert!(executions > 20, "{executions} executions");
     }
 
     /// A value that the threads of a model are to share. Its atomics are made here, which happens before all that the threads do.
@@ -109,7 +116,25 @@ mod modelled {
         /// Made anew by each execution of a model, with its first value, when it is first used: so constants and statics can have them.
         struct Lazy<V, A> {
             first: V,
-            now: Mutex<Option<(u64, Arc<A>)>>,
+            now: Mutex<Option<(u64, Arc<Made<A>>)>>,
+        }
+
+        #[derive(Debug)]
+        struct Made<A> {
+            atomic: A,
+            /// Accessed before the other is, by a change. Loom tries another order of accesses only next to the last one, and forgets that of a
+            /// thread whose load was followed by another's load.
+            order: loom::sync::atomic::AtomicUsize,
+        }
+
+        impl<A> std::ops::Deref for Made<A> {
+            type Target = A;
+
+            fn deref(&self) -> &A {
+                // ORDERING: Relaxed: orders nothing.
+                self.order.swap(0, Ordering::Relaxed);
+                &self.atomic
+            }
         }
 
         impl<V: Copy, A> Lazy<V, A> {
@@ -117,14 +142,16 @@ mod modelled {
                 Lazy { first, now: Mutex::new(None) }
             }
 
-            fn get(&self, make: impl FnOnce(V) -> A) -> Arc<A> {
+            fn get(&self, make: impl FnOnce(V) -> A) -> Arc<Made<A>> {
                 // ORDERING: Relaxed: as in `check`.
                 let execution = EXECUTION.load(Ordering::Relaxed);
                 let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
                 match &*now {
                     Some((of, atomic)) if *of == execution => atomic.clone(),
                     _ => {
-                        let atomic = Arc::new(make(self.first));
+                        let atomic = make(self.first);
+                        let order = loom::sync::atomic::AtomicUsize::new(0);
+                        let atomic = Arc::new(Made { atomic, order });
                         // What an execution that is over has left is of no use to any other, not even to be dropped.
                         std::mem::forget(now.replace((execution, atomic.clone())));
                         atomic
@@ -143,7 +170,7 @@ mod modelled {
                         $name(Lazy::new(value))
                     }
 
-                    fn get(&self) -> Arc<loom::sync::atomic::$name> {
+                    fn get(&self) -> Arc<Made<loom::sync::atomic::$name>> {
                         self.0.get(loom::sync::atomic::$name::new)
                     }
 

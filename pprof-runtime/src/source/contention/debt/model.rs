@@ -1,7 +1,7 @@
 //! Models of accounts: with every order in which threads may come, go and give up, what is charged is what was waited.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use loom::sync::{Mutex, RwLock};
 use loom::thread;
@@ -16,6 +16,8 @@ struct Truth {
     waited: AtomicI64,
     charged: AtomicI64,
     unlocks: AtomicU64,
+    /// Whether somebody gives up.
+    impatient: AtomicBool,
 }
 
 const UNIT: u64 = 1 << TICK_SHIFT;
@@ -25,7 +27,9 @@ impl Truth {
         (self.clock.fetch_add(1, Ordering::Relaxed) + 1) * UNIT
     }
 
+    /// Whoever is seen waiting came before the clock was looked at: so nothing that is charged is negative, save after giving up.
     fn charge(&self, ticks: i64) {
+        assert!(ticks >= 0 || self.impatient.load(Ordering::Relaxed));
         self.charged.fetch_add(ticks, Ordering::Relaxed);
     }
 
@@ -75,7 +79,8 @@ impl Lock {
         assert_eq!(owed.known.0, *guard, "the last unlock that saw a waiter is charged");
         assert!(owed.unseen >= 0 && owed.wake_up <= end - arrival);
         assert!(owed.unseen == 0 || owed.wake_up == 0);
-        truth.charge(owed.known.1 + owed.unseen);
+        truth.charge(owed.known.1);
+        truth.charge(owed.unseen);
         self.unlock(guard);
     }
 
@@ -110,6 +115,7 @@ fn a_mutex_charges_every_wait_once() {
 fn who_gives_up_is_charged_to_the_next_unlock() {
     check(3, || {
         let lock = Lock::new();
+        lock.truth.impatient.store(true, Ordering::Relaxed);
         let held = lock.lock.lock().unwrap();
         let waiter = thread::spawn({
             let lock = lock.clone();
@@ -155,6 +161,7 @@ fn readers_that_leave_together_leave_nothing() {
                     end
                 });
                 truth.waited(arrival, end);
+                // What another reader has charged of this one's wait to an unlock that did not see it is taken back.
                 truth.charge(owed.known.1 + owed.unseen);
                 if debt.take_shared(owed.known.0) {
                     contentions.fetch_add(1, Ordering::Relaxed);
