@@ -129,6 +129,7 @@ pub(crate) fn rwlock_write(s: Setup) -> Vec<Contender> {
 }
 
 pub(crate) fn pl_mutex(s: Setup) -> Vec<Contender> {
+    #[allow(unused_mut)]
     let mut all = contenders!(
         s,
         run_plain_mutex,

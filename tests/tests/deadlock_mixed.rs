@@ -16,11 +16,11 @@ fn locks_of_every_make_are_in_one_graph() {
 
 enum Lock {
     Mutex(sync::Mutex<u64>),
-    RwLock(sync::RwLock<u64>),
+    Shared(sync::RwLock<u64>),
     Parking(parking_lot::Mutex<u64>),
-    ParkingRwLock(parking_lot::RwLock<u64>),
+    ParkingShared(parking_lot::RwLock<u64>),
     Task(profiled::sync::Mutex<u64>),
-    TaskRwLock(profiled::sync::RwLock<u64>),
+    TaskShared(profiled::sync::RwLock<u64>),
 }
 
 impl Lock {
@@ -29,9 +29,9 @@ impl Lock {
             Lock::Mutex(sync::Mutex::new(0)),
             Lock::Parking(parking_lot::Mutex::new(0)),
             Lock::Task(profiled::sync::Mutex::new(0)),
-            Lock::RwLock(sync::RwLock::new(0)),
-            Lock::ParkingRwLock(parking_lot::RwLock::new(0)),
-            Lock::TaskRwLock(profiled::sync::RwLock::new(0)),
+            Lock::Shared(sync::RwLock::new(0)),
+            Lock::ParkingShared(parking_lot::RwLock::new(0)),
+            Lock::TaskShared(profiled::sync::RwLock::new(0)),
         ]
     }
 
@@ -42,11 +42,11 @@ impl Lock {
                 let _held = lock.lock().unwrap();
                 inside();
             }
-            Lock::RwLock(lock) if read => {
+            Lock::Shared(lock) if read => {
                 let _held = lock.read().unwrap();
                 inside();
             }
-            Lock::RwLock(lock) => {
+            Lock::Shared(lock) => {
                 let _held = lock.write().unwrap();
                 inside();
             }
@@ -54,11 +54,11 @@ impl Lock {
                 let _held = lock.lock();
                 inside();
             }
-            Lock::ParkingRwLock(lock) if read => {
+            Lock::ParkingShared(lock) if read => {
                 let _held = lock.read();
                 inside();
             }
-            Lock::ParkingRwLock(lock) => {
+            Lock::ParkingShared(lock) => {
                 let _held = lock.write();
                 inside();
             }
@@ -66,11 +66,11 @@ impl Lock {
                 let _held = lock.blocking_lock();
                 inside();
             }
-            Lock::TaskRwLock(lock) if read => {
+            Lock::TaskShared(lock) if read => {
                 let _held = lock.blocking_read();
                 inside();
             }
-            Lock::TaskRwLock(lock) => {
+            Lock::TaskShared(lock) => {
                 let _held = lock.blocking_write();
                 inside();
             }
