@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use pprof_runtime::tokio::sync::{Mutex, OnceCell, OwnedRwLockReadGuard, RwLock, Semaphore};
+use pprof_runtime::tokio::sync::{Mutex, OnceCell, OwnedRwLockReadGuard, RwLock, Semaphore, mpsc};
 use pprof_tests::sum;
 use pprof_tests::waits::{contentions, delay, labels, snapshot};
 use tokio::runtime::{Builder, Runtime};
@@ -287,10 +287,13 @@ fn holds_are_profiled(runtime: &Runtime) {
     }
 }
 
-async fn locks_until_it_must_yield(mutex: &Mutex<u32>, semaphore: &Semaphore) {
-    for _ in 0..1000 {
+async fn works_until_it_must_yield(mutex: &Mutex<u32>, semaphore: &Semaphore) {
+    let (tx, mut rx) = mpsc::channel(2);
+    for i in 0..1000 {
         *mutex.lock().await += 1;
         drop(semaphore.acquire().await.unwrap());
+        tx.send(i).await.unwrap();
+        assert_eq!(rx.recv().await, Some(i));
     }
 }
 
@@ -299,11 +302,11 @@ fn budget_used_up_is_no_wait(runtime: &Runtime) {
     pprof_runtime::lookup("block").unwrap().reset();
     runtime.block_on(async {
         tokio::spawn(async {
-            locks_until_it_must_yield(&Mutex::new(0), &Semaphore::new(1)).await;
+            works_until_it_must_yield(&Mutex::new(0), &Semaphore::new(1)).await;
         })
         .await
         .unwrap();
     });
-    let seen = labels(&snapshot("block"), "::locks_until_it_must_yield::{{closure}}");
+    let seen = labels(&snapshot("block"), "::works_until_it_must_yield::{{closure}}");
     assert_eq!(seen, []);
 }

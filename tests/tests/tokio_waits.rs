@@ -36,6 +36,7 @@ fn every_wait_is_one_sample() {
         broadcasts(runtime);
         watches(runtime);
         cancelled(runtime);
+        without_budget(runtime);
         check();
         polled_once(runtime);
     }
@@ -257,11 +258,10 @@ fn once(runtime: &Runtime) {
         }
     };
     let begin = |cell| {
-        runtime.block_on(async {
-            let (making, pending) = spawn(make(cell));
-            pending.await.unwrap();
-            making
-        })
+        let _inside = runtime.enter();
+        let (making, pending) = spawn(make(cell));
+        runtime.block_on(pending).unwrap();
+        making
     };
     let making = begin(&cell);
     task!(runtime, "kind=once", get_or_init(c: Arc<OnceCell<i32>> = cell.clone()) {
@@ -440,6 +440,40 @@ fn cancelled(runtime: &Runtime) {
     });
     ended("::abandoned::{{closure}}", "kind=channel-recv", began);
     drop(tx);
+}
+
+/// Until the task would have to yield.
+fn use_up_budget() {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    while let std::task::Poll::Ready(budget) = tokio::task::coop::poll_proceed(&mut cx) {
+        budget.made_progress();
+    }
+}
+
+/// A task that would have to yield waits like any other.
+fn without_budget(runtime: &Runtime) {
+    let mutex = Arc::new(Mutex::new(1));
+    let held = mutex.clone().try_lock_owned().unwrap();
+    task!(runtime, "kind=mutex", tired_lock(m: Arc<Mutex<i32>> = mutex.clone()) {
+        use_up_budget();
+        *m.lock().await += 1;
+    }, drop(held));
+    let (tx, mut rx) = mpsc::channel(1);
+    tx.try_send(1).unwrap();
+    task!(runtime, "kind=channel-send", tired_send(tx: mpsc::Sender<i32> = tx) {
+        use_up_budget();
+        tx.send(1).await.unwrap();
+    }, rx.try_recv().unwrap());
+    let (tx, rx) = mpsc::channel(1);
+    task!(runtime, "kind=channel-recv", tired_recv(rx: mpsc::Receiver<i32> = rx) {
+        use_up_budget();
+        assert_eq!(rx.recv().await, Some(1));
+    }, tx.try_send(1).unwrap());
+    let notify = Arc::new(Notify::new());
+    task!(runtime, "kind=notify", tired_notified(n: Arc<Notify> = notify.clone()) {
+        use_up_budget();
+        n.notified().await;
+    }, notify.notify_one());
 }
 
 /// By hand, and then used otherwise: no wait is left.

@@ -19,6 +19,11 @@ use crate::source::contention::{Kind, Monitor, Origin, Site, Wait, wait_as};
 
 /// What a task waits for: a lock with an account of its waiters, or what is called by its origin, for which nobody is charged.
 pub(super) trait Subject<'m>: Copy {
+    /// Whether there is evidently nothing to wait for.
+    fn is_free(self) -> bool {
+        false
+    }
+
     fn wait(self, kind: Kind, site: Site) -> Wait<'m>;
 }
 
@@ -47,32 +52,40 @@ pub(super) struct Event<S> {
     site: Site,
     kind: Kind,
     /// Whether tokio asks for budget before it looks whether there is anything to wait for.
-    cooperative: bool,
+    budget_first: bool,
 }
 
 impl<S> Event<S> {
     #[inline]
     pub(super) fn new(subject: S, kind: Kind, site: Site) -> Self {
-        Event { subject, site, kind, cooperative: true }
+        Event { subject, site, kind, budget_first: true }
     }
 
-    /// Its future is pending for no other reason than that there is something to wait for.
+    /// Its future looks first, and asks for budget, if at all, when there is nothing to wait for.
     #[inline]
-    pub(super) fn without_budget(self) -> Self {
-        Event { cooperative: false, ..self }
+    pub(super) fn budget_last(self) -> Self {
+        Event { budget_first: false, ..self }
     }
 
     /// The beginning of the wait, unless the task was only made to yield: tokio's future was refused when the budget was used
-    /// up, and comes back as soon as others have run. A future that really waits has given its share of the budget back.
+    /// up, and comes back as soon as others have run. A future that asked first and then waits has given its share of the budget back.
     #[cold]
     fn begin<'m>(&self) -> Option<Wait<'m>>
     where
         S: Subject<'m>,
     {
-        if self.cooperative && !has_budget_remaining() {
+        if !has_budget_remaining() && (self.budget_first || self.subject.is_free()) {
             return None;
         }
         Some(self.subject.wait(self.kind, self.site))
+    }
+}
+
+impl Event<&Monitor> {
+    /// The caller is about to give back what it took without having gone on with it.
+    #[cold]
+    pub(super) fn release(&self) {
+        self.subject.unlocking_shared(self.kind);
     }
 }
 

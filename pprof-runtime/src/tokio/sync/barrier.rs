@@ -38,7 +38,7 @@ impl Barrier {
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
         // It has come before it asks for budget.
-        let event = Event::new(&self.origin, Kind::Barrier, Location::caller()).without_budget();
+        let event = Event::new(&self.origin, Kind::Barrier, Location::caller()).budget_last();
         Waiting::new(self.inner.wait(), event)
     }
 }

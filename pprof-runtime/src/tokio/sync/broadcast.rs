@@ -1,4 +1,4 @@
-//! A channel whose messages go to every receiver, drop-in for [`tokio::sync::broadcast`](::tokio::sync::broadcast).
+//! A channel whose messages go to every receiver, drop-in for [`tokio::sync::broadcast`].
 //!
 //! [`Receiver::recv`] and [`Receiver::blocking_recv`] are waits of kind `channel-recv`, [`Sender::closed`] is one of
 //! kind `channel-send`. Sending never waits.
@@ -129,7 +129,7 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
         let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
-        Waiting::new(self.inner.closed(), event.without_budget())
+        Waiting::new(self.inner.closed(), event.budget_last())
     }
 
     /// How many senders there are.

@@ -95,7 +95,7 @@ impl Notify {
 
     #[inline]
     fn notified_at(&self, site: Site) -> Notified<'_> {
-        let event = Event::new(&self.origin, Kind::Notify, site).without_budget();
+        let event = Event::new(&self.origin, Kind::Notify, site).budget_last();
         Notified(Waiting::new(self.inner.notified(), event))
     }
 }

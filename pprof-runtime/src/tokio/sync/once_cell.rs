@@ -170,7 +170,7 @@ impl<T> OnceCell<T> {
         progress: &'p Mutex<Progress<'c>>,
         site: Site,
     ) -> Asking<'p, 'c, F> {
-        let event = Event::new(&self.monitor, Kind::Once, site);
+        let event = Event::new(&self.monitor, Kind::Once, site).budget_last();
         Asking { future, progress, event, was_pending: false }
     }
 }

@@ -1,4 +1,4 @@
-//! A channel for one message, drop-in for [`tokio::sync::oneshot`](::tokio::sync::oneshot).
+//! A channel for one message, drop-in for [`tokio::sync::oneshot`].
 //!
 //! Awaiting the [`Receiver`] and [`Receiver::blocking_recv`] are waits of kind `channel-recv`, [`Sender::closed`] is
 //! one of kind `channel-send`. What never waits is not recorded, and [`Sender::poll_closed`] is not either: it is asked beside

@@ -12,36 +12,54 @@ use crate::tokio::waiting::{Event, wait_until};
 
 /// Takes `count` permits, for whose return the caller cares; while there are none, the task waits for `event`.
 ///
-/// Tokio's future begins by asking for budget and then looks whether the permits are there. So does the attempt here, which spares making
-/// that future where they are: what pays for the account of the lock. Where they are not it leaves the budget as it was.
+/// Tokio's future takes the permits if they are there, and only then asks for budget: if that is used up it is pending, with the
+/// permits. The attempt here does the same, in the same order. It spares making that future where there is nothing to wait for, which is
+/// what pays for the account of the lock, and so a task that is made to yield is not taken for one that waits.
 #[inline]
 pub(super) async fn acquire(
     permits: &Semaphore,
     count: u32,
     event: Event<&Monitor>,
 ) -> Result<(), AcquireError> {
-    if (Attempt { permits, count }).await {
+    if (Attempt { permits, count, event: &event, taken: false }).await {
         return Ok(());
     }
     wait_until!(permits.acquire_many(count), event).map(mem::forget)
 }
 
 /// Whether the permits could be taken at once.
-struct Attempt<'s> {
+struct Attempt<'s, 'm> {
     permits: &'s Semaphore,
     count: u32,
+    event: &'s Event<&'m Monitor>,
+    /// They are, and there was no budget to go on with them.
+    taken: bool,
 }
 
-impl Future for Attempt<'_> {
+impl Future for Attempt<'_, '_> {
     type Output = bool;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        let budget = ready!(poll_proceed(cx));
-        let taken = self.permits.try_acquire_many(self.count).map(mem::forget).is_ok();
-        if taken {
-            budget.made_progress();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.taken {
+            let Ok(permit) = self.permits.try_acquire_many(self.count) else {
+                return Poll::Ready(false);
+            };
+            mem::forget(permit);
+            self.taken = true;
         }
-        Poll::Ready(taken)
+        ready!(poll_proceed(cx)).made_progress();
+        self.taken = false;
+        Poll::Ready(true)
+    }
+}
+
+impl Drop for Attempt<'_, '_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.taken {
+            self.event.release();
+            self.permits.add_permits(self.count as usize);
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Raw {
     /// Whoever awaits this has `count` permits, for whose return it is to care.
     #[inline]
     async fn acquire(&self, count: u32, kind: Kind, site: Site) {
-        let event = Event::new(&self.monitor, kind, site);
+        let event = Event::new(&self.monitor, kind, site).budget_last();
         if permits::acquire(&self.permits, count, event).await.is_err() {
             unreachable!("the semaphore of a lock is never closed");
         }

@@ -267,7 +267,7 @@ impl Semaphore {
     }
 
     fn event(&self, site: Site) -> Event<&Monitor> {
-        Event::new(&self.monitor, Kind::Semaphore, site)
+        Event::new(&self.monitor, Kind::Semaphore, site).budget_last()
     }
 
     /// Ours for tokio's.

@@ -78,7 +78,7 @@ impl<T> SetOnce<T> {
     #[inline]
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = &T> {
-        let event = Event::new(&self.origin, Kind::Once, Location::caller()).without_budget();
+        let event = Event::new(&self.origin, Kind::Once, Location::caller()).budget_last();
         Waiting::new(self.inner.wait(), event)
     }
 }

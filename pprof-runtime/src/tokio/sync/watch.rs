@@ -1,4 +1,4 @@
-//! A channel of the latest value, drop-in for [`tokio::sync::watch`](::tokio::sync::watch).
+//! A channel of the latest value, drop-in for [`tokio::sync::watch`].
 //!
 //! [`Receiver::changed`] and [`Receiver::wait_for`] are waits of kind `channel-recv`, [`Sender::closed`] is one of
 //! kind `channel-send`. The short lock of the value that borrowing and sending take is not ours and not seen.

@@ -8,8 +8,8 @@ use ::tokio::sync::mpsc as inner;
 
 use super::error::{SendError, TryRecvError, TrySendError};
 use super::{Permit, PermitIterator, receiver};
-use crate::source::contention::{Kind, Origin, Site, wait};
-use crate::tokio::waiting::{Event, Pending, Waiting};
+use crate::source::contention::{Kind, Origin, Site, Wait, wait};
+use crate::tokio::waiting::{Event, Pending, Subject, Waiting};
 
 /// A channel with room for `buffer` messages.
 ///
@@ -121,7 +121,8 @@ impl<T> Sender<T> {
     /// Dropping the future has no effect.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
-        Waiting::new(self.inner.closed(), self.event(Location::caller()).without_budget())
+        let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
+        Waiting::new(self.inner.closed(), event.budget_last())
     }
 
     /// Sends `message` if there is room. Never recorded: it does not wait.
@@ -189,10 +190,8 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
         let origin = self.origin;
-        let future = Waiting::new(
-            self.inner.reserve_owned(),
-            Event::new(origin, Kind::ChannelSend, Location::caller()),
-        );
+        let event = Event::new(origin, Kind::ChannelSend, Location::caller()).budget_last();
+        let future = Waiting::new(self.inner.reserve_owned(), event);
         async move { Ok(OwnedPermit { inner: future.await?, origin }) }
     }
 
@@ -256,8 +255,30 @@ impl<T> Sender<T> {
         self.inner.weak_count()
     }
 
-    fn event(&self, site: Site) -> Event<&Origin> {
-        Event::new(&self.origin, Kind::ChannelSend, site)
+    fn event(&self, site: Site) -> Event<Room<'_, T>> {
+        Event::new(Room(self), Kind::ChannelSend, site).budget_last()
+    }
+}
+
+/// Room in a channel, which is waited for by senders.
+struct Room<'s, T>(&'s Sender<T>);
+
+impl<T> Clone for Room<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Room<'_, T> {}
+
+impl<T> Subject<'static> for Room<'_, T> {
+    /// While senders wait there is none for others to see.
+    fn is_free(self) -> bool {
+        self.0.capacity() > 0
+    }
+
+    fn wait(self, kind: Kind, site: Site) -> Wait<'static> {
+        self.0.origin.wait(kind, site)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A queue of messages for one receiver, drop-in for [`tokio::sync::mpsc`](::tokio::sync::mpsc).
+//! A queue of messages for one receiver, drop-in for [`tokio::sync::mpsc`].
 //!
 //! Receiving from an empty channel is a wait of kind `channel-recv`; sending to a full one, or reserving room in it, and waiting for
 //! the receiver to go away are of kind `channel-send`. What never waits, the `try_` methods and
@@ -120,7 +120,7 @@ macro_rules! receiver {
                 self.inner.len()
             }
 
-            /// As `recv`, as one poll. See the [module](self) for how long it waits.
+            /// As `recv`, as one poll. The module says how long it waits.
             #[inline]
             #[track_caller]
             pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -129,7 +129,7 @@ macro_rules! receiver {
                 self.pending.observe(polled, &event)
             }
 
-            /// As `recv_many`, as one poll. See the [module](self) for how long it waits.
+            /// As `recv_many`, as one poll. The module says how long it waits.
             #[inline]
             #[track_caller]
             pub fn poll_recv_many(

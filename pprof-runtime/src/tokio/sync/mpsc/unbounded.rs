@@ -70,7 +70,7 @@ impl<T> UnboundedSender<T> {
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
         let event = Event::new(&self.origin, Kind::ChannelSend, Location::caller());
-        Waiting::new(self.inner.closed(), event.without_budget())
+        Waiting::new(self.inner.closed(), event.budget_last())
     }
 
     /// Whether the receiver is gone or closed.
