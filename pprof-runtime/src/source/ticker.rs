@@ -1,10 +1,8 @@
 //! A thread of our own that does something at intervals, until it is dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::contention::nesting;
 
@@ -15,6 +13,7 @@ pub(crate) struct Ticker {
     thread: Option<JoinHandle<()>>,
 }
 
+/// std's, not parking_lot's: that keeps those who sleep in a table of the process, where a forked child would find threads that it has not.
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -38,12 +37,9 @@ impl Ticker {
         let inner = Arc::clone(&shared);
         let body = move || {
             nesting::own_thread();
-            let mut state = inner.state.lock();
             let mut interval = first;
-            while !state.stopping {
-                if inner.changed.wait_for(&mut state, interval).timed_out() && !state.stopping {
-                    interval = parking_lot::MutexGuard::unlocked(&mut state, &mut tick);
-                }
+            while !inner.stopped_within(interval) {
+                interval = tick();
             }
         };
         let thread =
@@ -52,9 +48,23 @@ impl Ticker {
     }
 }
 
+impl Shared {
+    /// Never poisoned: nothing panics with it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for `interval`, or until it is to stop.
+    fn stopped_within(&self, interval: Duration) -> bool {
+        let runs = |state: &mut State| !state.stopping;
+        let waited = self.changed.wait_timeout_while(self.state(), interval, runs);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stopping
+    }
+}
+
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.state.lock().stopping = true;
+        self.shared.state().stopping = true;
         self.shared.changed.notify_all();
         // Dropped by `tick` itself, it ends once that returns.
         let others = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();

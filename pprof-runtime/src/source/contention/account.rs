@@ -188,6 +188,9 @@ fn prepare() {
 mod tests {
     use super::*;
 
+    /// One test fills the table.
+    static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+
     /// Addresses of this test's own.
     fn address(n: usize) -> usize {
         (1 << 48) + n * 4
@@ -199,6 +202,7 @@ mod tests {
 
     #[test]
     fn an_account_is_lent_while_somebody_waits() {
+        let _alone = ALONE.lock();
         assert_eq!(find(address(0)).count(), 0);
         let first = enter(address(0)).unwrap();
         let second = enter(address(0)).unwrap();
@@ -230,6 +234,7 @@ mod tests {
 
     #[test]
     fn a_full_neighbourhood_is_counted_and_others_are_not_harmed() {
+        let _alone = ALONE.lock();
         let before = turned_away();
         let loans: Vec<Loan> =
             (0..4 * MAX_ACCOUNTS).filter_map(|n| enter(address(100 + n))).collect();
