@@ -195,6 +195,16 @@ mod modelled {
                     ) -> Result<$value, $value> {
                         self.get().compare_exchange(current, new, success, failure)
                     }
+
+                    pub(crate) fn compare_exchange_weak(
+                        &self,
+                        current: $value,
+                        new: $value,
+                        success: Ordering,
+                        failure: Ordering,
+                    ) -> Result<$value, $value> {
+                        self.get().compare_exchange_weak(current, new, success, failure)
+                    }
                 }
 
                 impl fmt::Debug for $name {
@@ -236,6 +246,10 @@ mod modelled {
                         self.get().fetch_or(value, order)
                     }
 
+                    pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                        self.get().fetch_and(value, order)
+                    }
+
                     pub(crate) fn fetch_update(
                         &self,
                         set: Ordering,
@@ -258,28 +272,57 @@ mod modelled {
 
         use super::atomic::{AtomicU32, Ordering};
 
+        #[derive(Debug, Default)]
+        struct Sleepers {
+            /// The word and the number of each, the first to come first.
+            queue: Vec<(usize, usize)>,
+            numbers: usize,
+        }
+
         loom::lazy_static! {
-            // One for all words: a thread that is woken looks again in any case. With one word in a model none is woken in vain.
-            static ref SLEEPERS: Mutex<u32> = Mutex::new(0);
+            static ref SLEEPERS: Mutex<Sleepers> = Mutex::new(Sleepers::default());
             static ref WOKEN: Condvar = Condvar::new();
+        }
+
+        fn address(word: &AtomicU32) -> usize {
+            std::ptr::from_ref(word) as usize
         }
 
         pub(crate) fn wait(word: &AtomicU32, expected: u32) {
             let mut sleepers = SLEEPERS.lock().expect("nobody panics");
             // ORDERING: Relaxed: what the waker wrote before it took the lock is seen.
-            if word.load(Ordering::Relaxed) == expected {
-                *sleepers += 1;
-                drop(WOKEN.wait(sleepers));
+            if word.load(Ordering::Relaxed) != expected {
+                return;
+            }
+            let number = sleepers.numbers;
+            sleepers.numbers += 1;
+            sleepers.queue.push((address(word), number));
+            while sleepers.queue.iter().any(|(_, sleeper)| *sleeper == number) {
+                sleepers = WOKEN.wait(sleepers).expect("nobody panics");
             }
         }
 
         /// Whether somebody slept.
-        pub(crate) fn wake_one(_word: &AtomicU32) -> bool {
+        pub(crate) fn wake_one(word: &AtomicU32) -> bool {
+            wake(word, 1)
+        }
+
+        #[allow(dead_code, reason = "of locks that let in more than one")]
+        pub(crate) fn wake_all(word: &AtomicU32) {
+            wake(word, usize::MAX);
+        }
+
+        fn wake(word: &AtomicU32, mut most: usize) -> bool {
             let mut sleepers = SLEEPERS.lock().expect("nobody panics");
-            let woken = *sleepers > 0;
+            let before = sleepers.queue.len();
+            sleepers.queue.retain(|(at, _)| {
+                let stays = *at != address(word) || most == 0;
+                most -= usize::from(!stays);
+                stays
+            });
+            let woken = sleepers.queue.len() < before;
             if woken {
-                *sleepers -= 1;
-                WOKEN.notify_one();
+                WOKEN.notify_all();
             }
             woken
         }

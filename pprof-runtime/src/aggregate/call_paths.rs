@@ -256,11 +256,14 @@ fn add(sum: &mut (i64, u64), node: &Node) {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        let mut nodes = Vec::new();
-        self.walk(&self.root, &mut |node| nodes.push(ptr::from_ref(node).cast_mut()));
-        for node in nodes {
-            // SAFETY: made by `Box::into_raw` in `find_child`, met once in the walk, and nobody reads the tree any more.
-            drop(unsafe { Box::from_raw(node) });
+        // By the links themselves: what is made of a shared reference does not own the node.
+        let mut pending = vec![*self.root.first_child.get_mut()];
+        while let Some(node) = pending.pop() {
+            if !node.is_null() {
+                // SAFETY: made by `Box::into_raw` in `find_child`, linked from one place, and nobody reads the tree any more.
+                let mut node = unsafe { Box::from_raw(node) };
+                pending.extend([*node.first_child.get_mut(), *node.next_sibling.get_mut()]);
+            }
         }
         // ORDERING: Relaxed: a budget.
         NODES.fetch_sub(*self.nodes.get_mut() as usize, Ordering::Relaxed);

@@ -216,7 +216,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(move || {
-                    for i in 0..10_000_u64 {
+                    for i in 0..if cfg!(miri) { 60_u64 } else { 10_000 } {
                         let number =
                             table.intern([i % 50, 7, 0], |t| write!(t, "{}", i % 50).unwrap());
                         if number != 0 {

@@ -11,6 +11,7 @@ mod modules;
 mod program;
 mod rewrite;
 mod sources;
+mod surface;
 mod table;
 
 use std::collections::BTreeMap;

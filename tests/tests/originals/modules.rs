@@ -12,6 +12,7 @@ use crate::examples::{Example, Mode, extract};
 use crate::program::{Module, Outcome, Program};
 use crate::rewrite::{Swaps, apply, has_main, identifiers};
 use crate::sources;
+use crate::surface;
 use crate::table::{Against, Row, Skip};
 
 /// A row with all that is to be compiled.
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     run: Vec<String>,
     only_compiled: Vec<String>,
     tests: Vec<String>,
+    /// And how much each of them compares.
+    surfaces: Vec<(String, usize)>,
     compile_fail: Vec<Example>,
     /// Tests and examples left out.
     unusable: usize,
@@ -52,6 +55,7 @@ pub(crate) fn prepare(row: &'static Row, against: Against) -> Prepared {
         run: Vec::new(),
         only_compiled: Vec::new(),
         tests: Vec::new(),
+        surfaces: Vec::new(),
         compile_fail: Vec::new(),
         unusable: 0,
         skipped: 0,
@@ -81,6 +85,12 @@ pub(crate) fn prepare(row: &'static Row, against: Against) -> Prepared {
             }
             None => prepared.failures.push(format!("{file}:1: has no `mod tests`")),
         }
+    }
+    for file in row.surface.files {
+        let text = prepared.read(file.file);
+        let (module, checks) = surface::module(&row.surface, file, &text, &prepared.swaps);
+        prepared.surfaces.push((module.name.clone(), checks));
+        prepared.modules.push(module);
     }
     for (skip, used) in row.skips.iter().zip(&prepared.used) {
         assert!(used, "{}: nothing to skip: {skip:?}", row.name);
@@ -117,7 +127,8 @@ impl Prepared {
             self.run.push(name.clone());
         }
         let text = format!("{}{test}", wrapped(&text));
-        self.modules.push(Module { name, text, file: example.file, line: example.line });
+        let (file, line) = (example.file, example.line);
+        self.modules.push(Module { name, text, file, line, places: Vec::new() });
     }
 
     fn rewrite(&self, text: &str) -> Result<String, String> {
@@ -156,7 +167,8 @@ impl Prepared {
                 let (attributes, text) = inner_attributes(&text);
                 let text = format!("{attributes}\n{text}");
                 self.tests.push(name.clone());
-                self.modules.push(Module { name, text, file: file.to_owned(), line: 1 });
+                let file = file.to_owned();
+                self.modules.push(Module { name, text, file, line: 1, places: Vec::new() });
             }
             Err(error) => self.failures.push(format!("{file}:1: {error}")),
         }
@@ -176,6 +188,12 @@ impl Prepared {
             let mut words = Vec::new();
             match item {
                 Item::Use(_) => continue,
+                Item::Mod(_)
+                    if self.skip(|s| s.file == file && name.as_deref() == Some(s.what)) =>
+                {
+                    cuts.push((item.span().byte_range(), String::new()));
+                    continue;
+                }
                 Item::Mod(module) => {
                     let within = within.join(module.ident.to_string());
                     if let Some((_, items)) = &module.content {
@@ -211,7 +229,7 @@ impl Prepared {
             name: self.row.name.to_owned(),
             edition: self.row.edition,
             dependencies: self.row.dependencies.to_owned(),
-            root: root + &self.swaps.bridges(),
+            root: root + surface::ROOT + &self.swaps.bridges(),
             modules: self.modules.clone(),
         }
     }
@@ -230,9 +248,11 @@ impl Prepared {
         };
         let tests = of(&self.tests);
         let compiled = self.only_compiled.iter().filter(|m| outcome.compiled.contains(*m)).count();
+        let surfaces = self.surfaces.iter().filter(|(m, _)| outcome.compiled.contains(m));
+        let surface: usize = surfaces.map(|(_, checks)| checks).sum();
         println!(
-            "{} against {}: {run} examples and {tests} tests passed, {compiled} examples compiled, {} not, as they should; left out: {} \
-             that stable Rust has not, {} skipped",
+            "{} against {}: {run} examples and {tests} tests passed, {compiled} examples compiled, {} not, as they should; {surface} \
+             functions, implementations and types compared; left out: {} that stable Rust has not, {} skipped",
             self.row.name,
             if self.against == Against::Ours { "ours" } else { "the original" },
             self.compile_fail.len(),
@@ -242,6 +262,7 @@ impl Prepared {
         for (what, found, at_least) in [
             ("examples", run + compiled + self.compile_fail.len(), self.row.at_least.examples),
             ("tests", tests, self.row.at_least.tests),
+            ("parts of the surface", surface, self.row.surface.at_least),
         ] {
             if found < at_least {
                 outcome.failures.push(format!("{found} {what}, less than {at_least}"));
@@ -354,10 +375,13 @@ fn mentions(words: &[String], path: &str) -> bool {
     words.windows(path.len()).any(|window| window == path)
 }
 
-/// What a test is called; of a macro that makes tests, `name: this`.
+/// What a test, a module of tests or a macro is called; of the use of a macro that makes tests, `name: this`.
 fn item_name(item: &Item) -> Option<String> {
     match item {
         Item::Fn(function) => Some(function.sig.ident.to_string()),
+        Item::Mod(module) => Some(module.ident.to_string()),
+        // `macro_rules!`.
+        Item::Macro(ItemMacro { ident: Some(ident), .. }) => Some(ident.to_string()),
         Item::Macro(ItemMacro { mac, .. }) => {
             let mut words = Vec::new();
             identifiers(mac.tokens.clone(), &mut words);

@@ -15,8 +15,12 @@ use crate::sources;
 /// A test's time: the slowest take seconds, and the machine may stand still for longer.
 const TIME_OUT: Duration = Duration::from_secs(180);
 
-/// Tests at one time: most of them sleep.
-const AT_ONCE: usize = 6;
+/// Tests at one time: many of them sleep.
+const AT_ONCE: usize = 4;
+
+/// Times that a test is run that has failed, alone: many of the originals' tests say how long something takes at most, which the machine
+/// may be too busy for.
+const TRIES: usize = 4;
 
 /// Errors shown of one module.
 const MAX_ERRORS: usize = 3;
@@ -40,10 +44,15 @@ pub(crate) struct Module {
     /// Where it comes from: the file, and the line there that its second line is; its first is ours.
     pub(crate) file: String,
     pub(crate) line: usize,
+    /// Where each line comes from, of what is made of more than one.
+    pub(crate) places: Vec<String>,
 }
 
 impl Module {
     fn origin(&self, line: u64) -> String {
+        if let Some(place) = self.places.get((line as usize).saturating_sub(1)) {
+            return place.clone();
+        }
         format!("{}:{}", self.file, (self.line + line as usize).saturating_sub(2))
     }
 }
@@ -262,7 +271,13 @@ fn run_tests(binary: &Path, program: &Program, outcome: &mut Outcome) {
     });
     let mut results = results.into_inner().expect("nobody panics");
     results.sort();
-    for (test, result) in results {
+    for (test, mut result) in results {
+        for _ in 1..TRIES {
+            if result.is_err() {
+                println!("{}: {test} failed, and is tried again", program.name);
+                result = run_test(binary, test);
+            }
+        }
         match result {
             Ok(Ran::Passed) => {
                 outcome.passed.insert(test.to_owned());

@@ -1,5 +1,7 @@
 //! The originals: one row for each, with what of it is ours.
 
+use crate::surface::{Exception, Surface, SurfaceFile};
+
 /// An original, or a part of it that is checked in one program.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -20,6 +22,7 @@ pub(crate) struct Row {
     /// Names and paths that stable code outside the original cannot use: tests that mention them are left out.
     pub(crate) unusable: &'static [&'static str],
     pub(crate) skips: &'static [Skip],
+    pub(crate) surface: Surface,
     /// Of the generated program: lines of its manifest, and items of its root.
     pub(crate) dependencies: &'static str,
     pub(crate) prelude: &'static str,
@@ -57,6 +60,29 @@ const fn skip(file: &'static str, what: &'static str, why: &'static str) -> Skip
     Skip { file, what, why }
 }
 
+const fn surface(file: &'static str, module: &'static str) -> SurfaceFile {
+    SurfaceFile { file, module, imports: "", elsewhere: &[] }
+}
+
+const fn exception(what: &'static str, why: &'static str) -> Exception {
+    Exception { what, why }
+}
+
+/// Traits that stable code cannot name, and those that say nothing of what can be done.
+const TRAITS: &[&str] = &[
+    "Drop",
+    "CoerceUnsized",
+    "DispatchFromDyn",
+    "DerefPure",
+    "PinCoerceUnsized",
+    "Eq",
+    "StructuralPartialEq",
+    "SelectHandle",
+    "AsInner",
+    "FromInner",
+    "IntoInner",
+];
+
 pub(crate) const ROWS: &[Row] = &[STD_MUTEX, STD_SYNC, STD_THREAD, PARKING_LOT, TOKIO, CROSSBEAM];
 
 const ACCESSORS: &str = "of the unstable feature lock_value_accessors";
@@ -76,6 +102,9 @@ const STD_UNSTABLE: &[&str] = &[
     "mpmc",
     "nonpoison",
 ];
+
+const STD_IMPORTS: &str = "pub use std::{error, fmt, io, num::NonZero, ops, error::Error, iter::FusedIterator, marker::PhantomData, \
+                           ops::{Deref, DerefMut}, panic::{RefUnwindSafe, UnwindSafe}, cell::{Cell, RefCell}, sync::Arc, any::Any, ffi::CStr, time::{Duration, Instant}};";
 
 /// What tests of std expect of their program.
 const STD_TESTS: &str = r#"
@@ -118,6 +147,15 @@ const STD_MUTEX: Row = Row {
         skip("tests/sync/mutex.rs", "test_set_poison", ACCESSORS),
         skip("tests/sync/mutex.rs", "test_replace_poison", ACCESSORS),
     ],
+    surface: Surface {
+        files: &[
+            surface("src/sync/poison.rs", "std::sync"),
+            surface("src/sync/poison/mutex.rs", "std::sync"),
+            surface("src/sync/mpsc.rs", "std::sync::mpsc"),
+        ],
+        at_least: 80,
+        ..STD_SYNC.surface
+    },
     at_least: AtLeast { examples: 35, tests: 115 },
     against: Against::Ours,
     ..STD_SYNC
@@ -183,6 +221,24 @@ const STD_SYNC: Row = Row {
     ],
     dependencies: "",
     prelude: STD_TESTS,
+    surface: Surface {
+        files: &[
+            surface("src/sync/poison.rs", "std::sync"),
+            surface("src/sync/poison/mutex.rs", "std::sync"),
+            surface("src/sync/poison/rwlock.rs", "std::sync"),
+            surface("src/sync/poison/condvar.rs", "std::sync"),
+            surface("src/sync/once.rs", "std::sync"),
+            surface("src/sync/once_lock.rs", "std::sync"),
+            surface("src/sync/lazy_lock.rs", "std::sync"),
+            surface("src/sync/barrier.rs", "std::sync"),
+            surface("src/sync/mpsc.rs", "std::sync::mpsc"),
+        ],
+        names: &[("crate", "std")],
+        imports: STD_IMPORTS,
+        traits: TRAITS,
+        exceptions: &[],
+        at_least: 150,
+    },
     at_least: AtLeast { examples: 85, tests: 175 },
     against: Against::Original,
 };
@@ -208,6 +264,22 @@ const STD_THREAD: Row = Row {
     skips: &[],
     dependencies: "",
     prelude: "",
+    surface: Surface {
+        files: &[
+            surface("src/thread/builder.rs", "std::thread"),
+            surface("src/thread/current.rs", "std::thread"),
+            surface("src/thread/functions.rs", "std::thread"),
+            surface("src/thread/id.rs", "std::thread"),
+            surface("src/thread/join_handle.rs", "std::thread"),
+            surface("src/thread/scoped.rs", "std::thread"),
+            surface("src/thread/thread.rs", "std::thread"),
+        ],
+        names: &[("crate", "std")],
+        imports: STD_IMPORTS,
+        traits: TRAITS,
+        exceptions: &[],
+        at_least: 50,
+    },
     at_least: AtLeast { examples: 33, tests: 4 },
     against: Against::Original,
 };
@@ -247,6 +319,29 @@ const PARKING_LOT: Row = Row {
         rand = "0.10"
     "#,
     prelude: "",
+    surface: Surface {
+        files: &[
+            surface("src/condvar.rs", "parking_lot"),
+            surface("src/fair_mutex.rs", "parking_lot"),
+            surface("src/mutex.rs", "parking_lot"),
+            surface("src/once.rs", "parking_lot"),
+            surface("src/raw_condvar.rs", "parking_lot"),
+            surface("src/raw_fair_mutex.rs", "parking_lot"),
+            surface("src/raw_mutex.rs", "parking_lot"),
+            surface("src/raw_rwlock.rs", "parking_lot"),
+            surface("src/recursive_rwlock.rs", "parking_lot"),
+            surface("src/remutex.rs", "parking_lot"),
+            surface("src/rwlock.rs", "parking_lot"),
+        ],
+        names: &[("crate", "parking_lot")],
+        imports: "pub use std::{fmt, time::{Duration, Instant}}; pub use parking_lot::lock_api::{self, GetThreadId};",
+        traits: TRAITS,
+        exceptions: &[exception(
+            "lock_api::RawCondvarTimed for RawCondvar",
+            "a bound on an associated type, which is not implied: the methods of Condvar need it",
+        )],
+        at_least: 60,
+    },
     at_least: AtLeast { examples: 15, tests: 75 },
     against: Against::Original,
 };
@@ -308,6 +403,55 @@ const TOKIO: Row = Row {
         tokio-test = "0.4"
     "#,
     prelude: "",
+    surface: Surface {
+        files: &[
+            surface("src/sync/barrier.rs", "tokio::sync"),
+            SurfaceFile {
+                imports: "pub use tokio::sync::broadcast::error::*;",
+                ..surface("src/sync/broadcast.rs", "tokio::sync::broadcast")
+            },
+            surface("src/sync/mutex.rs", "tokio::sync"),
+            SurfaceFile {
+                imports: "",
+                elsewhere: &[
+                    ("Notified", "tokio::sync::futures"),
+                    ("OwnedNotified", "tokio::sync::futures"),
+                ],
+                ..surface("src/sync/notify.rs", "tokio::sync")
+            },
+            surface("src/sync/once_cell.rs", "tokio::sync"),
+            SurfaceFile {
+                imports: "pub use tokio::sync::oneshot::error::*;",
+                ..surface("src/sync/oneshot.rs", "tokio::sync::oneshot")
+            },
+            surface("src/sync/rwlock.rs", "tokio::sync"),
+            surface("src/sync/semaphore.rs", "tokio::sync"),
+            SurfaceFile {
+                imports: "pub use tokio::sync::watch::error;",
+                ..surface("src/sync/watch.rs", "tokio::sync::watch")
+            },
+            SurfaceFile {
+                imports: "pub use tokio::sync::mpsc::error::*;",
+                ..surface("src/sync/mpsc/bounded.rs", "tokio::sync::mpsc")
+            },
+            surface("src/sync/mpsc/error.rs", "tokio::sync::mpsc::error"),
+            SurfaceFile {
+                imports: "pub use tokio::sync::mpsc::error::*;",
+                ..surface("src/sync/mpsc/unbounded.rs", "tokio::sync::mpsc")
+            },
+            surface("src/sync/rwlock/owned_read_guard.rs", "tokio::sync"),
+            surface("src/sync/rwlock/owned_write_guard.rs", "tokio::sync"),
+            surface("src/sync/rwlock/owned_write_guard_mapped.rs", "tokio::sync"),
+            surface("src/sync/rwlock/read_guard.rs", "tokio::sync"),
+            surface("src/sync/rwlock/write_guard.rs", "tokio::sync"),
+            surface("src/sync/rwlock/write_guard_mapped.rs", "tokio::sync"),
+        ],
+        names: &[("crate", "tokio")],
+        imports: "pub use std::{panic::{RefUnwindSafe, UnwindSafe}, fmt, ops, future::Future, ops::{Deref, DerefMut}, pin::Pin, sync::Arc, task::{Context, Poll}, time::Duration, error::Error};",
+        traits: TRAITS,
+        exceptions: &[],
+        at_least: 250,
+    },
     at_least: AtLeast { examples: 210, tests: 360 },
     against: Against::Original,
 };
@@ -343,13 +487,32 @@ const CROSSBEAM: Row = Row {
     swaps: &[("crossbeam_channel", "pprof_runtime::crossbeam_channel")],
     names: &[],
     unusable: &[],
-    skips: &[],
+    skips: &[
+        skip("tests/mpsc.rs", "select", "a macro made of the hidden one that select! is made of"),
+        skip("tests/mpsc.rs", "select_tests", "what uses that macro"),
+    ],
     dependencies: r#"
         crossbeam-channel = "0.5"
         crossbeam-utils = "0.8"
         rand = "0.8"
     "#,
     prelude: "",
+    surface: Surface {
+        files: &[
+            surface("src/channel.rs", "crossbeam_channel"),
+            surface("src/err.rs", "crossbeam_channel"),
+            surface("src/select.rs", "crossbeam_channel"),
+        ],
+        names: &[("crate", "crossbeam_channel")],
+        imports: "pub use std::{error, fmt, iter::FusedIterator, panic::{RefUnwindSafe, UnwindSafe}, time::{Duration, Instant}};",
+        traits: TRAITS,
+        exceptions: &[
+            exception("Selected", "hidden: of select! alone"),
+            exception("Token", "hidden: of select! alone"),
+            exception("Operation", "hidden: of select! alone"),
+        ],
+        at_least: 100,
+    },
     at_least: AtLeast { examples: 70, tests: 375 },
     against: Against::Original,
 };

@@ -1,7 +1,10 @@
-//! The registers an unwind starts from: one file per OS and architecture with the same items.
+//! The registers an unwind starts from: one file per OS and architecture with the same items. Miri has no registers.
 
-#[cfg_attr(all(target_os = "linux", target_arch = "x86_64"), path = "linux_x86_64.rs")]
-#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "unsupported.rs")]
+#[cfg_attr(all(target_os = "linux", target_arch = "x86_64", not(miri)), path = "linux_x86_64.rs")]
+#[cfg_attr(
+    not(all(target_os = "linux", target_arch = "x86_64", not(miri))),
+    path = "unsupported.rs"
+)]
 mod arch;
 
 pub(crate) use arch::{SUPPORTED, current, from_ucontext, pc};

@@ -7,9 +7,9 @@ use loom::thread;
 use super::*;
 use crate::primitive::{check, make, shared};
 
-/// One slot, with room for two samples of one address.
+/// One slot, with room for two samples of one address, and half of another.
 fn pool() -> Arc<Pool> {
-    let pool = Pool::with_size(1, 4);
+    let pool = Pool::with_size(1, 5);
     for Slot { busy, ring: Ring { words, head, tail }, .. } in &pool.slots {
         make(&(busy, words, head, tail));
     }

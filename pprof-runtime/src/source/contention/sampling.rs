@@ -58,6 +58,9 @@ pub(super) fn random() -> u64 {
 mod tests {
     use super::*;
 
+    /// What is seen of so many has bounds that are worth something.
+    const SAMPLES: i64 = if cfg!(miri) { 4_000 } else { 400_000 };
+
     /// Total of many equal waits against the truth, over deterministic draws that cover the range evenly.
     fn totals(delay: i64, rate: i64, waits: i64) -> (f64, f64) {
         let (mut count, mut time) = (0.0, 0.0);
@@ -74,7 +77,7 @@ mod tests {
     #[test]
     fn short_waits_are_weighted_without_bias() {
         for (delay, rate) in [(1_000, 10_000), (1_000, 100_000), (999, 1_000), (1_000, 1)] {
-            let waits = 400_000;
+            let waits = SAMPLES;
             let (count, time) = totals(delay, rate, waits);
             // The number kept is binomial; six standard deviations of its share.
             let p = (delay as f64 / rate as f64).min(1.0);
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn unlocks_are_weighted_without_bias() {
         for fraction in [1, 2, 10, 100, 1_000] {
-            let unlocks = 400_000;
+            let unlocks = SAMPLES;
             let weight = || sample_unlock(fraction, random()).map(i64::from);
             let sum: i64 = (0..unlocks).filter_map(|_| weight()).sum();
             // As above: a share of 1 / fraction is kept.

@@ -108,8 +108,12 @@ fn a_slot_is_claimed_by_one() {
             assert!(seen.goes_on());
             claim
         };
-        let other = thread::spawn(move || claim_and_look(MAX_WAITS as u64));
-        let own = claim_and_look(2 * MAX_WAITS as u64);
+        let other = thread::spawn(move || {
+            // The next owner's words come after this one's.
+            drop(claim_and_look(MAX_WAITS as u64));
+            claim_and_look(2 * MAX_WAITS as u64)
+        });
+        let own = claim_and_look(3 * MAX_WAITS as u64);
         let other = other.join().unwrap();
         assert!(!std::ptr::eq(own.0, other.0));
     });
