@@ -17,7 +17,7 @@ fn intern(table: &Interner<2>, key: u64) -> u16 {
 
 #[test]
 fn numbers_have_the_text_of_their_key() {
-    check(2, || {
+    check(3, || {
         let table = shared(Interner::<2>::new());
         let others = [1, 2].map(|key| {
             let table = table.clone();

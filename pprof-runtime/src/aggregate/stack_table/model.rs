@@ -33,7 +33,7 @@ fn sum(table: &StackTable<1>) -> i64 {
 
 #[test]
 fn values_are_added_to_their_stack() {
-    check(2, || {
+    check(3, || {
         let table = shared(StackTable::<1>::new(2));
         let other = thread::spawn({
             let table = table.clone();
@@ -50,7 +50,7 @@ fn values_are_added_to_their_stack() {
 
 #[test]
 fn readers_see_whole_stacks() {
-    check(2, || {
+    check(3, || {
         let table = shared(StackTable::<1>::new(2));
         let other = thread::spawn({
             let table = table.clone();
@@ -65,7 +65,7 @@ fn readers_see_whole_stacks() {
 
 #[test]
 fn what_finds_no_room_is_overflow() {
-    check(2, || {
+    check(3, || {
         let mut table = StackTable::<1>::new(2);
         // Room for one stack of two frames.
         table.arena = zeroed(3);

@@ -39,7 +39,7 @@ fn lost(pool: &Pool) -> u64 {
 
 #[test]
 fn samples_are_stored_or_counted() {
-    check(3, || {
+    check(4, || {
         let pool = pool();
         let handlers = [1, 10].map(|weight| {
             let pool = pool.clone();
@@ -56,7 +56,7 @@ fn samples_are_stored_or_counted() {
 
 #[test]
 fn words_are_not_written_before_they_are_read() {
-    check(3, || {
+    check(4, || {
         let pool = pool();
         let handler = thread::spawn({
             let pool = pool.clone();

@@ -96,7 +96,7 @@ impl Lock {
 
 #[test]
 fn a_mutex_charges_every_wait_once() {
-    check(3, || {
+    check(4, || {
         let lock = Lock::new();
         let held = lock.lock.lock().unwrap();
         let waiters = [(); 2].map(|()| {
@@ -113,7 +113,7 @@ fn a_mutex_charges_every_wait_once() {
 
 #[test]
 fn who_gives_up_is_charged_to_the_next_unlock() {
-    check(3, || {
+    check(4, || {
         let lock = Lock::new();
         lock.truth.impatient.store(true, Ordering::Relaxed);
         let held = lock.lock.lock().unwrap();
@@ -144,7 +144,7 @@ fn who_gives_up_is_charged_to_the_next_unlock() {
 
 #[test]
 fn readers_that_leave_together_leave_nothing() {
-    check(3, || {
+    check(4, || {
         let lock = shared((RwLock::new(()), Debt::new(), Truth::default()));
         let contentions = Arc::new(AtomicU64::new(0));
         let held = lock.0.write().unwrap();

@@ -48,13 +48,15 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 fn read() -> Option<Waiting> {
     let waiting = Waiting::read(&TABLE.0[0])?;
-    assert_eq!(waiting.entry.actor.number(), waiting.entry.resource, "of one wait");
+    let Entry { actor, task, resource, target, .. } = waiting.entry;
+    assert_eq!([task, target], [Actor::NOBODY; 2]);
+    assert_eq!(actor.number(), resource, "of one wait");
     Some(waiting)
 }
 
 #[test]
 fn copies_are_of_one_wait() {
-    check(3, || {
+    check(4, || {
         begin();
         let waiter = thread::spawn(|| {
             for number in [MAX_WAITS as u64, 2 * MAX_WAITS as u64] {
@@ -74,7 +76,7 @@ fn copies_are_of_one_wait() {
 
 #[test]
 fn a_wait_goes_on_until_it_has_ended() {
-    check(3, || {
+    check(4, || {
         begin();
         let claim = wait(MAX_WAITS as u64).expect("the only one");
         let seen = read().expect("it goes on");
@@ -99,7 +101,7 @@ fn a_wait_goes_on_until_it_has_ended() {
 
 #[test]
 fn a_slot_is_claimed_by_one() {
-    check(2, || {
+    check(3, || {
         begin();
         let claim_and_look = |number| {
             let claim = wait(number).expect("there are two slots");

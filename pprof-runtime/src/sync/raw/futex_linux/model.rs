@@ -47,7 +47,7 @@ impl Shared {
 
 #[test]
 fn three_threads_take_turns() {
-    check(2, || {
+    check(3, || {
         let shared = Shared::new();
         let others = [(); 2].map(|()| {
             let shared = shared.clone();
@@ -63,7 +63,7 @@ fn three_threads_take_turns() {
 
 #[test]
 fn who_tries_does_not_wait_and_may_fail() {
-    check(3, || {
+    check(4, || {
         let shared = Shared::new();
         let other = thread::spawn({
             let shared = shared.clone();
@@ -83,7 +83,7 @@ fn who_tries_does_not_wait_and_may_fail() {
 
 #[test]
 fn a_holder_is_told_of_who_sleeps() {
-    check(3, || {
+    check(4, || {
         let shared = Shared::new();
         assert!(shared.0.try_lock());
         let sleeper = thread::spawn({
