@@ -102,8 +102,11 @@ impl<T> RwLock<T> {
     }
 
     const fn with_origin(t: T, origin: Origin) -> RwLock<T> {
-        let (raw, monitor) = (RawRwLock::new(), Monitor::new(origin));
-        let core = Core { raw, poisoned: AtomicBool::new(false), monitor };
+        let core = Core {
+            raw: RawRwLock::new(),
+            poisoned: AtomicBool::new(false),
+            monitor: Monitor::new(origin),
+        };
         RwLock { core, value: UnsafeCell::new(t) }
     }
 

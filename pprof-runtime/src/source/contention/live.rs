@@ -62,10 +62,6 @@ pub(crate) struct Entry {
 
 const WORDS: usize = if cfg!(loom) { 2 } else { 13 };
 
-/// Bits of the word that says what else is known.
-const WALKABLE: u64 = 1;
-const TIMED: u64 = 2;
-
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Slot {
@@ -91,6 +87,10 @@ static UNTRACKED: AtomicU64 = AtomicU64::new(0);
 
 #[cfg(not(all(test, loom)))]
 impl Entry {
+    // Bits of the word that says what else is known.
+    const WALKABLE: u64 = 1;
+    const TIMED: u64 = 2;
+
     fn to_words(self) -> [u64; WORDS] {
         let registers = self.registers.unwrap_or_default();
         [
@@ -101,7 +101,8 @@ impl Entry {
             self.target.to_bits(),
             self.since,
             self.stack.map_or(0, |index| u64::from(index) + 1),
-            (u64::from(self.registers.is_some()) * WALKABLE) | (u64::from(self.timed) * TIMED),
+            (u64::from(self.registers.is_some()) * Entry::WALKABLE)
+                | (u64::from(self.timed) * Entry::TIMED),
             registers.pc,
             registers.sp,
             registers.fp,
@@ -122,10 +123,10 @@ impl Entry {
             target: Actor::from_bits(target),
             since,
             stack: stack.checked_sub(1).map(|index| index as u32),
-            registers: (flags & WALKABLE != 0).then_some(Registers { pc, sp, fp }),
+            registers: (flags & Entry::WALKABLE != 0).then_some(Registers { pc, sp, fp }),
             // SAFETY: null or made of a `&'static Location` by `to_words`, as the caller has found the words unchanged.
             site: unsafe { (site as *const std::panic::Location<'static>).as_ref() },
-            timed: flags & TIMED != 0,
+            timed: flags & Entry::TIMED != 0,
         }
     }
 }
@@ -188,7 +189,9 @@ impl Claim {
         // ORDERING: all as in `claim`.
         self.0.state.store(next | FILLING, Ordering::Relaxed);
         fence(Ordering::Release);
-        self.0.words[TARGET].store(target.to_bits(), Ordering::Relaxed);
+        if let Some(word) = self.0.words.get(TARGET) {
+            word.store(target.to_bits(), Ordering::Relaxed);
+        }
         self.0.state.store(next | WAITING, Ordering::Release);
     }
 }

@@ -28,6 +28,7 @@ fn entry(actor: Actor, resource: u64) -> Entry {
         stack: None,
         registers: None,
         site: None,
+        timed: false,
     }
 }
 
