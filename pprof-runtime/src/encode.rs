@@ -478,6 +478,7 @@ mod tests {
             truncated: true,
             labels: Vec::new(),
             foreign: None,
+            wait: None,
         };
         let profile = stacks(&cpu(100), &snapshot(vec![stack])).unwrap();
         profile.validate_strict().unwrap();
@@ -558,6 +559,7 @@ mod tests {
             truncated: false,
             labels: Vec::new(),
             foreign: None,
+            wait: None,
         };
         let snapshot = snapshot(vec![stack(&[ours, theirs, ours]), stack(&[ours])]);
         let profile = stacks(&MUTEX, &snapshot).unwrap();

@@ -36,6 +36,7 @@ fn everything_about_waits() {
     things_done_once();
     names_and_holders();
     nothing_is_lost();
+    contentions_are_of_those_let_in();
     the_last_reader_is_charged();
     who_comes_first_again_is_charged();
     holds();
@@ -157,6 +158,11 @@ fn mutexes_with_a_deadline() {
     one_timeout("::locks_until", &words, || {
         assert!(!locks_until(&mutex, Instant::now() + WAIT));
     });
+
+    // A deadline that has passed leaves nothing to wait for.
+    reset();
+    assert!(!locks_for(&mutex, Duration::ZERO) && !locks_until(&mutex, Instant::now()));
+    assert!(stacks(&snapshot("block")).is_empty());
 }
 
 #[inline(never)]
@@ -965,6 +971,32 @@ fn hold_20_ms(lock: &dyn Contended, waiters: usize) -> Result<(), String> {
     near("block", delay(&block, "::waiter"), waited)?;
     let waits = contentions(&block, "::waiter");
     if waits == waiters as i64 { Ok(()) } else { Err(format!("{waits} waits of {waiters}")) }
+}
+
+/// Those who are awake take a lock from under those who have just been woken, again and again: each unlock has waiters in view.
+fn contentions_are_of_those_let_in() {
+    reset();
+    let (mutex, ready) = (Mutex::new(()), Barrier::new(4));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                ready.wait();
+                for i in 0..10_000 {
+                    let mut guard = mutex.lock();
+                    (0..200).for_each(|_| std::hint::spin_loop());
+                    if i % 3 == 0 {
+                        MutexGuard::bump(&mut guard);
+                    }
+                }
+            });
+        }
+    });
+    let [mutex, block] = ["mutex", "block"].map(snapshot);
+    let [counted, waits] = [&mutex, &block].map(|profile| sum(profile, 0, |_| true));
+    // A stack with less than one is shown with one.
+    let slack = stacks(&mutex).len() as i64;
+    assert!(waits > 0 && counted <= waits + slack, "{counted} contentions of {waits} waits");
+    println!("{counted} contentions of {waits} waits");
 }
 
 #[inline(never)]

@@ -20,7 +20,12 @@ pub(crate) struct StackSample {
     pub(crate) labels: Labels,
     /// Of a wait seen as a system call, which names have to tell the kind of: the frames of who waited, if not this stack.
     pub(crate) foreign: Option<Waiter>,
+    /// Of a wait that goes on: what no other is called by.
+    pub(crate) wait: Option<WaitId>,
 }
+
+/// See [`StackSample::wait`].
+pub(crate) type WaitId = (usize, u64);
 
 /// Innermost frames of a thread that waited, leaf first; none if that is not known.
 pub(crate) type Waiter = Arc<[u64]>;
@@ -31,8 +36,9 @@ pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 /// What waits are lost for, if nobody is known to have ended them.
 pub(crate) const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";
 
-/// What tells the two parts of a wait apart.
+/// What tells the two parts of a wait apart, and the first of them.
 pub(crate) const PHASE: &str = "phase";
+pub(crate) const HELD: &str = "held";
 
 /// Marks what still goes on.
 pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
@@ -40,7 +46,7 @@ pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
 impl From<Recorded<2>> for StackSample {
     fn from(recorded: Recorded<2>) -> StackSample {
         let Recorded { frames, truncated, values, .. } = recorded;
-        StackSample { frames, values, truncated, labels: Labels::new(), foreign: None }
+        StackSample { frames, values, truncated, labels: Labels::new(), foreign: None, wait: None }
     }
 }
 
@@ -81,11 +87,19 @@ impl Snapshot {
             .cloned()
             .collect();
         for key in ended {
-            let [_, waited] = before.remove(&key).unwrap_or_default();
-            let labels = key.2.into_iter().filter(|l| !is_state(l)).collect();
-            let finished = (key.0, key.1, labels, key.3);
-            let sum = before.entry(finished).or_default();
-            *sum = add(*sum, [0, waited]);
+            let [_, mut waited] = before.remove(&key).unwrap_or_default();
+            let (frames, truncated, labels, foreign, _) = key;
+            let plain: Labels = labels.into_iter().filter(|l| !is_state(l)).collect();
+            let held = plain.iter().cloned().chain([(PHASE, HELD.into())]).collect();
+            // It was waiting for the holder still; whether the two parts of it are told apart is known only now.
+            for labels in [held, plain] {
+                let finished = (frames.clone(), truncated, labels, foreign.clone(), None);
+                let [_, now] = after.get(&finished).copied().unwrap_or_default();
+                let then = before.entry(finished).or_default();
+                let grown = now.saturating_sub(then[1]).clamp(0, waited);
+                *then = add(*then, [0, grown]);
+                waited -= grown;
+            }
         }
         let stacks = after
             .into_iter()
@@ -93,8 +107,8 @@ impl Snapshot {
                 let [count, value] =
                     subtract(values, before.get(&key).copied().unwrap_or_default());
                 let values = [count.max(0), value.max(0)];
-                let (frames, truncated, labels, foreign) = key;
-                let sample = StackSample { frames, values, truncated, labels, foreign };
+                let (frames, truncated, labels, foreign, wait) = key;
+                let sample = StackSample { frames, values, truncated, labels, foreign, wait };
                 (values != [0, 0]).then_some(sample)
             })
             .collect();
@@ -117,21 +131,21 @@ impl Snapshot {
     }
 }
 
-type Key = (Box<[u64]>, bool, Labels, Option<Waiter>);
+type Key = (Box<[u64]>, bool, Labels, Option<Waiter>, Option<WaitId>);
 
 fn is_state((key, value): &(&'static str, Arc<str>)) -> bool {
     (*key, &**value) == WAITING
 }
 
-fn is_waiting((_, _, labels, _): &Key) -> bool {
+fn is_waiting((_, _, labels, ..): &Key) -> bool {
     labels.iter().any(is_state)
 }
 
 /// Values by stack and labels: a stack may have been entered twice.
 fn totals(stacks: Vec<StackSample>) -> HashMap<Key, [i64; 2]> {
     let mut totals: HashMap<Key, [i64; 2]> = HashMap::new();
-    for StackSample { frames, values, truncated, labels, foreign } in stacks {
-        let sum = totals.entry((frames, truncated, labels, foreign)).or_default();
+    for StackSample { frames, values, truncated, labels, foreign, wait } in stacks {
+        let sum = totals.entry((frames, truncated, labels, foreign, wait)).or_default();
         *sum = add(*sum, values);
     }
     totals
@@ -161,6 +175,7 @@ mod tests {
                     truncated: false,
                     labels: Labels::new(),
                     foreign: None,
+                    wait: None,
                 })
                 .collect(),
             lost: lost.iter().map(|(reason, values)| Lost { reason, values: *values }).collect(),
@@ -196,10 +211,12 @@ mod tests {
             truncated: false,
             labels: vec![("kind", "mutex".into()), (WAITING.0, WAITING.1.into())],
             foreign: None,
+            wait: Some((stack as usize, 4)),
         };
         let finished = |stack: u64, values| StackSample {
             labels: vec![("kind", "mutex".into())],
             values,
+            wait: None,
             ..waiting(stack, 0)
         };
         let mut before = snapshot(&[], &[]);
@@ -211,5 +228,31 @@ mod tests {
         assert_eq!(window[0].values, [0, 10], "goes on");
         assert_eq!(window[1].values, [1, 15], "ended");
         assert_eq!(window[1].labels, finished(2, [0, 0]).labels);
+    }
+
+    #[test]
+    fn of_two_waits_of_one_stack_each_has_its_own() {
+        let wait = |id, values: [i64; 2], labels: &[(&'static str, &str)]| StackSample {
+            frames: [1].into(),
+            values,
+            truncated: false,
+            labels: labels.iter().map(|(key, value)| (*key, (*value).into())).collect(),
+            foreign: None,
+            wait: id,
+        };
+        let waiting = |id, delay| wait(Some((id, 4)), [1, delay], &[WAITING]);
+        let mut before = snapshot(&[], &[]);
+        before.stacks = vec![waiting(1, 1000), waiting(2, 400)];
+        let mut after = snapshot(&[], &[]);
+        // The first has ended, and was told apart; the second goes on, and a third began.
+        after.stacks = vec![
+            wait(None, [1, 1050], &[(PHASE, HELD)]),
+            wait(None, [0, 7], &[(PHASE, "wake-up")]),
+            waiting(2, 500),
+            waiting(3, 60),
+        ];
+        let mut values: Vec<_> = before.until(after).stacks.iter().map(|s| s.values).collect();
+        values.sort_unstable();
+        assert_eq!(values, [[0, 7], [0, 100], [1, 50], [1, 60]]);
     }
 }

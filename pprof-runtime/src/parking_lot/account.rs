@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::guards_move;
 use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 
 /// Looks at a lock before a sleep: about a microsecond. The original looks a little less long and then lets go of the CPU a few times,
@@ -47,7 +48,7 @@ impl<R> Account<R> {
     /// The calling thread has the lock alone.
     #[inline]
     pub(super) fn acquired(&self, site: Site) {
-        self.monitor.acquired_named(site);
+        self.monitor.acquired_named(site, guards_move());
     }
 
     /// Whether a fair unlock would have somebody to hand the lock to, or may.
@@ -78,17 +79,21 @@ impl<R> Account<R> {
         Sleeping(&self.sleepers)
     }
 
-    /// A wait in the original, which returns nothing if it gave up: as it may if it is `timed`. Inlined, as `Monitor::wait` demands.
+    /// A wait in the original, which returns nothing if it gave up: as it may if there is a `deadline`. Inlined, as `Monitor::wait` demands.
     #[inline(always)]
     pub(super) fn wait<G>(
         &self,
         kind: Kind,
         site: Site,
-        timed: bool,
+        deadline: Option<Instant>,
         sleep: impl FnOnce() -> Option<G>,
     ) -> Option<G> {
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            // The original only tries again.
+            return sleep();
+        }
         let sleeping = self.sleeping();
-        let wait = self.monitor.wait_timed(kind, site, timed);
+        let wait = self.monitor.wait_timed(kind, site, deadline.is_some());
         let guard = sleep();
         drop(sleeping);
         match guard {

@@ -63,10 +63,17 @@ pub use self::rwlock::{
     RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, SharedGuard,
 };
 
+use std::any::TypeId;
 use std::time::{Duration, Instant};
 
 /// What a guard of the original holds: nothing, but it says whether guards may move between threads.
 type Marker = <parking_lot_0_13::RawMutex as lock_api::RawMutex>::Guard;
+
+/// Whether guards may move between threads.
+#[inline]
+fn guards_move() -> bool {
+    TypeId::of::<Marker>() == TypeId::of::<lock_api::GuardSend>()
+}
 
 /// When a wait of at most `timeout` is to end; `None` is never.
 fn deadline(timeout: Duration) -> Option<Instant> {

@@ -56,7 +56,7 @@ impl RawMutex {
         if let Some(marker) = self.account.spin(|| self.account.inner.try_lock()) {
             return Some(marker);
         }
-        self.account.wait(Kind::Mutex, site, deadline.is_some(), || {
+        self.account.wait(Kind::Mutex, site, deadline, || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_until(at),

@@ -17,7 +17,7 @@ use lock_api::{
 };
 
 use super::account::{Account, replace, until};
-use super::{Marker, deadline};
+use super::{Marker, deadline, guards_move};
 use crate::source::contention::{Actor, Held, Kind, Origin, Site};
 
 /// A reader-writer lock, drop-in for [`parking_lot::RwLock`](parking_lot_0_13::RwLock).
@@ -132,7 +132,10 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     /// The guard of a shared lock just taken.
     #[inline]
     fn shared(&self, marker: Marker, site: Site) -> SharedGuard {
-        SharedGuard { marker, taken: self.account.monitor.acquired_shared_named(site) }
+        SharedGuard {
+            marker,
+            taken: self.account.monitor.acquired_shared_named(site, guards_move()),
+        }
     }
 
     #[cold]
@@ -140,7 +143,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         if let Some(marker) = self.account.spin(|| self.account.inner.try_lock_shared()) {
             return Some(marker);
         }
-        self.account.wait(Kind::RwLockRead, site, deadline.is_some(), || {
+        self.account.wait(Kind::RwLockRead, site, deadline, || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_shared_until(at),
@@ -167,7 +170,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         if let Some(marker) = spun {
             return Some(marker);
         }
-        self.account.wait(Kind::RwLockWrite, site, deadline.is_some(), || {
+        self.account.wait(Kind::RwLockWrite, site, deadline, || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_exclusive_until(at),
@@ -186,7 +189,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         if let Some(marker) = self.account.spin(|| self.account.inner.try_lock_upgradable()) {
             return Some(marker);
         }
-        self.account.wait(Kind::RwLockUpgradable, site, deadline.is_some(), || {
+        self.account.wait(Kind::RwLockUpgradable, site, deadline, || {
             until(
                 deadline,
                 |at| self.account.inner.try_lock_upgradable_until(at),
@@ -229,7 +232,7 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
             }
             Err(marker) => {
                 // Shown as a holder again; it has been one since `held` says.
-                self.account.monitor.acquired_shared(actor, held.site());
+                self.account.monitor.held_still(actor, held, guards_move());
                 Err(SharedGuard { marker, taken })
             }
         }
@@ -246,20 +249,15 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
     ) -> Result<Marker, Marker> {
         let mut kept = None;
         let upgraded =
-            self.account.wait(
-                Kind::RwLockUpgradable,
-                site,
-                deadline.is_some(),
-                || match deadline {
-                    // SAFETY: the caller's promise is the same.
-                    None => Some(unsafe { self.account.inner.upgrade(marker) }),
-                    Some(at) => {
-                        // SAFETY: as above.
-                        let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
-                        result.map_err(|marker| kept = Some(marker)).ok()
-                    }
-                },
-            );
+            self.account.wait(Kind::RwLockUpgradable, site, deadline, || match deadline {
+                // SAFETY: the caller's promise is the same.
+                None => Some(unsafe { self.account.inner.upgrade(marker) }),
+                Some(at) => {
+                    // SAFETY: as above.
+                    let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
+                    result.map_err(|marker| kept = Some(marker)).ok()
+                }
+            });
         match (upgraded, kept) {
             (Some(marker), _) => Ok(marker),
             (None, kept) => Err(kept.expect("given back where there is no upgrade")),

@@ -244,6 +244,10 @@ impl<T> Drop for Packet<'_, T> {
         if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
             abort();
         }
+        // The scope does not wait for what this thread does from here on, such as destroying its locals: that is another actor.
+        if Actor::known_thread() == self.actor {
+            Actor::reserve().begin();
+        }
         self.scope.ends(self.actor);
     }
 }
@@ -316,6 +320,24 @@ mod tests {
 
     fn text(payload: &(dyn std::any::Any + Send)) -> String {
         payload.downcast_ref::<&str>().map_or(String::new(), |text| (*text).to_owned())
+    }
+
+    #[test]
+    fn a_scope_ends_before_its_threads_locals() {
+        use std::cell::RefCell;
+        struct Told(mpsc::Sender<Actor>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                let _ = self.0.send(Actor::thread());
+            }
+        }
+        thread_local!(static LOCAL: RefCell<Option<Told>> = const { RefCell::new(None) });
+        let (tell, told) = mpsc::channel();
+        let actor = super::scope(|scope| {
+            let thread = scope.spawn(move || LOCAL.set(Some(Told(tell))));
+            thread.actor()
+        });
+        assert_ne!(told.recv().unwrap(), actor, "what nobody waits for");
     }
 
     /// Slow to drop, and tells when it is.

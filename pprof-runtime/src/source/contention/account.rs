@@ -250,7 +250,7 @@ mod tests {
         std::thread::scope(|scope| {
             for thread in 0..4_u64 {
                 scope.spawn(move || {
-                    for round in 0..20_000 {
+                    for round in 0..if cfg!(miri) { 100 } else { 20_000 } {
                         // Few addresses, so that they are shared, closed and claimed all the time.
                         let address = address(1 << 20 | (round % 3) << 4);
                         let mut left = 0;

@@ -125,10 +125,10 @@ impl Debt {
         self.debtor.store(debtor.to_bits(), Ordering::Relaxed);
     }
 
-    /// The first to be let in by a [shared](Debtor::shared) debtor learns it, later ones its plain form.
-    pub(crate) fn take_shared(&self, debtor: Debtor) -> bool {
+    /// Whether the caller is the first to be let in by an [uncounted](Debtor::uncounted) debtor, which is counted by it.
+    pub(crate) fn count(&self, debtor: Debtor) -> bool {
         // ORDERING: Relaxed: one of several readers let in wins; nothing else is ordered by it.
-        debtor.is_shared()
+        debtor.is_uncounted()
             && self
                 .debtor
                 .compare_exchange(

@@ -9,6 +9,8 @@
 //! | 0..2            | 0 free, 1 being filled, 2 waiting                                          |
 //! | 2..64           | number of the wait in this slot, so that no two states of it look the same |
 
+use std::cell::Cell;
+
 use super::actor::Actor;
 use super::tag::{Site, Tag};
 use crate::capture::registers::Registers;
@@ -26,7 +28,7 @@ const MAX_WAITS: usize = match () {
     () => 16_384,
 };
 
-/// Slots looked at for a free one.
+/// Slots looked at for a free one, from each place to start at.
 const MAX_PROBES: usize = if cfg!(loom) { 2 } else { 16 };
 
 const PHASE_MASK: u64 = 3;
@@ -143,9 +145,7 @@ pub(crate) fn claim(entry: &Entry) -> Option<Claim> {
     if !PREPARED.load(Ordering::Relaxed) && !PREPARED.swap(true, Ordering::Relaxed) {
         wipe_on_fork(&TABLE);
     }
-    let preferred = entry.actor.number() as usize;
-    for probe in 0..MAX_PROBES {
-        let index = preferred.wrapping_add(probe) % MAX_WAITS;
+    for index in places(entry.actor) {
         let Some(slot) = TABLE.0.get(index) else { break };
         // ORDERING: Relaxed: a look.
         let state = slot.state.load(Ordering::Relaxed);
@@ -194,6 +194,24 @@ impl Claim {
         }
         self.0.state.store(next | WAITING, Ordering::Release);
     }
+}
+
+/// The slots that a wait of `actor` may take. Threads wait for one thing at a time, and so lie close together, as readers like it; a task may
+/// wait for any number.
+fn places(actor: Actor) -> impl Iterator<Item = usize> {
+    thread_local! {
+        // No destructor: usable while the thread is being torn down.
+        static TURN: Cell<u64> = const { Cell::new(0) };
+    }
+    let own = actor.number();
+    let elsewhere = move || {
+        let turn = TURN.replace(TURN.get().wrapping_add(1)).wrapping_add(own);
+        // Fibonacci hashing: the upper bits of the product depend on all of it.
+        turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+    };
+    let from =
+        |start: u64| (0..MAX_PROBES).map(move |i| (start as usize).wrapping_add(i) % MAX_WAITS);
+    from(own).chain(std::iter::once_with(elsewhere).filter(move |_| actor.is_task()).flat_map(from))
 }
 
 fn touch(index: usize) {
@@ -366,11 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn a_task_may_wait_for_many_things() {
+        const MANY: usize = MAX_WAITS / 8;
+        let claims: Vec<_> = (0..MANY).filter_map(|_| claim(&entry(80_001))).collect();
+        // Other tests may have filled a place.
+        assert!(claims.len() > MANY - MANY / 8, "{}", claims.len());
+        let seen = waits().filter(|w| w.entry.actor == Actor::task(80_001)).count();
+        assert_eq!(seen, claims.len());
+    }
+
+    #[test]
     fn a_full_neighbourhood_is_counted() {
         let before = untracked();
         let base = 50_000_000 * MAX_WAITS as u64 + 9_000;
         let claims: Vec<_> = (0..MAX_PROBES as u64 + 3)
-            .map(|i| claim(&entry(base + i * MAX_WAITS as u64)))
+            .map(|i| Actor::from_bits(base + i * MAX_WAITS as u64))
+            .map(|actor| claim(&Entry { actor, ..entry(0) }))
             .collect();
         assert!(claims.iter().filter(|c| c.is_none()).count() >= 3);
         assert!(untracked() >= before + 3);

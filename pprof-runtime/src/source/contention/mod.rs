@@ -27,6 +27,7 @@ mod debt;
 #[allow(dead_code, reason = "of waits in code that is not ours")]
 pub(crate) mod foreign;
 mod hold;
+mod known_sites;
 mod live;
 mod monitor;
 mod name;
@@ -238,7 +239,7 @@ fn record_wait(counters: &Counters<3>, delay: u64, wake_up: u64) {
 /// |--------|----------------------------------------------------------------------|
 /// | 0..32  | 0 nobody is known, 1 not sampled, else the stack's index plus two    |
 /// | 32..63 | the weight                                                           |
-/// | 63     | shared: its contention is counted only once somebody is let in       |
+/// | 63     | uncounted: nobody has been let in yet                                |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Debtor(u64);
 
@@ -248,22 +249,22 @@ impl Debtor {
     /// The unlock was not sampled: nothing of it is recorded.
     const NOT_SAMPLED: Debtor = Debtor(1);
 
-    const SHARED: u64 = 1 << 63;
+    const UNCOUNTED: u64 = 1 << 63;
 
     fn new(stack: u32, weight: u32) -> Debtor {
         Debtor(u64::from(weight) << 32 | u64::from(stack.saturating_add(2)))
     }
 
-    fn shared(self) -> Debtor {
-        Debtor(self.0 | Self::SHARED)
+    fn uncounted(self) -> Debtor {
+        Debtor(self.0 | Self::UNCOUNTED)
     }
 
-    fn is_shared(self) -> bool {
-        self.0 & Self::SHARED != 0
+    fn is_uncounted(self) -> bool {
+        self.0 & Self::UNCOUNTED != 0
     }
 
     fn counted(self) -> Debtor {
-        Debtor(self.0 & !Self::SHARED)
+        Debtor(self.0 & !Self::UNCOUNTED)
     }
 
     pub(crate) fn from_bits(bits: u64) -> Debtor {
@@ -276,20 +277,16 @@ impl Debtor {
 }
 
 /// Records, on the calling stack, that it is about to end waiting by others that took `delay_ticks` so far. Returns whom to
-/// charge for the rest: for all, and for the contention, if there is no delay yet.
-fn unlocking(tag: impl FnOnce() -> Tag, delay_ticks: Option<i64>) -> Debtor {
+/// charge for the rest, and for the contention once somebody is let in: others may take the lock first, and unlock in view of the same
+/// waiters.
+fn unlocking(tag: impl FnOnce() -> Tag, delay_ticks: i64) -> Debtor {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(Ordering::Relaxed);
     let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
     let Some(counters) = MUTEX.here(tag()) else { return Debtor::NOT_SAMPLED };
     let debtor = Debtor::new(MUTEX.index_of(counters).unwrap_or(u32::MAX), weight);
-    match delay_ticks {
-        Some(delay) => {
-            counters.add(contentions(weight, 1, delay));
-            debtor
-        }
-        None => debtor.shared(),
-    }
+    counters.add(contentions(weight, 0, delay_ticks));
+    debtor.uncounted()
 }
 
 /// Records the rest of waits that `debtor` caused, at the weight that its unlock had, and its contention if `count` says so.
@@ -375,7 +372,7 @@ fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Ve
     let foreign = foreign::waiter(Tag::from_bits(tag));
     let sample = |values, labels| {
         let (frames, foreign) = (frames.clone(), foreign.clone());
-        StackSample { frames, values, truncated, labels, foreign }
+        StackSample { frames, values, truncated, labels, foreign, wait: None }
     };
     let [count, delay] = whole([count, delay]);
     let Some(labeller) = labeller else {
@@ -394,7 +391,8 @@ fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Ve
 
 fn in_progress(labeller: &mut Labeller, stacks: &mut Vec<StackSample>, lost: &mut [i64; 2]) {
     let Some(table) = BLOCK.table.get() else { return };
-    for live::Waiting { entry, .. } in live::waits() {
+    for waiting in live::waits() {
+        let (entry, wait) = (waiting.entry, Some(waiting.id()));
         let (Some(index), 1..) = (entry.stack, entry.since) else { continue };
         let delay = clock::ticks_to_ns(clock::ticks().saturating_sub(entry.since));
         let delay = i64::try_from(delay).unwrap_or(i64::MAX);
@@ -405,7 +403,7 @@ fn in_progress(labeller: &mut Labeller, stacks: &mut Vec<StackSample>, lost: &mu
         let mut labels = labeller.labels(entry.tag);
         labels.push((WAITING.0, WAITING.1.into()));
         let foreign = foreign::waiter(entry.tag);
-        stacks.push(StackSample { frames, values: [1, delay], truncated, labels, foreign });
+        stacks.push(StackSample { frames, values: [1, delay], truncated, labels, foreign, wait });
     }
 }
 
@@ -448,6 +446,7 @@ fn labelled(recorder: &Recorder<2>) -> Vec<StackSample> {
             truncated,
             labels: labels(tag),
             foreign: foreign::waiter(Tag::from_bits(tag)),
+            wait: None,
         })
         .collect()
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use super::actor::Actor;
 use super::debt::Debt;
 use super::hold::{self, Hold};
+use super::known_sites;
 use super::live::{self, Claim};
 use super::name::Name;
 use super::nesting;
@@ -91,11 +92,6 @@ impl Held {
         holder_key(actor.to_bits(), self.site)
     }
 
-    #[allow(dead_code, reason = "of locks that stay held over a wait")]
-    pub(crate) fn site(self) -> Site {
-        self.site
-    }
-
     /// Whether its end may have to be recorded.
     #[inline]
     pub(crate) fn is_timed(self) -> bool {
@@ -142,6 +138,7 @@ impl Monitor {
     #[inline]
     #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn acquired_by(&self, actor: Actor, site: Site) {
+        known_sites::add(site);
         self.acquired_as(actor.to_bits() | MOVABLE, site);
     }
 
@@ -154,49 +151,71 @@ impl Monitor {
         }
     }
 
-    /// As `acquired`, of a lock that `site` may give a name to. What is seldom is in one call: small enough to be inlined where the original
-    /// is.
+    /// As `acquired`, of a lock that `site` may give a name to; `movable` if its guard may go to another thread. What is seldom is in one
+    /// call: small enough to be inlined where the original is.
     #[inline]
     #[allow(dead_code, reason = "of locks whose constructor is not ours")]
-    pub(crate) fn acquired_named(&self, site: Site) {
+    pub(crate) fn acquired_named(&self, site: Site, movable: bool) {
         let actor = Actor::known_thread();
+        let flags = if movable { MOVABLE } else { 0 };
         if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
-            self.acquired_seldom(site);
+            self.acquired_seldom(site, flags);
         } else {
-            self.holder.write(actor.to_bits(), site);
+            self.holder.write(actor.to_bits() | flags, site);
         }
     }
 
     #[cold]
-    fn acquired_seldom(&self, site: Site) {
+    fn acquired_seldom(&self, site: Site, flags: u64) {
         self.name.locked_at(site);
-        self.acquired(site);
+        self.acquired_as(Actor::thread().to_bits() | flags, site);
     }
 
     /// `actor` has the lock, as one of several perhaps. The result is for when it releases it.
     #[inline]
     pub(crate) fn acquired_shared(&self, actor: Actor, site: Site) -> Held {
-        self.holder.write(actor.to_bits() | SHARED, site);
+        self.acquired_shared_as(actor.to_bits(), site)
+    }
+
+    /// As `acquired_shared`; its guard may go to another thread or task.
+    #[inline]
+    #[allow(dead_code, reason = "of asynchronous locks")]
+    pub(crate) fn acquired_shared_by(&self, actor: Actor, site: Site) -> Held {
+        known_sites::add(site);
+        self.acquired_shared_as(actor.to_bits() | MOVABLE, site)
+    }
+
+    #[inline]
+    fn acquired_shared_as(&self, holder: u64, site: Site) -> Held {
+        self.holder.write(holder | SHARED, site);
         Held { site, since: if hold::enabled() { hold::begin() } else { 0 } }
     }
 
-    /// As `acquired_shared`, of the calling thread and of a lock that `site` may give a name to.
+    /// As `acquired_named`, as one of several perhaps.
     #[inline]
     #[allow(dead_code, reason = "of locks whose constructor is not ours")]
-    pub(crate) fn acquired_shared_named(&self, site: Site) -> (Actor, Held) {
+    pub(crate) fn acquired_shared_named(&self, site: Site, movable: bool) -> (Actor, Held) {
         let actor = Actor::known_thread();
+        let flags = if movable { MOVABLE } else { 0 };
         if self.name.is_open() || actor == Actor::NOBODY || hold::enabled() {
-            return self.acquired_shared_seldom(site);
+            return self.acquired_shared_seldom(site, flags);
         }
-        self.holder.write(actor.to_bits() | SHARED, site);
+        self.holder.write(actor.to_bits() | SHARED | flags, site);
         (actor, Held { site, since: 0 })
     }
 
     #[cold]
-    fn acquired_shared_seldom(&self, site: Site) -> (Actor, Held) {
+    fn acquired_shared_seldom(&self, site: Site, flags: u64) -> (Actor, Held) {
         self.name.locked_at(site);
         let actor = Actor::thread();
-        (actor, self.acquired_shared(actor, site))
+        (actor, self.acquired_shared_as(actor.to_bits() | flags, site))
+    }
+
+    /// `actor` has the lock as `held` says, though `releasing_shared` said that it was about to release it.
+    #[allow(dead_code, reason = "of locks that may be upgraded")]
+    pub(crate) fn held_still(&self, actor: Actor, held: Held, movable: bool) {
+        let flags = if movable { MOVABLE } else { 0 };
+        self.holder.write(actor.to_bits() | SHARED | flags, held.site);
     }
 
     /// The only holder is about to release the lock, all of whose account that is if nobody waits and its hold is not timed: then true is
@@ -253,7 +272,7 @@ impl Monitor {
     #[inline]
     pub(crate) fn forget(&self, actor: Actor) {
         // ORDERING: Relaxed: once overwritten by another reader, a value does not come back before its owner locks again.
-        if self.holder.actor.load(Ordering::Relaxed) == actor.to_bits() | SHARED {
+        if self.holder.actor.load(Ordering::Relaxed) & !MOVABLE == actor.to_bits() | SHARED {
             self.holder.actor.store(Actor::NOBODY.to_bits(), Ordering::Relaxed);
         }
     }
@@ -323,7 +342,7 @@ impl Monitor {
     pub(crate) fn unlocking(&self, kind: Kind) {
         if self.debt.is_owed() {
             let delay = self.debt.settle(clock::ticks);
-            self.debt.set_debtor(unlocking(|| self.tag(kind), Some(delay)));
+            self.debt.set_debtor(unlocking(|| self.tag(kind), delay));
         }
     }
 
@@ -332,8 +351,14 @@ impl Monitor {
     pub(crate) fn unlocking_shared(&self, kind: Kind) {
         if self.debt.is_owed() {
             self.debt.released_at(clock::ticks());
-            self.debt.set_debtor(unlocking(|| self.tag(kind), None));
+            self.debt.set_debtor(unlocking(|| self.tag(kind), 0));
         }
+    }
+
+    /// As many waiters arrive as there is room for.
+    #[cfg(test)]
+    pub(super) fn fill(&self, now: u64) {
+        while self.debt.arrive(now) {}
     }
 
     fn tag(&self, kind: Kind) -> Tag {
@@ -381,10 +406,15 @@ impl HolderWords {
         self.actor & MOVABLE != 0 || self.actor().is_task()
     }
 
+    /// Where it was taken, if that is where asynchronous locks are known to be taken. The words may be anybody's.
+    pub(crate) fn known_site(self) -> Option<Site> {
+        known_sites::at(self.site)
+    }
+
     /// Where it was taken; of a shared lock perhaps by another one of its holders.
     ///
     /// # Safety
-    /// - the words were a lock's when they were read: somebody waited for it from before until after.
+    /// - the words were a lock's when they were read: a thread waited for it from before until after.
     pub(crate) unsafe fn site(self) -> Option<Site> {
         // SAFETY: null or from a `&'static Location`, as the caller promises.
         unsafe { (self.site as *const Location<'static>).as_ref() }
@@ -571,7 +601,9 @@ impl<'m> Wait<'m> {
             Some(Monitor { debt, .. }) if self.registered => {
                 let owed = debt.leave(arrival, clock);
                 let (debtor, delay) = owed.known;
-                charge(debtor, delay, debt.take_shared(debtor));
+                // One that the unlock did not see is not what it is counted for.
+                let seen = slept && owed.unseen == 0;
+                charge(debtor, delay, seen && debt.count(debtor));
                 if slept && self.mutex {
                     charge(Debtor::UNKNOWN, owed.unseen, false);
                 }
@@ -603,6 +635,9 @@ impl Drop for Wait<'_> {
         let now = clock::ticks();
         match self.monitor {
             Some(monitor) if self.registered => monitor.debt.give_up(now),
+            _ if self.mutex => {
+                charge(Debtor::UNKNOWN, now.saturating_sub(self.arrival) as i64, false);
+            }
             _ => {}
         }
         if let Some(counters) = self.block {

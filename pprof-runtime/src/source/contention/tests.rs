@@ -90,6 +90,51 @@ fn nobody_looks_at_the_clock_while_profiles_are_off() {
     set_hold_rate(0);
 }
 
+#[test]
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), ignore = "no stacks there")]
+fn whoever_unlocks_is_counted_once_somebody_is_let_in() {
+    let _alone = RATES.lock();
+    let (site, origin) = (Location::caller(), Origin::Name("let in"));
+    let lock = Monitor::new(origin);
+    let counted = || -> i64 {
+        let table = MUTEX.table.get();
+        let tag = Tag::new(Kind::Mutex, Some(origin), None).to_bits();
+        let of = |r: &Recorded<2>| if r.tag == tag { r.values[0] } else { 0 };
+        table.map_or(0, |table| table.recorded().iter().map(of).sum::<i64>()) >> COUNT_SHIFT
+    };
+    with_rates(1, 1, || {
+        let (first, second) = (lock.wait(Kind::Mutex, site), lock.wait(Kind::Mutex, site));
+        for _ in 0..10 {
+            fake::advance(100);
+            lock.unlocking(Kind::Mutex);
+        }
+        assert_eq!(counted(), 0);
+        first.acquired();
+        assert_eq!(counted(), 1);
+        second.gave_up();
+        lock.unlocking(Kind::Mutex);
+        assert_eq!(counted(), 1);
+    });
+}
+
+#[test]
+fn who_finds_no_room_in_an_account_is_charged_to_nobody() {
+    let _alone = RATES.lock();
+    let lock = Monitor::new(Origin::here());
+    with_rates(1, 1, || {
+        lock.fill(clock::ticks());
+        let unseen = || UNSEEN.read()[1];
+        for end in [Wait::acquired, Wait::gave_up] {
+            let before = unseen();
+            let wait = lock.wait(Kind::Mutex, Location::caller());
+            fake::advance(5_000);
+            end(wait);
+            // Others' waits may have been added.
+            assert!(unseen() - before >= 5_000);
+        }
+    });
+}
+
 fn wait_of_nothing() {
     wait(Kind::Join, None, Location::caller()).acquired();
 }

@@ -11,8 +11,8 @@
 //! # Why a cycle is a deadlock
 //! Take a cycle of what was kept: thread Tᵢ waits for the lock Lᵢ, whose holder's words say Tᵢ₊₁, and so on round to T₁.
 //!
-//! 1. *The words were those of a lock.* Whoever waits borrows the lock, and Tᵢ has waited from before they were read until after. Memory used
-//!    again for another lock would have ended the wait.
+//! 1. *The words were those of a lock.* A thread asleep in a call borrows the lock, and Tᵢ has slept from before they were read until after.
+//!    Memory used again for another lock would have ended the wait.
 //! 2. *Tᵢ₊₁ holds Lᵢ for as long as it waits.* A holder's word is written after the lock was taken and cleared before it is released, so it says
 //!    Tᵢ₊₁ only between the two. Of those writes of Tᵢ₊₁, each came before its present wait began, or comes after that has ended. What came before
 //!    is visible to the reader, which has seen the wait (Release in `live::claim`, Acquire in `live::waits`), so it cannot have read a word that Tᵢ₊₁
@@ -38,7 +38,9 @@
 //!
 //! # Certain and likely
 //! The proof is about threads asleep in a call. It does not cover
-//! - a task: its wait may be cancelled, and the guard that it holds may be in the hands of another, or of another branch of the same `select!`;
+//! - a task: its wait may be cancelled, or forgotten with its future while the lock goes away; and the guard that it holds may be in the
+//!   hands of another, or of another branch of the same `select!`;
+//! - a guard that may go to another thread, as those of parking_lot's feature `send_guard`;
 //! - a reader behind a writer: the writer may have come after the one that the reader was stopped by.
 //!
 //! A cycle with such a wait is likely a deadlock. It is reported if all of it is the same after a tenth of a second.
@@ -238,10 +240,14 @@ impl Graph {
 impl Wait {
     /// `waiting` went on when `words` had been read.
     fn new(waiting: Waiting, words: Option<HolderWords>) -> Wait {
+        let asleep = waiting.entry.registers.is_some();
+        let site = |words: HolderWords| {
+            // SAFETY: the lock was there, as a thread waited for it from before until after.
+            if asleep { unsafe { words.site() } } else { words.known_site() }
+        };
         let holder = words.map(|words| Holder {
             actor: words.actor(),
-            // SAFETY: the lock was there, as it was waited for from before until after.
-            site: unsafe { words.site() },
+            site: site(words),
             shared: words.is_shared(),
         });
         Wait { waiting, holder, ends_after: None, words }
@@ -717,9 +723,41 @@ mod tests {
     fn a_guard_may_be_in_other_hands() {
         let thread = Puppet::new();
         let one = lock();
-        one.acquired_by(thread.actor, here());
+        let (tell, told) = channel();
+        thread.tell(move |_| {
+            one.acquired_named(here(), true);
+            tell.send(()).unwrap();
+        });
+        told.recv().unwrap();
         thread.waits(one, Kind::Mutex);
         assert_eq!(found(&[thread.actor]), [(vec![thread.actor], 0, false)]);
+        thread.wakes();
+        one.acquired_shared_by(thread.actor, here());
+        thread.waits(one, Kind::RwLockWrite);
+        assert_eq!(found(&[thread.actor]), [(vec![thread.actor], 0, false)]);
+    }
+
+    #[test]
+    fn where_a_task_waits_anything_may_be_read() {
+        const BASE: u64 = 1 << 42;
+        // As if the lock had gone with its future forgotten, and its memory were used again.
+        let words = Box::leak(Box::new([BASE, 0x4141_4141_4141]));
+        let real = lock();
+        real.acquired_by(Actor::task(BASE + 1), here());
+        let holder = std::ptr::from_ref(words) as u64;
+        let first = real.wait_as(Actor::task(BASE), Kind::Mutex, here());
+        let mut entry = live::waits().find(|w| w.entry.actor == Actor::task(BASE)).unwrap().entry;
+        entry.actor = Actor::task(BASE + 2);
+        entry.holder = holder;
+        let _second = live::claim(&entry);
+        let graph = search_after(|| {});
+        let site_of = |actor| {
+            let wait = graph.waits.iter().find(|w| w.waiting.entry.actor == Actor::task(actor));
+            wait.unwrap().holder.unwrap().site
+        };
+        assert!(site_of(BASE + 2).is_none());
+        assert_eq!(site_of(BASE).unwrap().file(), file!());
+        first.gave_up();
     }
 
     #[test]

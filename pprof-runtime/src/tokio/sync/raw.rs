@@ -167,7 +167,7 @@ impl<L: Lock> Exclusive<L> {
         let hold = raw.monitor.releasing(raw.exclusive);
         // Before others may have it.
         let actor = actor();
-        let held = raw.monitor.acquired_shared(actor, Location::caller());
+        let held = raw.monitor.acquired_shared_by(actor, Location::caller());
         raw.release(raw.all - 1);
         hold.record();
         Shared { lock, actor, held }
@@ -215,7 +215,7 @@ impl<L: Lock> Shared<L> {
     #[inline]
     fn acquired(lock: L, site: Site) -> Self {
         let actor = actor();
-        let held = lock.raw().monitor.acquired_shared(actor, site);
+        let held = lock.raw().monitor.acquired_shared_by(actor, site);
         Shared { lock, actor, held }
     }
 }

@@ -163,7 +163,7 @@ fn readers_that_leave_together_leave_nothing() {
                 truth.waited(arrival, end);
                 // What another reader has charged of this one's wait to an unlock that did not see it is taken back.
                 truth.charge(owed.known.1 + owed.unseen);
-                if debt.take_shared(owed.known.0) {
+                if debt.count(owed.known.0) {
                     contentions.fetch_add(1, Ordering::Relaxed);
                 }
                 drop(guard);
@@ -173,7 +173,7 @@ fn readers_that_leave_together_leave_nothing() {
         let seen = debt.is_owed();
         if seen {
             debt.released_at(truth.now());
-            debt.set_debtor(truth.debtor().shared());
+            debt.set_debtor(truth.debtor().uncounted());
         }
         drop(held);
         for reader in readers {

@@ -1,0 +1,74 @@
+//! Places where asynchronous locks are taken, so that a place can be told from its address alone.
+//!
+//! A task that waits may be forgotten: its wait then seems to go on while the lock is long gone, and what is read where its holder's words
+//! were may be anything. A thread asleep in a call has no such end.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::tag::Site;
+
+type Location = std::panic::Location<'static>;
+
+/// Further places are not shown.
+const MAX_SITES: usize = 1024;
+
+/// Entries looked at for a place.
+const MAX_PROBES: usize = 8;
+
+static SITES: [AtomicPtr<Location>; MAX_SITES] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; MAX_SITES];
+
+/// An asynchronous lock is taken at `site`.
+#[inline]
+#[allow(dead_code, reason = "of asynchronous locks")]
+pub(super) fn add(site: Site) {
+    let first = entries(ptr::from_ref(site).addr() as u64).next();
+    // ORDERING: Relaxed, as all here: what it points to never changes.
+    if first.is_some_and(|entry| ptr::eq(entry.load(Ordering::Relaxed), site)) {
+        return;
+    }
+    add_seldom(site);
+}
+
+#[cold]
+fn add_seldom(site: Site) {
+    let new = ptr::from_ref(site).cast_mut();
+    for entry in entries(new.addr() as u64) {
+        let there =
+            entry.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed);
+        if there.is_ok() || there == Err(new) {
+            return;
+        }
+    }
+}
+
+/// The place at this address, if one that was added is.
+pub(super) fn at(address: u64) -> Option<Site> {
+    let found = entries(address)
+        .map(|entry| entry.load(Ordering::Relaxed))
+        .find(|entry| entry.addr() as u64 == address)?;
+    // SAFETY: null or from a `&'static Location`, see `add_seldom`.
+    unsafe { found.as_ref() }
+}
+
+fn entries(address: u64) -> impl Iterator<Item = &'static AtomicPtr<Location>> {
+    // Fibonacci hashing: the upper bits of the product depend on all of the address.
+    let hash = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
+    (0..MAX_PROBES).filter_map(move |probe| SITES.get(hash.wrapping_add(probe) % MAX_SITES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_added_is_known() {
+        let (here, there) = (Location::caller(), Location::caller());
+        add(here);
+        add(here);
+        assert!(at(ptr::from_ref(here).addr() as u64).is_some_and(|site| ptr::eq(site, here)));
+        assert!(at(ptr::from_ref(there).addr() as u64).is_none());
+        assert!(at(0).is_none() && at(8).is_none());
+    }
+}
