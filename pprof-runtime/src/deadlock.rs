@@ -17,8 +17,8 @@
 //! anything in between, nor can it ever. Waits with a timeout end by themselves and are part of none; so are waits for a condition, a message or
 //! a permit, which anybody may send.
 //!
-//! If tasks are among them, or readers who wait in line behind a writer, that much cannot be proved: a task's wait can be cancelled, its guard may be in
-//! the hands of another. Such a deadlock is reported once it has lasted a tenth of a second, and [says](Deadlock::is_certain) that it is only
+//! If tasks are among them, or guards that may go to other threads, or readers who wait in line behind a writer, that much cannot be proved: a task's
+//! wait can be cancelled, its guard may be in the hands of another. Such a deadlock is reported once it has lasted a tenth of a second, and [says](Deadlock::is_certain) that it is only
 //! likely.
 //!
 //! # What is not found

@@ -95,8 +95,8 @@ pub fn set_mutex_profile_fraction(n: i64) -> i64 {
 /// Sets the mean time blocked between two events recorded in the `block` profile, in nanoseconds.
 ///
 /// A wait of `d` is recorded with probability `d / ns`, always if it is longer, and weighted accordingly, so that totals are
-/// unbiased. 1 records every wait; 0 and below switch the profile off, its initial state. A wait is seen if the profile was on
-/// when it began.
+/// unbiased. 1 records every wait; 0 and below switch the profile off, its initial state. A wait is recorded if the
+/// profile is on both when it begins and when it ends.
 pub fn set_block_profile_rate(ns: i64) {
     source::contention::set_block_rate(ns);
 }

@@ -15,8 +15,8 @@ pub(crate) use self::modelled::*;
 mod plain {
     pub(crate) use std::cell::UnsafeCell;
     #[cfg_attr(
-        not(feature = "instrument"),
-        allow(unused_imports, reason = "of locks of ours")
+        not(all(target_os = "linux", feature = "instrument")),
+        allow(unused_imports, reason = "of locks made of futexes")
     )]
     pub(crate) use std::hint::spin_loop;
 

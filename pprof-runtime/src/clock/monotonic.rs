@@ -7,7 +7,7 @@ pub(crate) fn ticks() -> u64 {
 }
 
 /// Whether ticks differ from nanoseconds and need calibrating.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(any(not(target_arch = "x86_64"), miri))]
 pub(super) fn choose() -> bool {
     false
 }

@@ -59,7 +59,6 @@ impl Actor {
     }
 
     /// The task that its runtime gave this number.
-    #[allow(dead_code, reason = "tasks come with a runtime")]
     pub(crate) fn task(number: u64) -> Actor {
         Actor(number | TASK)
     }

@@ -107,10 +107,6 @@ impl Debt {
 
     /// Whether everything up to the last unlock has been charged, and nobody has come since: what is owed is that debtor's.
     #[inline]
-    #[allow(
-        dead_code,
-        reason = "of locks that are unlocked in view of threads that are awake already"
-    )]
     pub(crate) fn is_settled(&self) -> bool {
         // ORDERING: Relaxed, both: one who comes meanwhile is charged for later.
         let released = self.released.load(Ordering::Relaxed);
@@ -173,7 +169,6 @@ impl Debt {
     }
 
     /// Begins anew for another lock. Nobody waits any more; what those left that gave up since the last charge is returned, in ticks.
-    #[allow(dead_code, reason = "of accounts that are lent")]
     pub(crate) fn close(&self) -> i64 {
         self.set_debtor(Debtor::UNKNOWN);
         // ORDERING: Relaxed: the account is the caller's alone.

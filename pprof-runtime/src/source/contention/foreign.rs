@@ -140,7 +140,6 @@ impl Wait {
     }
 
     /// As `end`, if it took at least `ns`; else it was none.
-    #[allow(dead_code, reason = "of calls that are not watched everywhere")]
     pub(crate) fn end_if_longer(self, ns: u64, outcome: Outcome) {
         let brief = clock::ticks_to_ns(clock::ticks().saturating_sub(self.arrival)) < ns;
         self.end(if brief { Outcome::NotSlept } else { outcome });

@@ -21,7 +21,6 @@ static SITES: [AtomicPtr<Location>; MAX_SITES] =
 
 /// An asynchronous lock is taken at `site`.
 #[inline]
-#[allow(dead_code, reason = "of asynchronous locks")]
 pub(super) fn add(site: Site) {
     let first = entries(ptr::from_ref(site).addr() as u64).next();
     // ORDERING: Relaxed, as all here: what it points to never changes.

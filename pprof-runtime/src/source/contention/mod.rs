@@ -20,11 +20,9 @@
 //! Recording takes no lock and does not allocate, save that libc is asked once per thread where its stack ends. It may run
 //! under any lock of the program.
 
-#[allow(dead_code, reason = "of waits in code that is not ours")]
 mod account;
 mod actor;
 mod debt;
-#[allow(dead_code, reason = "of waits in code that is not ours")]
 pub(crate) mod foreign;
 mod hold;
 mod known_sites;

@@ -87,7 +87,6 @@ pub(crate) struct Held {
 impl Held {
     /// As [`Monitor::holder_key`], of `actor`.
     #[inline]
-    #[allow(dead_code, reason = "of locks with readers")]
     pub(crate) fn key(self, actor: Actor) -> u64 {
         holder_key(actor.to_bits(), self.site)
     }
@@ -105,7 +104,6 @@ impl Monitor {
     }
 
     /// Of a lock that is called after where it is first taken, by one of the `_named` calls.
-    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
     pub(crate) const fn unnamed() -> Self {
         Monitor::with_name(Name::unnamed())
     }
@@ -115,14 +113,12 @@ impl Monitor {
     }
 
     /// Where the calling thread took the lock, which it holds alone.
-    #[allow(dead_code, reason = "of locks whose waits are told by others")]
     pub(crate) fn site(&self) -> Option<Site> {
         self.holder.read().map(|(_, site)| site)
     }
 
     /// The calling thread, which holds the lock alone, is to be shown as having taken it at `site`.
     #[inline]
-    #[allow(dead_code, reason = "of locks whose waits are told by others")]
     pub(crate) fn set_site(&self, site: Site) {
         // ORDERING: Relaxed: a label.
         self.holder.site.store(std::ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
@@ -136,7 +132,6 @@ impl Monitor {
 
     /// `actor` has the lock, and it alone; its guard may go to another thread or task.
     #[inline]
-    #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn acquired_by(&self, actor: Actor, site: Site) {
         known_sites::add(site);
         self.acquired_as(actor.to_bits() | MOVABLE, site);
@@ -154,7 +149,6 @@ impl Monitor {
     /// As `acquired`, of a lock that `site` may give a name to; `movable` if its guard may go to another thread. What is seldom is in one
     /// call: small enough to be inlined where the original is.
     #[inline]
-    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
     pub(crate) fn acquired_named(&self, site: Site, movable: bool) {
         let actor = Actor::known_thread();
         let flags = if movable { MOVABLE } else { 0 };
@@ -179,7 +173,6 @@ impl Monitor {
 
     /// As `acquired_shared`; its guard may go to another thread or task.
     #[inline]
-    #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn acquired_shared_by(&self, actor: Actor, site: Site) -> Held {
         known_sites::add(site);
         self.acquired_shared_as(actor.to_bits() | MOVABLE, site)
@@ -193,7 +186,6 @@ impl Monitor {
 
     /// As `acquired_named`, as one of several perhaps.
     #[inline]
-    #[allow(dead_code, reason = "of locks whose constructor is not ours")]
     pub(crate) fn acquired_shared_named(&self, site: Site, movable: bool) -> (Actor, Held) {
         let actor = Actor::known_thread();
         let flags = if movable { MOVABLE } else { 0 };
@@ -212,7 +204,6 @@ impl Monitor {
     }
 
     /// `actor` has the lock as `held` says, though `releasing_shared` said that it was about to release it.
-    #[allow(dead_code, reason = "of locks that may be upgraded")]
     pub(crate) fn held_still(&self, actor: Actor, held: Held, movable: bool) {
         let flags = if movable { MOVABLE } else { 0 };
         self.holder.write(actor.to_bits() | SHARED | flags, held.site);
@@ -221,7 +212,6 @@ impl Monitor {
     /// The only holder is about to release the lock, all of whose account that is if nobody waits and its hold is not timed: then true is
     /// returned. Else nothing has been done.
     #[inline]
-    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
     pub(crate) fn releasing_plainly(&self) -> bool {
         // ORDERING: Relaxed, both: as in `releasing`.
         let plain = self.since.load(Ordering::Relaxed) == 0 && !self.debt.is_owed();
@@ -233,7 +223,6 @@ impl Monitor {
 
     /// As `releasing_plainly`, of `actor`, one of several holders perhaps.
     #[inline]
-    #[allow(dead_code, reason = "of locks that keep all that is seldom in one call")]
     pub(crate) fn releasing_shared_plainly(&self, actor: Actor, held: Held) -> bool {
         let plain = held.since == 0 && !self.debt.is_owed();
         if plain {
@@ -290,20 +279,12 @@ impl Monitor {
 
     /// Whether what is owed is the last debtor's, and no more is known than when that one unlocked.
     #[inline]
-    #[allow(
-        dead_code,
-        reason = "of locks that are unlocked in view of threads that are awake already"
-    )]
     pub(crate) fn is_settled(&self) -> bool {
         self.debt.is_settled()
     }
 
     /// The holder, and where it took the lock, as one number.
     #[inline]
-    #[allow(
-        dead_code,
-        reason = "of locks that are unlocked in view of threads that are awake already"
-    )]
     pub(crate) fn holder_key(&self) -> u64 {
         // ORDERING: Relaxed, both: written by the holder, who calls this.
         holder_key(
@@ -329,7 +310,6 @@ impl Monitor {
     }
 
     /// As `wait`, of a task that is about to yield.
-    #[allow(dead_code, reason = "of asynchronous locks")]
     pub(crate) fn wait_as(&self, actor: Actor, kind: Kind, site: Site) -> Wait<'_> {
         let (monitor, origin) = (Some(self), self.name.origin());
         let (target, registers, timed) = (Actor::NOBODY, None, false);
@@ -455,14 +435,12 @@ pub(crate) struct Wait<'m> {
 
 /// The calling thread is about to sleep for what is not a lock. Inlined, as [`Monitor::wait`].
 #[inline(always)]
-#[allow(dead_code, reason = "of what is not a lock")]
 pub(crate) fn wait(kind: Kind, origin: Option<Origin>, site: Site) -> Wait<'static> {
     wait_for(Actor::NOBODY, kind, origin, site)
 }
 
 /// As [`wait`], for the end of `target`.
 #[inline(always)]
-#[allow(dead_code, reason = "of joins")]
 pub(crate) fn wait_for(
     target: Actor,
     kind: Kind,
@@ -488,7 +466,6 @@ pub(crate) fn wait_timed(
 }
 
 /// As [`wait`], of a task that is about to yield.
-#[allow(dead_code, reason = "of asynchronous channels")]
 pub(crate) fn wait_as(
     actor: Actor,
     kind: Kind,

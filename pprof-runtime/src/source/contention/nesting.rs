@@ -23,7 +23,6 @@ pub(crate) fn own_thread() {
 }
 
 /// Whether some wait is being recorded that a system call of this thread is part of.
-#[allow(dead_code, reason = "of waits in code that is not ours")]
 pub(crate) fn is_nested() -> bool {
     DEPTH.get() != 0
 }

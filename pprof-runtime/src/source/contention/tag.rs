@@ -77,17 +77,10 @@ macro_rules! kinds {
         /// What is waited for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
-        #[allow(dead_code, reason = "some come with features")]
         pub(crate) enum Kind { $($(#[$doc])* $kind,)* }
 
         impl Kind {
             const TEXTS: &[&str] = &[$($text,)*];
-
-            /// As the label `kind` shows it.
-            #[allow(dead_code, reason = "what deadlocks are described with")]
-            pub(crate) fn text(self) -> &'static str {
-                Self::TEXTS.get(self as usize).copied().unwrap_or("other")
-            }
         }
     };
 }
@@ -141,7 +134,6 @@ impl Tag {
     }
 
     /// Of a wait seen as a system call. `waiter` is a number for whoever waited.
-    #[allow(dead_code, reason = "of waits in code that is not ours")]
     pub(crate) fn foreign(kind: Kind, waiter: Option<u32>) -> Tag {
         let waiter = waiter.and_then(|w| w.checked_add(1)).unwrap_or(0);
         Tag((kind as u64 + 1) | FOREIGN | u64::from(waiter) << 16)
