@@ -2,10 +2,10 @@
 //!
 //! A wait or a call is timed by two looks at this clock; nanoseconds are made of ticks only where values are recorded or read.
 
-#[cfg_attr(all(target_arch = "x86_64", not(miri)), path = "tsc_x86_64.rs")]
-#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), path = "monotonic.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "tsc_x86_64.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "monotonic.rs")]
 mod counter;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(target_arch = "x86_64")]
 mod monotonic;
 
 use std::sync::atomic::{AtomicU64, Ordering};
