@@ -14,7 +14,7 @@ use super::debt::Debt;
 use crate::capture::thread::wipe_on_fork;
 
 /// Addresses that are waited at at one time; waits at further ones are in the block profile alone, and counted.
-const MAX_ACCOUNTS: usize = 2048;
+const MAX_ACCOUNTS: usize = if cfg!(miri) { 64 } else { 2048 };
 
 /// Places looked at for an address: two cache lines of keys.
 const MAX_PROBES: usize = 16;
