@@ -14,7 +14,7 @@ use super::Debtor;
 use super::debt::Debt;
 use crate::capture::thread::wipe_on_fork;
 
-/// Addresses that are waited at at one time; waits at further ones are in the block profile alone, and counted.
+/// Addresses that are waited at at one time; waits at further ones are charged to no unlock, and counted.
 const MAX_ACCOUNTS: usize = 2048;
 
 /// Places looked at for an address: two cache lines of keys.

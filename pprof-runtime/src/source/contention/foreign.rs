@@ -279,7 +279,7 @@ pub(super) fn waiter(tag: Tag) -> Option<Waiter> {
     tag.is_foreign().then(|| known().map_or_else(Waiter::default, |waiter| waiter.frames.into()))
 }
 
-/// Waits that are in the block profile alone, since too many addresses were waited at.
+/// Waits that no unlock is charged with, since too many addresses were waited at.
 pub(super) fn turned_away() -> u64 {
     account::turned_away()
 }
