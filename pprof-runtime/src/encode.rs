@@ -292,9 +292,10 @@ impl<'s> Encoder<'s> {
         self.symbols.get(address)
     }
 
-    /// Locations of a stack without the leaf-side frames that `hide` names; all of them if nothing else is there.
+    /// Locations of a stack without the leaf-side frames that `hide` names; all of them if nothing else there has a name, as where the whole
+    /// of a thread is a primitive's.
     fn stack(&mut self, frames: &[u64], hide: fn(&str) -> bool) -> Vec<LocationId> {
-        let mut hiding = true;
+        let (mut hiding, mut named) = (true, false);
         let mut locations = Vec::with_capacity(frames.len());
         for address in frames {
             let lines = self.resolved(*address).map_or(&[][..], |r| &r.frames);
@@ -304,12 +305,17 @@ impl<'s> Encoder<'s> {
                 continue;
             }
             hiding = false;
-            locations.push(self.location(*address, lines.get(hidden..).unwrap_or(&[])));
+            let shown = lines.get(hidden..).unwrap_or(&[]);
+            named |= shown.iter().any(|frame| !primitives::is_start(&frame.name));
+            locations.push(self.location(*address, shown));
         }
-        if locations.is_empty() && !frames.is_empty() {
-            return self.stack(frames, |_| false);
+        if named {
+            return locations;
         }
-        locations
+        let all =
+            |address: &u64| (*address, self.resolved(*address).map_or(&[][..], |r| &r.frames));
+        let all: Vec<_> = frames.iter().map(all).collect();
+        all.into_iter().map(|(address, lines)| self.location(address, lines)).collect()
     }
 
     /// As `stack`, of a wait seen as a system call: its first frame is that call, whatever it is named.
@@ -561,10 +567,17 @@ mod tests {
             foreign: None,
             wait: None,
         };
-        let snapshot = snapshot(vec![stack(&[ours, theirs, ours]), stack(&[ours])]);
+        // Below `main` or a thread's function, the C library is without names where its debug information is not installed.
+        let nameless = 1;
+        let snapshot = snapshot(vec![
+            stack(&[ours, theirs, ours]),
+            stack(&[ours]),
+            stack(&[ours, nameless]),
+            stack(&[nameless]),
+        ]);
         let profile = stacks(&MUTEX, &snapshot).unwrap();
         let depths: Vec<_> = profile.sample.iter().map(|s| s.location_id.len()).collect();
-        assert_eq!(depths, [2, 1, 1]);
+        assert_eq!(depths, [2, 1, 2, 1, 1]);
         assert!(name_of(&profile, profile.sample[0].location_id[0]).contains("getpid"));
     }
 }

@@ -138,9 +138,12 @@ fn unmodified_primitives() {
     waits_in_progress_are_shown();
     unlocks_are_charged_in_full();
     readers_are_charged_for_a_writer();
+    unlocks_that_wake_nobody_are_no_contentions();
+    calls_that_do_not_sleep_are_charged_to_nobody();
     condvars_are_not_in_the_mutex_profile();
     labels_can_be_off();
     errors_are_the_callers();
+    raw_locks_of_other_crates();
     futex::stop();
     nothing_is_seen_before_the_start();
 }
@@ -615,6 +618,133 @@ fn readers_are_charged_for_a_writer() {
     };
     assert_eq!(charged("::reader"), 0, "{:?}", stacks(&mutex));
     assert!(charged("::last_reader") > 3 * TIME.as_nanos() as i64, "{:?}", stacks(&mutex));
+}
+
+/// Busy, so that most unlocks find the lock marked while those who wait for it are on their way.
+#[inline(never)]
+fn increments(lock: &sync::Mutex<u64>, rounds: u32) {
+    for _ in 0..rounds {
+        let mut guard = lock.lock().unwrap();
+        *guard += 1;
+        (0..50).for_each(|_| std::hint::spin_loop());
+        drop(guard);
+    }
+    std::hint::black_box(());
+}
+
+fn unlocks_that_wake_nobody_are_no_contentions() {
+    reset();
+    let lock = sync::Mutex::new(0);
+    let held = lock.lock().unwrap();
+    thread::scope(|scope| {
+        (0..8).for_each(|_| drop(scope.spawn(|| increments(&lock, 20_000))));
+        thread::sleep(TIME);
+        drop(held);
+    });
+    let [unlocks, waits] =
+        ["mutex", "block"].map(|name| contentions(&snapshot(name), "::increments"));
+    // Each unlock that wakes somebody ends one wait. A stack that has no whole contention shows one.
+    assert!(waits >= 1 && unlocks <= waits + 8, "{unlocks} unlocks of {waits} waits");
+}
+
+#[inline(never)]
+fn wakes_until(done: &AtomicBool, word: &std::sync::atomic::AtomicU32) {
+    while !done.load(Ordering::Relaxed) {
+        futex_call(word, libc::FUTEX_WAKE, 1, 0);
+    }
+}
+
+fn calls_that_do_not_sleep_are_charged_to_nobody() {
+    reset();
+    let (word, done) = (std::sync::atomic::AtomicU32::new(1), AtomicBool::new(false));
+    let truth = Truth::default();
+    thread::scope(|scope| {
+        scope.spawn(|| wakes_until(&done, &word));
+        for _ in 0..50_000 {
+            let wait = || futex_call(&word, libc::FUTEX_WAIT, 0, 1_000_000);
+            assert_eq!(truth.time(wait), (-1, libc::EAGAIN));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(delay(&snapshot("block"), "::futex_call"), 0);
+    let charged = delay(&snapshot("mutex"), "::wakes_until");
+    let truth = truth.waited.load(Ordering::Relaxed) as i64;
+    assert!(charged < truth / 100, "{charged} ns of calls that took {truth} ns");
+}
+
+/// A lock of lock_api's that waits by itself, as those of dashmap and others do.
+struct RawMutex(std::sync::atomic::AtomicU32);
+
+impl RawMutex {
+    #[cold]
+    #[inline(never)]
+    fn lock_slow(&self) {
+        while self.0.swap(2, Ordering::Acquire) != 0 {
+            let (wait, forever) = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, 0_usize);
+            // SAFETY: a word of ours, and no time limit.
+            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), wait, 2, forever) };
+        }
+        std::hint::black_box(());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unlock_slow(&self) {
+        let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+        // SAFETY: the kernel uses the address as a key only.
+        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), wake, 1) };
+        std::hint::black_box(());
+    }
+}
+
+// SAFETY: who swaps or exchanges zero for something holds it, until it swaps that for zero.
+unsafe impl parking_lot::lock_api::RawMutex for RawMutex {
+    #[allow(clippy::declare_interior_mutable_const, reason = "what the trait asks for")]
+    const INIT: RawMutex = RawMutex(std::sync::atomic::AtomicU32::new(0));
+    type GuardMarker = parking_lot::lock_api::GuardSend;
+
+    fn lock(&self) {
+        if !self.try_lock() {
+            self.lock_slow();
+        }
+    }
+
+    fn try_lock(&self) -> bool {
+        self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    unsafe fn unlock(&self) {
+        if self.0.swap(0, Ordering::Release) == 2 {
+            self.unlock_slow();
+        }
+    }
+}
+
+waiting! {
+    raw_mutex(lock: &parking_lot::lock_api::Mutex<RawMutex, u32>) { *lock.lock() += 1; }
+}
+
+#[inline(never)]
+fn unlocks_raw_mutex(held: parking_lot::lock_api::MutexGuard<'_, RawMutex, u32>) {
+    drop(held);
+    std::hint::black_box(());
+}
+
+fn raw_locks_of_other_crates() {
+    reset();
+    let lock = parking_lot::lock_api::Mutex::<RawMutex, u32>::new(0);
+    let held = lock.lock();
+    thread::scope(|scope| {
+        scope.spawn(|| raw_mutex(&lock));
+        let_wait();
+        unlocks_raw_mutex(held);
+    });
+    let mutex = snapshot("mutex");
+    let seen = labels(&mutex, "::unlocks_raw_mutex");
+    assert!(matches!(&seen[..], [(text, [1, _])] if text == "kind=mutex"), "{seen:?}");
+    let leaf = sum(&mutex, 1, |names| names[0].ends_with("::unlocks_raw_mutex"));
+    assert_eq!(leaf, seen[0].1[1], "{:?}", stacks(&mutex));
+    one("::raw_mutex", "mutex");
 }
 
 #[inline(never)]

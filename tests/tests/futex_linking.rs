@@ -303,3 +303,58 @@ fn musl_works() {
     assert_works(&output);
     assert!(output.contains("no blocking I/O: "), "{output}");
 }
+
+/// Sanitizers stand before functions of libc too, and do not work without being called.
+#[test]
+fn sanitizers_work() {
+    let sysroot = Command::new("rustc").args(["+nightly", "--print", "sysroot"]).output();
+    let sysroot = sysroot.map(|output| String::from_utf8(output.stdout).unwrap());
+    let sources = "lib/rustlib/src/rust/library/std/src/lib.rs";
+    if !sysroot.is_ok_and(|sysroot| Path::new(sysroot.trim()).join(sources).exists()) {
+        // Not on every machine; CI installs it.
+        eprintln!("skipped: rustup toolchain install nightly --component rust-src");
+        return;
+    }
+    let dir = package();
+    let (target, built) = ("x86_64-unknown-linux-gnu", dir.join("target/thread-sanitizer"));
+    let mut cargo = Command::new("cargo");
+    cargo.args(["+nightly", "build", "-Zbuild-std", "--bin=fixture", "--target", target]);
+    // As this test is run by a cargo, which has chosen its own compiler.
+    cargo.current_dir(&dir).env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTC").env_remove("CARGO");
+    cargo.env("CARGO_TARGET_DIR", &built).env("RUSTFLAGS", "-Zsanitizer=thread");
+    succeed(&mut cargo);
+    let output = run(built.join(target).join("debug/fixture"), &[]);
+    assert_works(&output);
+    assert!(output.contains("no blocking I/O: "), "{output}");
+}
+
+/// What two versions of it do to one process cannot be linked, or worse: that is said before anything is built.
+#[test]
+fn two_versions_are_refused() {
+    let dir = package().join("two-versions");
+    let manifest = |name: &str, version: &str, rest: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\nedition = \"2024\"\n{rest}")
+    };
+    let runtime = workspace_dir().join("pprof-runtime");
+    let dependencies = format!(
+        "[dependencies]\npprof-runtime = {{ path = {runtime:?} }}\n\
+         older = {{ package = \"pprof-runtime\", path = \"older\" }}\n\
+         [workspace]\n"
+    );
+    for (package, text) in [
+        ("", manifest("program", "0.0.0", &dependencies)),
+        ("older", manifest("pprof-runtime", "0.0.1", "links = \"pprof_runtime\"\n")),
+    ] {
+        let package = dir.join(package);
+        std::fs::create_dir_all(package.join("src")).unwrap();
+        std::fs::write(package.join("Cargo.toml"), text).unwrap();
+        std::fs::write(package.join("build.rs"), "fn main() {}").unwrap();
+        std::fs::write(package.join("src/lib.rs"), "").unwrap();
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.args(["metadata", "--offline", "--format-version=1"]).current_dir(&dir);
+    let output = output.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "both were accepted");
+    assert!(message.contains("links to the native library `pprof_runtime`"), "{message}");
+}

@@ -14,8 +14,9 @@ use pprof_tests::{stacks, sum};
 fn a_process_goes_on() {
     pprof_runtime::set_mutex_profile_fraction(1);
     pprof_runtime::set_block_profile_rate(1);
-    futex::start().unwrap();
+    blocking_calls_may_be_asked_for_first();
     blocking_calls_are_seen_on_request();
+    calls_that_time_out_are_waits();
     cancelled_threads_end_their_waits();
     handlers_may_wait_and_wake();
     threads_end_in_thread_local_destructors();
@@ -137,6 +138,33 @@ fn blocking_calls_are_seen_on_request() {
     // Descriptors that are not ready may take long to say so on a busy machine.
     assert!(contentions(&block, "::does_not_block") < 50, "{:?}", stacks(&block));
     std::fs::remove_file(path).unwrap();
+}
+
+fn blocking_calls_may_be_asked_for_first() {
+    assert!(!futex::set_blocking_io(true).unwrap());
+    sleeps();
+    assert_eq!(contentions(&snapshot("block"), "::sleeps"), 0, "not started");
+    futex::start().unwrap();
+    sleeps();
+    assert_eq!(contentions(&snapshot("block"), "::sleeps"), 1, "{:?}", stacks(&snapshot("block")));
+    assert!(futex::set_blocking_io(false).unwrap());
+}
+
+#[inline(never)]
+fn times_out(mut from: &std::os::unix::net::UnixStream) {
+    let error = std::io::Read::read(&mut from, &mut [0]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+}
+
+/// `EAGAIN` is the end of a time-out too.
+fn calls_that_time_out_are_waits() {
+    let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(TIME)).unwrap();
+    futex::set_blocking_io(true).unwrap();
+    reset();
+    times_out(&ours);
+    pprof_tests::waits::assert_one_wait("::times_out", TIME, &["kind=read"]);
+    futex::set_blocking_io(false).unwrap();
 }
 
 extern "C" fn cancelled_while_reading(fd: *mut libc::c_void) -> *mut libc::c_void {

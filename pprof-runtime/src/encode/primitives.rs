@@ -35,26 +35,47 @@ pub(super) fn is_lock(kind: &str) -> bool {
     kind == "mutex" || kind == "once" || kind.starts_with("rwlock")
 }
 
+/// Whether a function is of the C library's, below the first of a thread that is the program's: as where debug information is installed.
+pub(super) fn is_start(name: &str) -> bool {
+    matches!(name, "start_thread" | "clone" | "__clone" | "clone3" | "__clone3")
+}
+
 /// Whether a function is a primitive's own.
 pub(super) fn is_internal(name: &str) -> bool {
+    // What drops a value tells more than the function that it was made part of: whose guard it is, of a crate that hides its locks.
+    let dropped = name.strip_prefix("core::ptr::drop_in_place");
+    if let Some(of) = dropped.filter(|of| of.contains("::")) {
+        return is_of_primitives(&plain(of.trim_start_matches([':', '<'])));
+    }
     let name = plain(name);
-    let is_of_crate = |part: &str| {
-        let part = part.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
-        let part =
-            ["mut ", "dyn ", "const "].iter().fold(part, |p, word| p.trim_start_matches(word));
-        match part.split_once("::") {
-            Some((first, _)) => {
-                CRATES.contains(&first) || MODULES.iter().any(|m| part.starts_with(m))
-            }
-            None => false,
-        }
-    };
-    let Some(implementation) = name.strip_prefix('<') else { return is_of_crate(&name) };
+    if is_raw_lock(&name) {
+        return true;
+    }
+    let Some(implementation) = name.strip_prefix('<') else { return is_of_primitives(&name) };
     match implementation.split_once(" as ") {
         // Of a type of theirs, or of any type.
-        Some((of, interface)) => is_of_crate(interface) && (is_of_crate(of) || !of.contains("::")),
-        None => is_of_crate(implementation),
+        Some((of, interface)) => {
+            is_of_primitives(interface) && (is_of_primitives(of) || !of.contains("::"))
+        }
+        None => is_of_primitives(implementation),
     }
+}
+
+/// Whether a path begins in a crate or module of theirs.
+fn is_of_primitives(path: &str) -> bool {
+    let path = path.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
+    let path = ["mut ", "dyn ", "const "].iter().fold(path, |p, word| p.trim_start_matches(word));
+    match path.split_once("::") {
+        Some((first, _)) => CRATES.contains(&first) || MODULES.iter().any(|m| path.starts_with(m)),
+        None => false,
+    }
+}
+
+/// Of a lock below lock_api, in whatever crate: of those traits, or of a type that is named after them, as all are.
+fn is_raw_lock(name: &str) -> bool {
+    let path = name.rsplit_once("::").map_or("", |(path, _)| path);
+    path.split([':', ' ', '<'])
+        .any(|part| part.starts_with("RawMutex") || part.starts_with("RawRwLock"))
 }
 
 /// The kind of the primitive whose frames these are, leaf first; [`UNKNOWN`] if they do not say.
@@ -81,7 +102,7 @@ pub(super) fn kind<'n>(run: impl Iterator<Item = &'n SourceFrame>) -> &'static s
 /// Of what sleeps or wakes itself.
 fn innermost(name: &str) -> Option<&'static str> {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if has(&["rwlock::", "futex_rwlock"]) {
+    if has(&["rwlock::", "futex_rwlock", "RawRwLock"]) {
         // In this order: an upgradable lock's guard is that of a reader too.
         return if has(&["upgradable", "Upgradable"]) && !has(&["downgrade"]) {
             Some("rwlock-upgradable")
@@ -96,7 +117,7 @@ fn innermost(name: &str) -> Option<&'static str> {
     }
     if has(&["condvar::", "futex_condvar"]) {
         Some("condvar")
-    } else if has(&["mutex::", "futex_mutex", "remutex", "reentrant_lock"]) {
+    } else if has(&["mutex::", "futex_mutex", "RawMutex", "remutex", "reentrant_lock"]) {
         Some("mutex")
     } else if has(&["::once::", "futex_once", "once_cell::imp"]) {
         Some("once")
@@ -196,10 +217,15 @@ mod tests {
             "<std::sync::poison::mutex::MutexGuard<user::T> as core::ops::drop::Drop>::drop",
             "<&mut std::fs::File as std::io::Read>::read",
             "<T as core::convert::Into<U>>::into",
-            "core::ptr::drop_in_place<user::Guard>",
+            "core::ptr::drop_in_place<std::sync::poison::mutex::MutexGuard<user::T>>",
+            "core::ptr::drop_in_place::<core::option::Option<user::Guard>>",
+            "core::ptr::drop_in_place<T>",
             "<lock_api::mutex::Mutex<parking_lot::raw_mutex::RawMutex, user::T>>::lock",
             "tokio::runtime::park::Inner::park",
             "<[T] as core::slice::SliceIndex<[T]>>::get",
+            "<dashmap::lock::RawRwLock as lock_api::rwlock::RawRwLock>::unlock_exclusive",
+            "<dashmap::lock::RawRwLock>::lock_exclusive_slow::{closure#0}",
+            "<user::Spin as lock_api::mutex::RawMutexTimed>::try_lock_for",
         ] {
             assert!(is_internal(name), "{name}");
         }
@@ -211,6 +237,11 @@ mod tests {
             "tokio::runtime::scheduler::multi_thread::worker::run",
             "main",
             "standard::lock",
+            "<user::Guard<user::RawMutex> as core::ops::drop::Drop>::drop",
+            "user::RawMutex",
+            "core::ptr::drop_in_place<dashmap::mapref::one::RefMut<user::K,user::V>>",
+            "core::ptr::drop_in_place::<user::Guard>",
+            "<dashmap::DashMap<K,V,S> as dashmap::t::Map<K,V,S>>::_insert",
         ] {
             assert!(!is_internal(name), "{name}");
         }
@@ -252,6 +283,21 @@ mod tests {
             ("lock_common", UNKNOWN),
         ] {
             assert_eq!(raw(function), kind, "{function}");
+        }
+        let upgrade = "lock_api::rwlock::RawRwLockUpgrade";
+        for (function, kind) in [
+            (
+                "<dashmap::lock::RawRwLock as lock_api::rwlock::RawRwLock>::lock_shared",
+                "rwlock-read",
+            ),
+            ("<dashmap::lock::RawRwLock>::lock_exclusive_slow", "rwlock-write"),
+            ("dashmap::lock::RawRwLock::unlock_shared_slow", "rwlock-read"),
+            (&format!("<user::Lock as {upgrade}>::upgrade"), "rwlock-write"),
+            (&format!("<user::Lock as {upgrade}>::unlock_upgradable"), "rwlock-upgradable"),
+            ("<user::Spin as lock_api::mutex::RawMutex>::lock", "mutex"),
+            ("user::RawMutex::lock_slow", "mutex"),
+        ] {
+            assert_eq!(kind_of(&[function]), kind, "{function}");
         }
         let wake = "std::sys::sync::rwlock::futex::RwLock::wake_writer_or_readers";
         for (unlock, kind) in [

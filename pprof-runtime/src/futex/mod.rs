@@ -116,8 +116,8 @@ pub fn is_running() -> bool {
 /// | `accept`, `connect` | `accept`, `accept4`; `connect` |
 /// | `sleep` | `nanosleep`, `clock_nanosleep` |
 ///
-/// as called by Rust code and by C code linked to it, by these names. Calls that would block but may not (`EAGAIN`) and those of less than
-/// 5 µs are no waits. They remain cancellation points.
+/// as called by Rust code and by C code linked to it, by these names. Calls of less than 5 µs are no waits, nor are those of less than 1 ms
+/// that say they would block (`EAGAIN`): such that take longer end at a time-out of their socket. They remain cancellation points.
 ///
 /// # Errors
 /// `Unsupported` where these functions cannot be watched: only with a glibc that is linked dynamically.

@@ -20,4 +20,4 @@ pub mod sync;
 mod task;
 mod waiting;
 
-pub(crate) use task::running_task;
+pub(crate) use task::{known_task, running_task};

@@ -1,15 +1,28 @@
 //! Who runs: the number of the task that a thread polls.
 
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 
 use ::tokio::task;
 
 use crate::source::contention::Actor;
 
-/// The task that the calling thread runs.
+thread_local! {
+    // No destructor: looked at in signal handlers.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The task that the calling thread runs. At a thread's first call libc allocates, to tear down what tokio knows of the thread.
 pub(crate) fn running_task() -> Option<Actor> {
+    ASKED.set(true);
     // `None` as well while the thread is being torn down.
     task::try_id().map(|id| Actor::task(number(id)))
+}
+
+/// As `running_task`, for those who must not allocate: `None` before the thread has first used one of our types, which is how a task
+/// comes to be waited for.
+pub(crate) fn known_task() -> Option<Actor> {
+    if ASKED.get() { running_task() } else { None }
 }
 
 /// The running task; outside of tasks, as in `block_on`, the thread.
@@ -55,9 +68,14 @@ mod tests {
     #[test]
     fn tasks_are_known_by_the_numbers_that_tokio_shows() {
         let runtime = Builder::new_current_thread().build().unwrap();
-        let (outside, inside) = runtime.block_on(async {
-            let inside = ::tokio::spawn(async { (actor(), task::id().to_string()) });
-            (actor(), inside.await.unwrap())
+        let (inside, outside) = runtime.block_on(async {
+            let inside = ::tokio::spawn(async {
+                assert_eq!(known_task(), None, "not asked for yet");
+                let inside = (actor(), task::id().to_string());
+                assert_eq!(known_task(), Some(inside.0));
+                inside
+            });
+            (inside.await.unwrap(), actor())
         });
         assert_eq!(outside, Actor::thread());
         assert!(inside.0.is_task());

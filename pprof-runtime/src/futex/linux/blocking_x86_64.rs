@@ -23,6 +23,10 @@ use crate::source::contention::{Kind, nesting};
 /// A call that takes less did not block. A switch to another thread and back takes as long at least.
 const BRIEF_NS: u64 = 5_000;
 
+/// One that says that it would block takes less, unless the machine is busy; else it has blocked until a time-out of its socket
+/// (`SO_RCVTIMEO`), which counts milliseconds.
+const WOULD_BLOCK_NS: u64 = 1_000_000;
+
 /// What one of the functions is.
 struct Function {
     name: &'static CStr,
@@ -210,12 +214,12 @@ unsafe extern "C" fn end(state: &mut MaybeUninit<State>, result: isize) -> isize
     if state.waits {
         let after = errno();
         pop_cleanup(state);
-        let failed = result as c_int == -1;
-        let did_not_block = matches!(after, libc::EAGAIN | libc::EINPROGRESS);
-        let outcome = if failed && did_not_block { Outcome::NotSlept } else { Outcome::Woken };
+        let would_block =
+            result as c_int == -1 && matches!(after, libc::EAGAIN | libc::EINPROGRESS);
+        let brief_ns = if would_block { WOULD_BLOCK_NS } else { BRIEF_NS };
         // SAFETY: `begin` has written it, and it is read once.
         let wait = unsafe { state.wait.assume_init_read() };
-        wait.end_if_longer(BRIEF_NS, outcome);
+        wait.end_if_longer(brief_ns);
         set_errno(after);
     }
     result

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_long};
 use super::probe;
 use super::syscall::raw;
 use crate::futex::switch::{self, FUTEX, PROBING};
-use crate::source::contention::foreign::{self, Outcome};
+use crate::source::contention::foreign::{self, Outcome, Unlock};
 use crate::source::contention::{Kind, nesting};
 
 /// Arguments of the system call. Callers may have passed fewer: the rest is noise, of which the kernel looks at what the operation needs.
@@ -81,20 +81,22 @@ unsafe fn watched(flags: u8, arguments: Arguments) -> isize {
             unsafe { wait(address, arguments) }
         }
         command => {
-            match command {
+            let unlocks = match command {
                 libc::FUTEX_WAKE
                 | libc::FUTEX_WAKE_BITSET
                 | libc::FUTEX_REQUEUE
                 | libc::FUTEX_CMP_REQUEUE
-                | libc::FUTEX_UNLOCK_PI => foreign::wake(address),
-                libc::FUTEX_WAKE_OP => {
-                    foreign::wake(address);
-                    foreign::wake(second);
-                }
-                _ => {}
-            }
+                | libc::FUTEX_UNLOCK_PI => [foreign::wake(address), None],
+                libc::FUTEX_WAKE_OP => [foreign::wake(address), foreign::wake(second)],
+                _ => [None, None],
+            };
             // SAFETY: the caller's promise.
-            unsafe { raw(libc::SYS_futex, arguments) }
+            let result = unsafe { raw(libc::SYS_futex, arguments) };
+            // The number of those who are woken; `UNLOCK_PI`, which is called if there are any, says whether it failed.
+            if result > 0 || result == 0 && command == libc::FUTEX_UNLOCK_PI {
+                unlocks.into_iter().flatten().for_each(Unlock::woke);
+            }
+            result
         }
     };
     // Recording makes system calls of its own, by libc's functions.

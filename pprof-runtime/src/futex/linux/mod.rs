@@ -7,13 +7,23 @@ mod probe;
 #[cfg_attr(target_arch = "aarch64", path = "syscall_aarch64.rs")]
 mod syscall;
 
-// Where the definition that ours stands before can be asked for.
+// Where the definition that ours stands before can be asked for, and is not a sanitizer's, which has to see calls first.
 #[cfg_attr(
-    all(target_arch = "x86_64", target_env = "gnu", not(target_feature = "crt-static")),
+    all(
+        target_arch = "x86_64",
+        target_env = "gnu",
+        not(target_feature = "crt-static"),
+        not(sanitized)
+    ),
     path = "blocking_x86_64.rs"
 )]
 #[cfg_attr(
-    not(all(target_arch = "x86_64", target_env = "gnu", not(target_feature = "crt-static"))),
+    not(all(
+        target_arch = "x86_64",
+        target_env = "gnu",
+        not(target_feature = "crt-static"),
+        not(sanitized)
+    )),
     path = "blocking_unsupported.rs"
 )]
 mod blocking;

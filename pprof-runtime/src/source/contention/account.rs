@@ -10,10 +10,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use super::Debtor;
 use super::debt::Debt;
 use crate::capture::thread::wipe_on_fork;
 
-/// Addresses that are waited at at one time; waits at further ones are in the block profile alone, and counted.
+/// Addresses that are waited at at one time; waits at further ones are charged to no unlock, and counted.
 const MAX_ACCOUNTS: usize = if cfg!(miri) { 64 } else { 2048 };
 
 /// Places looked at for an address: two cache lines of keys.
@@ -75,8 +76,8 @@ impl Loan {
         TABLE.accounts.get(self.index)
     }
 
-    /// Gives it back. `left` is told what is still owed, in ticks, if nobody else uses it.
-    pub(super) fn close(self, left: impl FnOnce(&Account, i64)) {
+    /// Gives it back. `left` is told what is still owed, by whom and in ticks, if nobody else uses it.
+    pub(super) fn close(self, left: impl FnOnce(&Account, Debtor, i64)) {
         let (Some(key), Some(account)) = (TABLE.keys.get(self.index), self.account()) else {
             return;
         };
@@ -96,7 +97,8 @@ impl Loan {
                 Err(now) => state = now,
             }
         }
-        left(account, account.debt.close());
+        let (debtor, ticks) = account.debt.close();
+        left(account, debtor, ticks);
         account.set_waiter(None);
         // ORDERING: Release pairs with the Acquire in `enter`.
         key.store(0, Ordering::Release);
@@ -196,7 +198,7 @@ mod tests {
         (1 << 48) + n * 4
     }
 
-    fn nothing_left(_: &Account, left: i64) {
+    fn nothing_left(_: &Account, _: Debtor, left: i64) {
         assert_eq!(left, 0);
     }
 
@@ -211,13 +213,13 @@ mod tests {
         let found: Vec<Loan> = find(address(0)).collect();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].account().unwrap().waiter(), Some(7));
-        found[0].close(|_, _| panic!("others use it"));
+        found[0].close(|_, _, _| panic!("others use it"));
         assert_eq!(find(address(1)).count(), 0, "another address");
-        first.close(|_, _| panic!("the second waits"));
+        first.close(|_, _, _| panic!("the second waits"));
         second.account().unwrap().debt.arrive(3200);
         second.account().unwrap().debt.give_up(6400);
-        second.close(|account, left| {
-            assert_eq!((account.waiter(), left), (Some(7), 3200));
+        second.close(|account, debtor, left| {
+            assert_eq!((account.waiter(), debtor, left), (Some(7), Debtor::UNKNOWN, 3200));
         });
         assert_eq!(find(address(0)).count(), 0);
         let again = enter(address(0)).unwrap();
@@ -257,9 +259,9 @@ mod tests {
                         if let Some(loan) = enter(address) {
                             let debt = &loan.account().unwrap().debt;
                             debt.arrive(thread * 32);
-                            find(address).for_each(|loan| loan.close(|_, _| {}));
+                            find(address).for_each(|loan| loan.close(|_, _, _| {}));
                             debt.give_up(thread * 32);
-                            loan.close(|_, ticks| left = ticks);
+                            loan.close(|_, _, ticks| left = ticks);
                         }
                         assert_eq!(left, 0);
                     }

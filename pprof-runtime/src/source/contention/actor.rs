@@ -58,6 +58,15 @@ impl Actor {
         Actor::NOBODY
     }
 
+    /// As `running_task`, without the allocation that a thread's first question may cost; nobody, before that.
+    #[allow(dead_code, reason = "of waits in code that is not ours")]
+    pub(crate) fn known_task() -> Actor {
+        #[cfg(all(feature = "tokio", feature = "instrument"))]
+        return crate::tokio::known_task().unwrap_or(Actor::NOBODY);
+        #[cfg(not(all(feature = "tokio", feature = "instrument")))]
+        Actor::NOBODY
+    }
+
     /// The task that its runtime gave this number.
     pub(crate) fn task(number: u64) -> Actor {
         Actor(number | TASK)

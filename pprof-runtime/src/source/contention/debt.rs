@@ -20,7 +20,7 @@
 //! The sum may wrap: only differences are used, and those are right while the waiting owed at one time stays under
 //! 2^53 ticks, some 800 hours at 3 GHz. Where stamps of different threads are out of order a difference is negative, and is
 //! charged as such: what is charged in all is the waiting that there was, to the tick. One that gives up, at a timeout or
-//! cancelled, leaves its share in the account for the next charge. All of it is in one atomic word, so readers that are let in together
+//! cancelled, leaves its share in the account for the next charge; at the time it came, if it did not wait. All of it is in one atomic word, so readers that are let in together
 //! may leave together.
 
 use super::Debtor;
@@ -168,11 +168,13 @@ impl Debt {
         (signed_ticks(owed), now)
     }
 
-    /// Begins anew for another lock. Nobody waits any more; what those left that gave up since the last charge is returned, in ticks.
-    pub(crate) fn close(&self) -> i64 {
-        self.set_debtor(Debtor::UNKNOWN);
-        // ORDERING: Relaxed: the account is the caller's alone.
-        signed_ticks((self.word.swap(0, Ordering::Relaxed) >> COUNT_BITS).wrapping_neg())
+    /// Begins anew for another lock. Nobody waits any more; whoever unlocked last, and what those left that gave up since the last
+    /// charge, in ticks, are returned.
+    pub(crate) fn close(&self) -> (Debtor, i64) {
+        // ORDERING: Relaxed, both: the account is the caller's alone.
+        let debtor = self.debtor.swap(Debtor::UNKNOWN.to_bits(), Ordering::Relaxed);
+        let sum = self.word.swap(0, Ordering::Relaxed) >> COUNT_BITS;
+        (Debtor::from_bits(debtor), signed_ticks(sum.wrapping_neg()))
     }
 }
 
@@ -288,8 +290,21 @@ mod tests {
         assert!(!debt.is_owed());
         debt.arrive(500 * T);
         debt.give_up(507 * T);
-        assert_eq!(debt.close(), 7 * UNITS);
-        assert_eq!(debt.close(), 0);
+        debt.set_debtor(Debtor::from_bits(7));
+        assert_eq!(debt.close(), (Debtor::from_bits(7), 7 * UNITS));
+        assert_eq!(debt.close(), (Debtor::UNKNOWN, 0));
+    }
+
+    #[test]
+    fn who_gives_up_when_it_came_has_waited_for_nothing() {
+        let debt = Debt::new();
+        debt.arrive(100 * T);
+        debt.arrive(110 * T);
+        assert_eq!(debt.settle(|| 150 * T), (50 + 40) * UNITS);
+        debt.give_up(110 * T);
+        assert_eq!(debt.settle(|| 200 * T), (50 - 40) * UNITS);
+        debt.give_up(100 * T);
+        assert_eq!(debt.close().1, -100 * UNITS, "what was charged in all");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::mem::ManuallyDrop;
 
 use once_cell::sync::OnceCell;
 
-use super::account::{self, Loan};
+use super::account::{self, Account, Loan};
 use super::actor::Actor;
 use super::live::{self, Claim};
 use super::sampling::{random, sample_unlock};
@@ -107,7 +107,7 @@ impl Wait {
         }
         *wait.claim = live::claim(&live::Entry {
             actor: Actor::thread(),
-            task: Actor::running_task(),
+            task: Actor::known_task(),
             tag,
             resource: address.unwrap_or(0) as u64,
             holder: 0,
@@ -124,7 +124,7 @@ impl Wait {
     fn arrive(&self, loan: Loan) -> Option<Loan> {
         let account = loan.account()?;
         if !account.debt.arrive(self.arrival) {
-            loan.close(|_, _| {});
+            loan.close(|_, _, _| {});
             return None;
         }
         account.set_waiter(self.waiter);
@@ -139,10 +139,10 @@ impl Wait {
         nesting::leave();
     }
 
-    /// As `end`, if it took at least `ns`; else it was none.
-    pub(crate) fn end_if_longer(self, ns: u64, outcome: Outcome) {
+    /// What was waited for has come, or a time-out, if it took at least `ns`; else it was none.
+    pub(crate) fn end_if_longer(self, ns: u64) {
         let brief = clock::ticks_to_ns(clock::ticks().saturating_sub(self.arrival)) < ns;
-        self.end(if brief { Outcome::NotSlept } else { outcome });
+        self.end(if brief { Outcome::NotSlept } else { Outcome::Woken });
     }
 
     fn record(&self, outcome: Outcome) {
@@ -154,23 +154,19 @@ impl Wait {
         let mut wake_up = 0;
         match self.loan.and_then(|loan| loan.account()) {
             Some(account) if outcome == Outcome::GaveUp => account.debt.give_up(clock()),
+            // As if it had never come: what an unlock was charged for it meanwhile is taken off the next charge.
+            Some(account) if outcome == Outcome::NotSlept => account.debt.give_up(self.arrival),
             Some(account) => {
                 let owed = account.debt.leave(self.arrival, clock);
                 let (debtor, delay) = owed.known;
-                if debtor == Debtor::UNKNOWN {
-                    charge_nobody(self.waiter, delay);
-                } else {
-                    charge(debtor, delay, false);
-                }
-                if outcome == Outcome::Woken {
-                    charge_nobody(self.waiter, owed.unseen);
-                }
+                charge_rest(debtor, self.waiter, delay);
+                charge_nobody(self.waiter, 1, owed.unseen);
                 wake_up = owed.wake_up;
             }
             None => {
                 let delay = clock().saturating_sub(self.arrival);
                 if outcome != Outcome::NotSlept && self.mutex {
-                    charge_nobody(self.waiter, delay as i64);
+                    charge_nobody(self.waiter, 1, delay as i64);
                 }
             }
         }
@@ -180,46 +176,76 @@ impl Wait {
             record_wait(counters, now.saturating_sub(self.arrival), wake_up);
         }
         if let Some(loan) = self.loan {
-            loan.close(|_, left| charge_nobody(self.waiter, left));
+            loan.close(charge_left);
         }
     }
 }
 
+/// What is left in an account that nobody uses any more, by waits that ended without being let in: as ever, it is owed by whoever
+/// unlocked last.
+fn charge_left(account: &Account, debtor: Debtor, ticks: i64) {
+    charge_rest(debtor, account.waiter(), ticks);
+}
+
+fn charge_rest(debtor: Debtor, waiter: Option<u32>, ticks: i64) {
+    if debtor == Debtor::UNKNOWN {
+        charge_nobody(waiter, 0, ticks);
+    } else {
+        charge(debtor, ticks, false);
+    }
+}
+
 /// Waiting whose end no wake-up was charged with: under no stack, for `encode` to leave out or to show.
-fn charge_nobody(waiter: Option<u32>, ticks: i64) {
+fn charge_nobody(waiter: Option<u32>, count: i64, ticks: i64) {
     if ticks == 0 || !mutex_enabled() {
         return;
     }
     if let Some(table) = MUTEX.table.get() {
         let tag = Tag::foreign(Kind::Futex, waiter).to_bits();
         let counters = table.counters(Key { frames: &[], truncated: false, tag });
-        counters.add(contentions(1, 1, ticks));
+        counters.add(contentions(1, count, ticks));
+    }
+}
+
+/// A call that is charged for waiting. It is a contention if it wakes somebody: locks also wake those who were quicker than it, or who are
+/// on their way already.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Unlock(Debtor);
+
+impl Unlock {
+    pub(crate) fn woke(self) {
+        charge(self.0, 0, true);
     }
 }
 
 /// The calling thread is about to wake who waits at `address`: it is charged for the waiting so far, and for what the woken still wait.
 #[inline]
-pub(crate) fn wake(address: usize) {
+pub(crate) fn wake(address: usize) -> Option<Unlock> {
+    let mut unlock = None;
     for loan in account::find(address) {
-        wake_account(loan);
+        unlock = wake_account(loan).or(unlock);
         // Work left after the call: as a jump it would run when the frame to charge is gone.
         std::hint::black_box(());
     }
+    unlock
 }
 
 #[cold]
 #[inline(never)]
-fn wake_account(loan: Loan) {
+fn wake_account(loan: Loan) -> Option<Unlock> {
     nesting::enter();
-    if let Some(account) = loan.account()
-        && account.debt.is_owed()
-    {
+    let account = loan.account().filter(|account| account.debt.is_owed());
+    let unlock = account.map(|account| {
         let delay = account.debt.settle(clock::ticks);
-        account.debt.set_debtor(unlocking(account.waiter(), delay));
-    }
+        let debtor = unlocking(account.waiter(), delay);
+        account.debt.set_debtor(debtor);
+        Unlock(debtor)
+    });
     // All who wait may have given up meanwhile.
-    loan.close(|account, left| charge_nobody(account.waiter(), left));
+    loan.close(charge_left);
     nesting::leave();
+    unlock
 }
 
 /// Records on the calling stack that it ended `delay` ticks of waiting. Returns whom to charge for the rest.
@@ -232,7 +258,7 @@ fn unlocking(waiter: Option<u32>, delay: i64) -> Debtor {
     let end = capture_from(start, known_bounds(start.sp), &mut frames);
     let tag = Tag::foreign(Kind::Futex, waiter);
     let Some(counters) = MUTEX.of(&frames, end, tag) else { return Debtor::NOT_SAMPLED };
-    counters.add(contentions(weight, 1, delay));
+    counters.add(contentions(weight, 0, delay));
     Debtor::new(MUTEX.index_of(counters).unwrap_or(u32::MAX), weight)
 }
 
@@ -252,7 +278,7 @@ pub(super) fn waiter(tag: Tag) -> Option<Waiter> {
     tag.is_foreign().then(|| known().map_or_else(Waiter::default, |waiter| waiter.frames.into()))
 }
 
-/// Waits that are in the block profile alone, since too many addresses were waited at.
+/// Waits that no unlock is charged with, since too many addresses were waited at.
 pub(super) fn turned_away() -> u64 {
     account::turned_away()
 }

@@ -354,7 +354,8 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
         BLOCK.snapshot(format!("block profile rate: {rate} ns"), stacks, &[(TABLE_FULL, lost)]);
     let turned_away = foreign::turned_away();
     if turned_away > 0 {
-        let comment = format!("waits in the block profile alone (no account left): {turned_away}");
+        let comment =
+            format!("waits that no unlock is charged with (no account left): {turned_away}");
         snapshot.comments.push(comment);
     }
     let untracked = live::untracked();
