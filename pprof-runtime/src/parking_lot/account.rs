@@ -13,12 +13,14 @@ use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 /// the CPU a few times, which is waiting already.
 const SPINS: u32 = 12;
 
-/// The original and what goes with it: in one, so that no room is lost between them.
+/// The original and what goes with it: in one, so that no room is lost between them, and in this order, so that what every use of the lock
+/// touches lies together.
+#[repr(C)]
 pub(super) struct Account<R> {
     pub(super) inner: R,
-    pub(super) monitor: Monitor,
     /// Threads that the original has put to sleep, or is about to: the original does not tell, and a profile that is off does not count.
     sleepers: AtomicU32,
+    pub(super) monitor: Monitor,
     /// Who was charged last, and where it had taken the lock.
     ///
     /// A thread that is let in takes long to wake up, while others lock and unlock in its way: the original does not tell when it sleeps

@@ -34,6 +34,7 @@ use crate::source::contention::{Kind, Monitor, Origin, Site};
 /// *TOTAL.lock().unwrap() += shared.lock().unwrap().len() as u64;
 /// assert_eq!(*TOTAL.lock().unwrap(), 3);
 /// ```
+#[repr(C)]
 pub struct Mutex<T: ?Sized> {
     raw: RawMutex,
     poisoned: AtomicBool,

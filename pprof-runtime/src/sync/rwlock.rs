@@ -43,6 +43,7 @@ pub struct RwLock<T: ?Sized> {
 
 /// All but the value: what the guard of a reader refers to, so that it is covariant as std's is.
 #[derive(Debug)]
+#[repr(C)]
 struct Core {
     raw: RawRwLock,
     poisoned: AtomicBool,

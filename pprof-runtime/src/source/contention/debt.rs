@@ -41,6 +41,7 @@ const FIRST_NEGATIVE: u64 = (u64::MAX >> COUNT_BITS) - (1 << 40);
 
 /// A lock's account of its waiters. 24 bytes; nobody waits and nothing is owed when `word` is zero.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Debt {
     word: AtomicU64,
     /// When somebody last unlocked in view of waiters, in units.

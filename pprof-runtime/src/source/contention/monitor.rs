@@ -25,13 +25,15 @@ use crate::aggregate::stack_table::Counters;
 use crate::capture::registers::{self, Registers};
 use crate::clock;
 
-/// The account of a lock: what it is called, who has it, who waits for it. 64 bytes.
+/// The account of a lock: what it is called, who has it, who waits for it. 64 bytes, those first that every use of the lock touches: with
+/// the lock's own word before them they are likely in its cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Monitor {
-    debt: Debt,
     holder: Holder,
     /// When its only holder took it, in ticks; zero if that was while holds were not profiled.
     since: AtomicU64,
+    debt: Debt,
     name: Name,
 }
 
