@@ -1,6 +1,7 @@
 //! What the tests of locks and channels share: what the contention profiles say of a function.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use pprof_format::{Label, Profile};
 
@@ -80,4 +81,66 @@ pub fn until_waiting(function: &str) {
         std::thread::sleep(Duration::from_millis(2));
     }
     panic!("nobody waits in {function}");
+}
+
+/// What really happened, by the waiters' own clocks, in nanoseconds.
+#[derive(Debug)]
+pub struct Truth {
+    epoch: Instant,
+    waited: AtomicU64,
+    by_holder: AtomicU64,
+    first_in: AtomicU64,
+}
+
+impl Default for Truth {
+    fn default() -> Truth {
+        let zero = || AtomicU64::new(0);
+        Truth { epoch: Instant::now(), waited: zero(), by_holder: zero(), first_in: zero() }
+    }
+}
+
+impl Truth {
+    /// When a wait begins.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.epoch.elapsed().as_nanos() as u64
+    }
+
+    /// The wait that began at `began` is over, and what was waited for still held.
+    pub fn got(&self, began: u64) {
+        let now = self.now();
+        // The lock orders these, and only the first has an effect. Of readers let in together any may be the first: they are close.
+        let _ = self.first_in.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let by_holder = self.first_in.load(Ordering::Relaxed).saturating_sub(began);
+        self.waited.fetch_add(now - began, Ordering::Relaxed);
+        self.by_holder.fetch_add(by_holder, Ordering::Relaxed);
+    }
+
+    /// Counts `wait` as one.
+    pub fn time<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let began = self.now();
+        let result = wait();
+        self.got(began);
+        result
+    }
+
+    /// Counts the time until `future` is ready as one.
+    pub async fn of<T>(&self, future: impl Future<Output = T>) -> T {
+        let began = self.now();
+        let output = future.await;
+        self.got(began);
+        output
+    }
+
+    /// Sum of the waits.
+    #[must_use]
+    pub fn waited(&self) -> u64 {
+        self.waited.load(Ordering::Relaxed)
+    }
+
+    /// Sum of the waits' parts before the first of the waiters had the lock.
+    #[must_use]
+    pub fn by_holder(&self) -> u64 {
+        self.by_holder.load(Ordering::Relaxed)
+    }
 }

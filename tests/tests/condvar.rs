@@ -2,11 +2,11 @@
 //! process's.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use pprof_runtime::sync::{Condvar, Mutex, MutexGuard};
-use pprof_tests::waits::{assert_one_wait, contentions, delay, labels, snapshot};
+use pprof_tests::waits::{Truth, assert_one_wait, contentions, delay, labels, snapshot};
 use pprof_tests::{stacks, sum};
 
 const TIME: Duration = Duration::from_millis(30);
@@ -211,27 +211,14 @@ fn notify_one_lets_one_go() {
     assert_eq!(gone.load(Ordering::Relaxed), 3);
 }
 
-/// What the threads' own clocks say of time spent waiting.
-#[derive(Default)]
-struct Truth(AtomicU64);
-
-impl Truth {
-    fn time<T>(&self, wait: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let result = wait();
-        self.0.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        result
+fn check(truth: &Truth, what: &str, value: i64) -> Result<(), String> {
+    let truth = truth.waited() as i64;
+    if (value - truth).abs() <= truth / 20 {
+        return Ok(());
     }
-
-    fn check(&self, what: &str, value: i64) -> Result<(), String> {
-        let truth = self.0.load(Ordering::Relaxed) as i64;
-        if (value - truth).abs() <= truth / 20 {
-            return Ok(());
-        }
-        let (block, mutex) = (snapshot("block"), snapshot("mutex"));
-        let (block, mutex) = (stacks(&block), stacks(&mutex));
-        Err(format!("{what}: {value} ns, in truth {truth}; block {block:?}, mutex {mutex:?}"))
-    }
+    let (block, mutex) = (snapshot("block"), snapshot("mutex"));
+    let (block, mutex) = (stacks(&block), stacks(&mutex));
+    Err(format!("{what}: {value} ns, in truth {truth}; block {block:?}, mutex {mutex:?}"))
 }
 
 /// Delay and contentions of the block profile, of one kind.
@@ -268,7 +255,7 @@ fn notify_all_lets_all_go(waiters: usize) -> Result<(), String> {
     if waits != waiters as i64 {
         return Err(format!("{waits} waits of {waiters}"));
     }
-    truth.check("block", for_condvar + blocked)?;
+    check(&truth, "block", for_condvar + blocked)?;
     let charged = sum(&snapshot("mutex"), 1, |_| true);
     if (charged - blocked).abs() > blocked / 20 {
         return Err(format!("{charged} ns charged for waits of {blocked}"));
@@ -306,9 +293,9 @@ fn waiting_unlocks() -> Result<(), String> {
         scope.spawn(|| lets_go_on(&mutex, &condvar, &holding, &truth));
     });
     let (mutex, block) = (snapshot("mutex"), snapshot("block"));
-    truth.check("block", delay(&block, "::lets_go_on"))?;
-    truth.check("mutex", delay(&mutex, "::unlocks_by_waiting"))?;
-    truth.check("mutex, in all", sum(&mutex, 1, |_| true))?;
+    check(&truth, "block", delay(&block, "::lets_go_on"))?;
+    check(&truth, "mutex", delay(&mutex, "::unlocks_by_waiting"))?;
+    check(&truth, "mutex, in all", sum(&mutex, 1, |_| true))?;
     assert_eq!(contentions(&mutex, "::unlocks_by_waiting"), 1);
     let at_leaf = sum(&mutex, 0, |names| names[0].ends_with("::unlocks_by_waiting"));
     assert_eq!(at_leaf, 1, "{:?}", stacks(&mutex));
@@ -348,7 +335,7 @@ fn locking_again_is_a_wait_of_its_own() -> Result<(), String> {
     if [waits, locks] != [1, 1] {
         return Err(format!("{waits} waits for the condition, {locks} for the mutex"));
     }
-    truth.check("block", waited + locked)?;
+    check(&truth, "block", waited + locked)?;
     let profile = snapshot("mutex");
     let charged = delay(&profile, "::notifies_and_holds_on");
     assert_eq!(contentions(&profile, "::notifies_and_holds_on"), 1, "{:?}", stacks(&profile));

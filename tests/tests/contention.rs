@@ -1,45 +1,11 @@
 //! The mutex and block profiles are exact at rate 1 and unbiased at others. One process, as rates are the process's.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use pprof_runtime::sync::{Mutex, MutexGuard, mpsc};
-use pprof_tests::waits::{contentions, delay, labels, snapshot};
+use pprof_runtime::sync::{Mutex, mpsc};
+use pprof_tests::waits::{Truth, contentions, delay, labels, snapshot};
 use pprof_tests::{stacks, sum};
-
-/// What really happened, by the threads' own clocks, in nanoseconds since `epoch`.
-struct Truth {
-    epoch: Instant,
-    /// Sum of the waits.
-    waited: AtomicU64,
-    /// Sum of the waits' parts before the first of the waiters had the lock.
-    by_holder: AtomicU64,
-    first_in: AtomicU64,
-}
-
-impl Truth {
-    fn new() -> Self {
-        let zero = || AtomicU64::new(0);
-        Truth { epoch: Instant::now(), waited: zero(), by_holder: zero(), first_in: zero() }
-    }
-
-    fn now(&self) -> u64 {
-        self.epoch.elapsed().as_nanos() as u64
-    }
-
-    fn lock<'m>(&self, mutex: &'m Mutex<()>) -> MutexGuard<'m, ()> {
-        let began = self.now();
-        let guard = mutex.lock().unwrap();
-        let now = self.now();
-        // The lock orders these; only the first has an effect.
-        let _ = self.first_in.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        let by_holder = self.first_in.load(Ordering::Relaxed).saturating_sub(began);
-        self.waited.fetch_add(now - began, Ordering::Relaxed);
-        self.by_holder.fetch_add(by_holder, Ordering::Relaxed);
-        guard
-    }
-}
 
 #[inline(never)]
 fn holder(mutex: &Mutex<()>, ready: &Barrier, hold: Duration) {
@@ -52,7 +18,9 @@ fn holder(mutex: &Mutex<()>, ready: &Barrier, hold: Duration) {
 #[inline(never)]
 fn waiter(mutex: &Mutex<()>, ready: &Barrier, truth: &Truth) {
     ready.wait();
-    let guard = truth.lock(mutex);
+    let began = truth.now();
+    let guard = mutex.lock().unwrap();
+    truth.got(began);
     drop(guard);
 }
 
@@ -92,11 +60,11 @@ fn delays_are_exact_and_on_the_right_side() {
         sum(&snapshot(name), 0, |names| names.first().is_some_and(|n| n.ends_with(function)))
     };
     assert_eq!(leaves("mutex", "::holder"), contentions(&snapshot("mutex"), "::holder"));
-    assert_eq!(leaves("block", "Truth::lock"), contentions(&snapshot("block"), "::waiter"));
+    assert_eq!(leaves("block", "::waiter"), contentions(&snapshot("block"), "::waiter"));
 }
 
 fn hold_20_ms(waiters: usize) -> Result<(), String> {
-    let (mutex, ready, truth) = (Mutex::new(()), Barrier::new(waiters + 1), Truth::new());
+    let (mutex, ready, truth) = (Mutex::new(()), Barrier::new(waiters + 1), Truth::default());
     let before = (snapshot("mutex"), snapshot("block"));
     std::thread::scope(|scope| {
         scope.spawn(|| holder(&mutex, &ready, Duration::from_millis(20)));
@@ -108,15 +76,14 @@ fn hold_20_ms(waiters: usize) -> Result<(), String> {
     let grown = |function| (delay(&after.0, function) - delay(&before.0, function)) as f64;
     let blocked = (delay(&after.1, "::waiter") - delay(&before.1, "::waiter")) as f64;
     let waits = contentions(&after.1, "::waiter") - contentions(&before.1, "::waiter");
-    let check = |what: &str, value: f64, truth: &AtomicU64| {
-        let truth = truth.load(Ordering::Relaxed) as f64;
-        let right = (value / truth - 1.0).abs() < 0.05;
+    let check = |what: &str, value: f64, truth: u64| {
+        let right = (value / truth as f64 - 1.0).abs() < 0.05;
         if right { Ok(()) } else { Err(format!("{what}: {value} ns, in truth {truth}")) }
     };
-    check("mutex, on the holder", grown("::holder"), &truth.by_holder)?;
+    check("mutex, on the holder", grown("::holder"), truth.by_holder())?;
     // Waiters let each other in one by one, on a busy machine not at once: that part is on them.
-    check("mutex", grown("::holder") + grown("::waiter"), &truth.waited)?;
-    check("block, on the waiters", blocked, &truth.waited)?;
+    check("mutex", grown("::holder") + grown("::waiter"), truth.waited())?;
+    check("block, on the waiters", blocked, truth.waited())?;
     if waits == waiters as i64 { Ok(()) } else { Err(format!("{waits} waits of {waiters}")) }
 }
 
@@ -234,7 +201,7 @@ fn nothing_is_recorded_when_off() {
     assert_eq!(pprof_runtime::set_mutex_profile_fraction(-1), 0);
     pprof_runtime::set_block_profile_rate(0);
     let before = (snapshot("mutex"), snapshot("block"));
-    let (mutex, ready, truth) = (Mutex::new(()), Barrier::new(2), Truth::new());
+    let (mutex, ready, truth) = (Mutex::new(()), Barrier::new(2), Truth::default());
     std::thread::scope(|scope| {
         scope.spawn(|| holder(&mutex, &ready, Duration::from_millis(5)));
         scope.spawn(|| waiter(&mutex, &ready, &truth));

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{self, Arc, Barrier, LazyLock, OnceLock, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pprof_runtime::futex;
-use pprof_tests::waits::{assert_one_wait, contentions, delay, labels, snapshot};
+use pprof_tests::waits::{Truth, assert_one_wait, contentions, delay, labels, snapshot};
 use pprof_tests::{stacks, sum};
 
 /// What each wait takes.
@@ -472,21 +472,6 @@ fn waits_in_progress_are_shown() {
     check("::cb_recv", "channel-recv", &|| cb_recv(&rx), &|| tx.send(1).unwrap());
 }
 
-/// What really happened, by the threads' own clocks.
-#[derive(Default)]
-struct Truth {
-    waited: AtomicU64,
-}
-
-impl Truth {
-    fn time<T>(&self, wait: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let result = wait();
-        self.waited.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        result
-    }
-}
-
 /// Lock by a make of locks: held by `holder`, waited for by `waiter`, which holds it for no time.
 macro_rules! conservation {
     ($make:ident, $lock:ty, |$held:ident| $hold:expr, |$waited:ident| $wait:expr) => {
@@ -526,7 +511,7 @@ macro_rules! conservation {
                 let of_locks = |function| of_locks(&block, function);
                 let blocked = of_locks(&waiter) + of_locks(&holder);
                 let charged = delay(&mutex, &holder) + delay(&mutex, &waiter);
-                let truth = truth.waited.load(Ordering::Relaxed) as f64;
+                let truth = truth.waited() as f64;
                 for (what, value) in [("block", blocked), ("mutex", charged)] {
                     if (value as f64 / truth - 1.0).abs() > 0.05 {
                         return Err(format!("{what}: {value} ns, in truth {truth} ns"));
@@ -668,7 +653,7 @@ fn calls_that_do_not_sleep_are_charged_to_nobody() {
     });
     assert_eq!(delay(&snapshot("block"), "::futex_call"), 0);
     let charged = delay(&snapshot("mutex"), "::wakes_until");
-    let truth = truth.waited.load(Ordering::Relaxed) as i64;
+    let truth = truth.waited() as i64;
     assert!(charged < truth / 100, "{charged} ns of calls that took {truth} ns");
 }
 

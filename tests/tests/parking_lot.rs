@@ -11,7 +11,7 @@ use pprof_runtime::parking_lot::{
     RecursiveRwLock, RecursiveRwLockReadGuard, ReentrantMutex, ReentrantMutexGuard, RwLock,
     RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, lock_api,
 };
-use pprof_tests::waits::{assert_one_wait, contentions, delay, labels, snapshot};
+use pprof_tests::waits::{Truth, assert_one_wait, contentions, delay, labels, snapshot};
 use pprof_tests::{stacks, sum};
 
 const WAIT: Duration = Duration::from_millis(30);
@@ -879,39 +879,6 @@ contended!(WritersHandedOver(RwLock<()>), write, write, RwLockWriteGuard::unlock
 contended!(UpgradablesOfUpgradable(RwLock<()>), upgradable_read, upgradable_read, drop);
 contended!(Recursive(RecursiveRwLock<()>), write, read, drop);
 
-/// What really happened, by the threads' own clocks, in nanoseconds.
-struct Truth {
-    epoch: Instant,
-    /// Sum of the waits.
-    waited: AtomicU64,
-    /// Sum of the waits' parts before the first of the waiters had the lock.
-    by_holder: AtomicU64,
-    first_in: AtomicU64,
-}
-
-impl Truth {
-    fn new() -> Truth {
-        let zero = || AtomicU64::new(0);
-        Truth { epoch: Instant::now(), waited: zero(), by_holder: zero(), first_in: zero() }
-    }
-
-    fn now(&self) -> u64 {
-        self.epoch.elapsed().as_nanos() as u64
-    }
-
-    fn wait(&self, lock: &dyn Contended) {
-        let began = self.now();
-        lock.wait(&mut || {
-            let now = self.now();
-            // Of readers let in together any may be the first: they are close.
-            let _ = self.first_in.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-            let by_holder = self.first_in.load(Ordering::Relaxed).saturating_sub(began);
-            self.waited.fetch_add(now - began, Ordering::Relaxed);
-            self.by_holder.fetch_add(by_holder, Ordering::Relaxed);
-        });
-    }
-}
-
 #[inline(never)]
 fn holder(lock: &dyn Contended, ready: &Barrier) {
     lock.hold(&mut || {
@@ -923,7 +890,8 @@ fn holder(lock: &dyn Contended, ready: &Barrier) {
 #[inline(never)]
 fn waiter(lock: &dyn Contended, ready: &Barrier, truth: &Truth) {
     ready.wait();
-    truth.wait(lock);
+    let began = truth.now();
+    lock.wait(&mut || truth.got(began));
 }
 
 fn near(what: &str, value: i64, truth: u64) -> Result<(), String> {
@@ -955,7 +923,7 @@ fn nothing_is_lost() {
 }
 
 fn hold_20_ms(lock: &dyn Contended, waiters: usize) -> Result<(), String> {
-    let (ready, truth) = (Barrier::new(waiters + 1), Truth::new());
+    let (ready, truth) = (Barrier::new(waiters + 1), Truth::default());
     reset();
     std::thread::scope(|scope| {
         scope.spawn(|| holder(lock, &ready));
@@ -964,11 +932,9 @@ fn hold_20_ms(lock: &dyn Contended, waiters: usize) -> Result<(), String> {
         }
     });
     let (mutex, block) = (snapshot("mutex"), snapshot("block"));
-    let [waited, by_holder] =
-        [&truth.waited, &truth.by_holder].map(|sum| sum.load(Ordering::Relaxed));
-    near("mutex, on the holder", delay(&mutex, "::holder"), by_holder)?;
-    near("mutex", delay(&mutex, "::holder") + delay(&mutex, "::waiter"), waited)?;
-    near("block", delay(&block, "::waiter"), waited)?;
+    near("mutex, on the holder", delay(&mutex, "::holder"), truth.by_holder())?;
+    near("mutex", delay(&mutex, "::holder") + delay(&mutex, "::waiter"), truth.waited())?;
+    near("block", delay(&block, "::waiter"), truth.waited())?;
     let waits = contentions(&block, "::waiter");
     if waits == waiters as i64 { Ok(()) } else { Err(format!("{waits} waits of {waiters}")) }
 }

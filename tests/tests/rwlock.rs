@@ -1,11 +1,10 @@
 //! `RwLock`: what waits cost, and who is charged, is exact at rate 1. One process, as rates are the process's.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use pprof_runtime::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use pprof_tests::waits::{assert_one_wait, contentions, delay, labels, snapshot};
+use pprof_runtime::sync::{RwLock, RwLockWriteGuard};
+use pprof_tests::waits::{Truth, assert_one_wait, contentions, delay, labels, snapshot};
 use pprof_tests::{stacks, sum};
 
 const TIME: Duration = Duration::from_millis(30);
@@ -16,7 +15,7 @@ fn everything_about_waits() {
     pprof_runtime::set_block_profile_rate(1);
     // The first look at a profile reads the program's debug information, which takes longer than a wait.
     let _ = readers_behind_a_writer(1);
-    let _truth = Truth::begin();
+    begin();
     one_wait_is_one_sample();
     waits_in_progress_are_shown();
     for waiters in 1..=8 {
@@ -47,56 +46,35 @@ fn until_right(what: &str, round: impl Fn() -> Result<(), String>) {
     assert!(wrong.len() < ROUNDS, "{what}: {wrong:#?}");
 }
 
-/// Sum of the waits by the threads' own clocks, in nanoseconds.
-#[derive(Default)]
-struct Truth(AtomicU64);
+/// Forgets what the profiles have seen so far.
+fn begin() -> Truth {
+    for name in ["mutex", "block"] {
+        pprof_runtime::lookup(name).unwrap().reset();
+    }
+    Truth::default()
+}
 
-impl Truth {
-    /// Forgets what the profiles have seen so far.
-    fn begin() -> Truth {
-        for name in ["mutex", "block"] {
-            pprof_runtime::lookup(name).unwrap().reset();
+/// That so many waits were seen, that both profiles have all of the time, and the mutex profile has it on the stacks of `charged`.
+fn check(truth: &Truth, waits: usize, charged: &[&str]) -> Result<(), String> {
+    let (mutex, block) = (snapshot("mutex"), snapshot("block"));
+    let truth = truth.waited() as i64;
+    let all = |profile: &_, index| sum(profile, index, |_| true);
+    let on_charged = charged.iter().map(|function| delay(&mutex, function)).sum();
+    for (what, value) in [
+        ("block", all(&block, 1)),
+        ("mutex", all(&mutex, 1)),
+        ("mutex, on those who let in", on_charged),
+    ] {
+        if (value - truth).abs() > truth / 20 {
+            let stacks = stacks(&mutex);
+            let seen: Vec<_> =
+                stacks.iter().map(|(names, values)| (names.first(), values)).collect();
+            return Err(format!("{what}: {value} ns, in truth {truth}; mutex: {seen:?}"));
         }
-        Truth::default()
     }
-
-    fn time<T>(&self, wait: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let result = wait();
-        self.0.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        result
-    }
-
-    fn read<'l>(&self, lock: &'l RwLock<()>) -> RwLockReadGuard<'l, ()> {
-        self.time(|| lock.read().unwrap())
-    }
-
-    fn write<'l>(&self, lock: &'l RwLock<()>) -> RwLockWriteGuard<'l, ()> {
-        self.time(|| lock.write().unwrap())
-    }
-
-    /// That so many waits were seen, that both profiles have all of the time, and the mutex profile has it on the stacks of `charged`.
-    fn check(&self, waits: usize, charged: &[&str]) -> Result<(), String> {
-        let (mutex, block) = (snapshot("mutex"), snapshot("block"));
-        let truth = self.0.load(Ordering::Relaxed) as i64;
-        let all = |profile: &_, index| sum(profile, index, |_| true);
-        let on_charged = charged.iter().map(|function| delay(&mutex, function)).sum();
-        for (what, value) in [
-            ("block", all(&block, 1)),
-            ("mutex", all(&mutex, 1)),
-            ("mutex, on those who let in", on_charged),
-        ] {
-            if (value - truth).abs() > truth / 20 {
-                let stacks = stacks(&mutex);
-                let seen: Vec<_> =
-                    stacks.iter().map(|(names, values)| (names.first(), values)).collect();
-                return Err(format!("{what}: {value} ns, in truth {truth}; mutex: {seen:?}"));
-            }
-        }
-        match all(&block, 0) {
-            seen if seen == waits as i64 => Ok(()),
-            seen => Err(format!("{seen} waits of {waits}")),
-        }
+    match all(&block, 0) {
+        seen if seen == waits as i64 => Ok(()),
+        seen => Err(format!("{seen} waits of {waits}")),
     }
 }
 
@@ -152,7 +130,7 @@ fn waits_in_progress_are_shown() {
     for (function, waiter) in
         [("::waits_to_read", waits_to_read as Waiter), ("::waits_to_write", waits_to_write)]
     {
-        let _truth = Truth::begin();
+        begin();
         std::thread::scope(|scope| {
             let guard = lock.write().unwrap();
             scope.spawn(|| waiter(&lock));
@@ -179,37 +157,37 @@ fn holds_as_writer(lock: &RwLock<()>, ready: &Barrier) {
 #[inline(never)]
 fn reader(lock: &RwLock<()>, ready: &Barrier, truth: &Truth) {
     ready.wait();
-    drop(truth.read(lock));
+    drop(truth.time(|| lock.read().unwrap()));
 }
 
 #[inline(never)]
 fn writer(lock: &RwLock<()>, ready: &Barrier, truth: &Truth) {
     ready.wait();
-    drop(truth.write(lock));
+    drop(truth.time(|| lock.write().unwrap()));
 }
 
 /// Let in together: all of it is the writer's fault, up to when each has the lock.
 fn readers_behind_a_writer(waiters: usize) -> Result<(), String> {
-    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(waiters + 1), Truth::begin());
+    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(waiters + 1), begin());
     std::thread::scope(|scope| {
         scope.spawn(|| holds_as_writer(&lock, &ready));
         (0..waiters).for_each(|_| {
             scope.spawn(|| reader(&lock, &ready, &truth));
         });
     });
-    truth.check(waiters, &["::holds_as_writer"])
+    check(&truth, waiters, &["::holds_as_writer"])
 }
 
 /// They let each other in one by one, on a busy machine not at once: that part is on them.
 fn writers_behind_a_writer(waiters: usize) -> Result<(), String> {
-    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(waiters + 1), Truth::begin());
+    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(waiters + 1), begin());
     std::thread::scope(|scope| {
         scope.spawn(|| holds_as_writer(&lock, &ready));
         (0..waiters).for_each(|_| {
             scope.spawn(|| writer(&lock, &ready, &truth));
         });
     });
-    truth.check(waiters, &["::holds_as_writer", "::writer"])
+    check(&truth, waiters, &["::holds_as_writer", "::writer"])
 }
 
 #[inline(never)]
@@ -231,7 +209,7 @@ fn leaves_last(lock: &RwLock<()>, ready: &Barrier, left: &Barrier) {
 }
 
 fn a_writer_behind_readers(readers: usize) -> Result<(), String> {
-    let (lock, truth) = (RwLock::new(()), Truth::begin());
+    let (lock, truth) = (RwLock::new(()), begin());
     let (ready, left) = (Barrier::new(readers + 1), Barrier::new(readers));
     std::thread::scope(|scope| {
         scope.spawn(|| leaves_last(&lock, &ready, &left));
@@ -240,7 +218,7 @@ fn a_writer_behind_readers(readers: usize) -> Result<(), String> {
         });
         scope.spawn(|| writer(&lock, &ready, &truth));
     });
-    truth.check(1, &["::leaves_last"])?;
+    check(&truth, 1, &["::leaves_last"])?;
     let mutex = snapshot("mutex");
     assert_eq!(contentions(&mutex, "::leaves_early"), 0, "{:?}", stacks(&mutex));
     assert_eq!(contentions(&mutex, "::leaves_last"), 1, "{:?}", stacks(&mutex));
@@ -261,13 +239,13 @@ fn downgrades(lock: &RwLock<()>, ready: &Barrier, read: &Barrier) {
 #[inline(never)]
 fn reads_after_downgrade(lock: &RwLock<()>, ready: &Barrier, read: &Barrier, truth: &Truth) {
     ready.wait();
-    let guard = truth.read(lock);
+    let guard = truth.time(|| lock.read().unwrap());
     read.wait();
     drop(guard);
 }
 
 fn readers_behind_a_downgrade(readers: usize) -> Result<(), String> {
-    let (lock, truth) = (RwLock::new(()), Truth::begin());
+    let (lock, truth) = (RwLock::new(()), begin());
     let barriers = [Barrier::new(readers + 1), Barrier::new(readers + 1)];
     let [ready, read] = &barriers;
     std::thread::scope(|scope| {
@@ -276,7 +254,7 @@ fn readers_behind_a_downgrade(readers: usize) -> Result<(), String> {
             scope.spawn(|| reads_after_downgrade(&lock, ready, read, &truth));
         });
     });
-    truth.check(readers, &["::downgrades"])?;
+    check(&truth, readers, &["::downgrades"])?;
     let seen = labels(&snapshot("mutex"), "::downgrades");
     assert!(seen.iter().all(|(text, _)| text.starts_with("kind=rwlock-write ")), "{seen:?}");
     let mutex = snapshot("mutex");
@@ -296,7 +274,7 @@ fn downgrades_and_leaves(lock: &RwLock<()>, ready: &Barrier) {
 
 /// Readers are let in by the downgrade, though a writer waits; the writer by whoever of them leaves last.
 fn a_writer_behind_a_downgrade() -> Result<(), String> {
-    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(4), Truth::begin());
+    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(4), begin());
     std::thread::scope(|scope| {
         scope.spawn(|| downgrades_and_leaves(&lock, &ready));
         for writes in [true, false, false] {
@@ -304,7 +282,7 @@ fn a_writer_behind_a_downgrade() -> Result<(), String> {
             scope.spawn(move || takes_part(lock, ready, truth, writes));
         }
     });
-    truth.check(3, &["::downgrades_and_leaves", "::takes_part"])?;
+    check(&truth, 3, &["::downgrades_and_leaves", "::takes_part"])?;
     // All three waited for the downgrade, the writer for readers as well.
     let mutex = snapshot("mutex");
     let on_downgrade = delay(&mutex, "::downgrades_and_leaves");
@@ -322,18 +300,18 @@ fn a_writer_behind_a_downgrade() -> Result<(), String> {
 fn takes_part(lock: &RwLock<()>, ready: &Barrier, truth: &Truth, writes: bool) {
     ready.wait();
     if writes {
-        let guard = truth.write(lock);
+        let guard = truth.time(|| lock.write().unwrap());
         std::thread::sleep(TIME / 10);
         drop(guard);
     } else {
-        let guard = truth.read(lock);
+        let guard = truth.time(|| lock.read().unwrap());
         std::thread::sleep(TIME / 10);
         drop(guard);
     }
 }
 
 fn a_mixture() -> Result<(), String> {
-    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(9), Truth::begin());
+    let (lock, ready, truth) = (RwLock::new(()), Barrier::new(9), begin());
     std::thread::scope(|scope| {
         scope.spawn(|| holds_as_writer(&lock, &ready));
         for writes in [true, false, true, false, true, false, true, false] {
@@ -341,12 +319,12 @@ fn a_mixture() -> Result<(), String> {
             scope.spawn(move || takes_part(lock, ready, truth, writes));
         }
     });
-    truth.check(8, &["::holds_as_writer", "::takes_part"])
+    check(&truth, 8, &["::holds_as_writer", "::takes_part"])
 }
 
 /// Short ones of all kinds, by four threads at once: neither does time get lost nor is any charged twice.
 fn thousands_of_waits() -> Result<(), String> {
-    let (lock, truth) = (RwLock::new(()), Truth::begin());
+    let (lock, truth) = (RwLock::new(()), begin());
     let hold = || {
         let began = Instant::now();
         while began.elapsed() < Duration::from_micros(20) {
@@ -360,17 +338,17 @@ fn thousands_of_waits() -> Result<(), String> {
                 for round in 0..500 {
                     match (round + thread) % 4 {
                         0 | 1 => {
-                            let guard = truth.read(lock);
+                            let guard = truth.time(|| lock.read().unwrap());
                             hold();
                             drop(guard);
                         }
                         2 => {
-                            let guard = truth.write(lock);
+                            let guard = truth.time(|| lock.write().unwrap());
                             hold();
                             drop(guard);
                         }
                         _ => {
-                            let guard = truth.write(lock);
+                            let guard = truth.time(|| lock.write().unwrap());
                             hold();
                             let guard = RwLockWriteGuard::downgrade(guard);
                             hold();
@@ -385,7 +363,7 @@ fn thousands_of_waits() -> Result<(), String> {
     });
     let (mutex, block) = (snapshot("mutex"), snapshot("block"));
     let [mutex, block] = [&mutex, &block].map(|profile| sum(profile, 1, |_| true));
-    let truth = truth.0.load(Ordering::Relaxed) as i64;
+    let truth = truth.waited() as i64;
     println!("mutex {mutex} ns, block {block} ns, in truth {truth}");
     if (mutex - block).abs() > block / 20 {
         return Err(format!("mutex {mutex} ns, block {block}"));
@@ -430,7 +408,7 @@ fn holds_are_profiled_on_request() {
 }
 
 fn waits_that_did_not_happen_are_not_recorded() {
-    let _truth = Truth::begin();
+    begin();
     let lock = RwLock::new(());
     let reader = lock.read().unwrap();
     assert!(lock.try_write().is_err());

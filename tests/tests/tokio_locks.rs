@@ -1,12 +1,11 @@
 //! What waiting for tokio's locks costs is charged in full, and to whoever made others wait. One process, as rates are the process's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pprof_runtime::tokio::sync::{Mutex, OnceCell, OwnedRwLockReadGuard, RwLock, Semaphore, mpsc};
 use pprof_tests::sum;
-use pprof_tests::waits::{contentions, delay, labels, snapshot};
+use pprof_tests::waits::{Truth, contentions, delay, labels, snapshot};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Barrier;
 use tokio::time::{sleep, timeout};
@@ -36,19 +35,6 @@ fn everything_is_charged() {
     budget_used_up_is_no_wait(&current_thread);
 }
 
-/// What the tasks waited, by their own clock, in nanoseconds.
-#[derive(Default)]
-struct Truth(AtomicU64);
-
-impl Truth {
-    async fn of<T>(&self, future: impl Future<Output = T>) -> T {
-        let began = Instant::now();
-        let output = future.await;
-        self.0.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        output
-    }
-}
-
 /// Rounds, until one in which both profiles have grown by what the tasks waited, within 5 %, and by their number of waits.
 fn conserved(what: &str, waiters: usize, round: impl Fn() -> Arc<Truth>) {
     let totals = |name| {
@@ -59,7 +45,7 @@ fn conserved(what: &str, waiters: usize, round: impl Fn() -> Arc<Truth>) {
     for _ in 0..ROUNDS {
         pprof_runtime::lookup("mutex").unwrap().reset();
         pprof_runtime::lookup("block").unwrap().reset();
-        let truth = round().0.load(Ordering::Relaxed) as f64;
+        let truth = round().waited() as f64;
         let (mutex, block) = (totals("mutex"), totals("block"));
         let near = |delay: i64| (delay as f64 / truth - 1.0).abs() < 0.05;
         if near(mutex.1) && near(block.1) && block.0 == waiters as i64 {

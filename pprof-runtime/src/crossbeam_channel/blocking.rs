@@ -1,12 +1,8 @@
 //! Waits as block events.
 
-use std::hint;
 use std::time::{Duration, Instant};
 
-use crate::source::contention::{Kind, Origin, Site, wait_timed};
-
-/// What a wait is recorded as.
-pub(super) type Event = (Kind, Option<Origin>, Site);
+use crate::source::contention::{self, Event};
 
 /// Until when an operation may wait.
 #[derive(Clone, Copy, Debug)]
@@ -32,22 +28,9 @@ impl Limit {
 /// Runs `operation`, which has just been tried in vain, as one block event of the function this is inlined into, if it may wait.
 #[inline(always)]
 pub(super) fn blocked<R>(limit: Limit, event: Event, operation: impl FnOnce() -> R) -> R {
-    let result = timed(limit, event, operation);
-    // Work left after the call: without it `rx.recv()` at the end of a function compiles to a jump, and by the time the event is
-    // recorded the frame of that function, the very one to charge, is gone.
-    hint::black_box(());
-    result
-}
-
-#[cold]
-#[inline(never)]
-fn timed<R>(limit: Limit, (kind, origin, site): Event, operation: impl FnOnce() -> R) -> R {
-    if limit.is_over() {
-        return operation();
+    match limit {
+        Limit::None => contention::blocked(event, operation),
+        _ if limit.is_over() => operation(),
+        _ => contention::blocked(event.timed(), operation),
     }
-    // Recorded on drop too: unwinding out of the wait ends it.
-    let wait = wait_timed(kind, origin, site, !matches!(limit, Limit::None));
-    let result = operation();
-    wait.acquired();
-    result
 }

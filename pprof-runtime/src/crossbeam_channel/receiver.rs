@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use ::crossbeam_channel as original;
 use original::{RecvError, RecvTimeoutError, TryRecvError};
 
-use super::blocking::{Event, Limit, blocked};
+use super::blocking::{Limit, blocked};
 use super::{IntoIter, Iter, TryIter, convert};
-use crate::source::contention::{Kind, Origin, Site};
+use crate::source::contention::{Event, Kind, Origin, Site};
 
 /// The receiving half of a channel; [`crossbeam_channel::Receiver`](original::Receiver) whose waits are block events.
 pub struct Receiver<T> {
@@ -79,7 +79,7 @@ impl<T> Receiver<T> {
     }
 
     fn event(&self, site: Site) -> Event {
-        (Kind::ChannelRecv, Some(self.origin), site)
+        Event::new(Kind::ChannelRecv, Some(self.origin), site)
     }
 
     /// Whether no message is there; always so with a capacity of zero.

@@ -9,9 +9,9 @@ use original::{
     ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError,
 };
 
-use super::blocking::{Event, Limit, blocked};
+use super::blocking::{Limit, blocked};
 use super::{Receiver, Sender};
-use crate::source::contention::{Kind, Origin, Site};
+use crate::source::contention::{Event, Kind, Origin, Site};
 
 /// A list of operations of which one is to be done; [`crossbeam_channel::Select`](original::Select) whose waits are block events.
 ///
@@ -215,7 +215,7 @@ impl<'a> Select<'a> {
     /// Of the channel, if it is but one: with several, none is waited for more than the others.
     fn event(&self, site: Site) -> Event {
         let origin = self.first.filter(|_| self.len == 1).map(|(_, origin)| *origin);
-        (Kind::Select, origin, site)
+        Event::new(Kind::Select, origin, site)
     }
 }
 

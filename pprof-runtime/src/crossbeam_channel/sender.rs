@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use ::crossbeam_channel as original;
 use original::{SendError, SendTimeoutError, TrySendError};
 
-use super::blocking::{Event, Limit, blocked};
+use super::blocking::{Limit, blocked};
 use super::convert;
-use crate::source::contention::{Kind, Origin, Site};
+use crate::source::contention::{Event, Kind, Origin, Site};
 
 /// The sending half of a channel; [`crossbeam_channel::Sender`](original::Sender) whose waits are block events.
 pub struct Sender<T> {
@@ -79,7 +79,7 @@ impl<T> Sender<T> {
     }
 
     fn event(&self, site: Site) -> Event {
-        (Kind::ChannelSend, Some(self.origin), site)
+        Event::new(Kind::ChannelSend, Some(self.origin), site)
     }
 
     /// Whether no message is buffered; always so with a capacity of zero.

@@ -32,12 +32,11 @@
 //! ```
 
 use std::fmt;
-use std::hint;
 use std::panic::Location;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::source::contention::{Kind, Origin, Site, wait_timed};
+use crate::source::contention::{Event, Kind, Origin, Site, blocked};
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
@@ -140,7 +139,7 @@ impl<T> SyncSender<T> {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(t)) => Err(SendError(t)),
             Err(TrySendError::Full(t)) => {
-                let event = Event::new(Kind::ChannelSend, self.origin, Location::caller());
+                let event = Event::new(Kind::ChannelSend, Some(self.origin), Location::caller());
                 blocked(event, || self.inner.send(t))
             }
         }
@@ -225,14 +224,14 @@ impl<T> Receiver<T> {
             // A poll in disguise: at rate 1 a loop of them would bury the real waits under events of no length.
             Err(TryRecvError::Empty) if timeout.is_zero() => self.inner.recv_timeout(timeout),
             Err(TryRecvError::Empty) => {
-                let event = Event { timed: true, ..self.event(Location::caller()) };
+                let event = self.event(Location::caller()).timed();
                 blocked(event, || self.inner.recv_timeout(timeout))
             }
         }
     }
 
     fn event(&self, site: Site) -> Event {
-        Event::new(Kind::ChannelRecv, self.origin, site)
+        Event::new(Kind::ChannelRecv, Some(self.origin), site)
     }
 
     /// An iterator that waits for each message and ends when the channel is empty and all senders are gone.
@@ -359,40 +358,3 @@ macro_rules! convert {
 convert!(Sender);
 convert!(SyncSender, origin);
 convert!(Receiver, origin);
-
-/// What a wait is recorded as.
-#[derive(Clone, Copy, Debug)]
-struct Event {
-    kind: Kind,
-    origin: Origin,
-    site: Site,
-    /// It ends by itself after a time.
-    timed: bool,
-}
-
-impl Event {
-    fn new(kind: Kind, origin: Origin, site: Site) -> Event {
-        Event { kind, origin, site, timed: false }
-    }
-}
-
-/// Runs `operation`, which is known to block, as one block event of the function this is inlined into.
-#[inline(always)]
-fn blocked<R>(event: Event, operation: impl FnOnce() -> R) -> R {
-    let result = timed(event, operation);
-    // Work left after the call: without it `rx.recv()` at the end of a function compiles to a jump, and by the time
-    // the event is recorded the frame of that function, the very one to charge, is gone.
-    hint::black_box(());
-    result
-}
-
-#[cold]
-#[inline(never)]
-fn timed<R>(event: Event, operation: impl FnOnce() -> R) -> R {
-    let Event { kind, origin, site, timed } = event;
-    // Recorded on drop too: unwinding out of the wait ends it.
-    let wait = wait_timed(kind, Some(origin), site, timed);
-    let result = operation();
-    wait.acquired();
-    result
-}

@@ -1,13 +1,12 @@
 //! Threads that are joined: std's, whose number in the wait-for graph is known before they start.
 
 use std::fmt;
-use std::hint::black_box;
 use std::io;
 use std::os::unix::thread::{JoinHandleExt, RawPthread};
 use std::panic::Location;
 use std::thread::{self, Result, Thread};
 
-use crate::source::contention::{Actor, Kind, Origin, Site, wait_for};
+use crate::source::contention::{Actor, Event, Kind, Origin, Site, blocked};
 
 /// Starts a thread, as [`std::thread::spawn`] does; joining it is profiled.
 ///
@@ -188,30 +187,15 @@ impl<T> JoinHandleExt for JoinHandle<T> {
 #[inline(always)]
 pub(super) fn join<T>(
     thread: thread::JoinHandle<T>,
-    whose: (Actor, Origin),
+    (actor, origin): (Actor, Origin),
     site: Site,
 ) -> Result<T> {
     // Its function has returned: what is left is the end of a thread, microseconds.
     if thread.is_finished() {
         return thread.join();
     }
-    let result = timed(thread, whose, site);
-    // Work left after the call: as a jump it would run when the frame of the function to charge is gone.
-    black_box(());
-    result
-}
-
-#[cold]
-#[inline(never)]
-fn timed<T>(
-    thread: thread::JoinHandle<T>,
-    (actor, origin): (Actor, Origin),
-    site: Site,
-) -> Result<T> {
-    let wait = wait_for(actor, Kind::Join, Some(origin), site);
-    let result = thread.join();
-    wait.acquired();
-    result
+    let event = Event::new(Kind::Join, Some(origin), site).of(actor);
+    blocked(event, || thread.join())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Sleeps, which are profiled on request.
 
-use std::hint::black_box;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::source::contention::{Kind, Site, wait_timed};
+use crate::source::contention::{Event, Kind, blocked};
 
 static PROFILED: AtomicBool = AtomicBool::new(false);
 
@@ -24,9 +23,8 @@ pub fn set_sleep_profile(on: bool) -> bool {
 pub fn sleep(dur: Duration) {
     // ORDERING: Relaxed: a setting read for its value.
     if PROFILED.load(Ordering::Relaxed) && !dur.is_zero() {
-        timed(dur, Location::caller());
-        // Work left after the call: as a jump it would run when the frame of the function to charge is gone.
-        black_box(());
+        let event = Event::new(Kind::Sleep, None, Location::caller()).timed();
+        blocked(event, || thread::sleep(dur));
     } else {
         thread::sleep(dur);
     }
@@ -38,12 +36,4 @@ pub fn sleep(dur: Duration) {
 #[deprecated(since = "0.1.0", note = "use `sleep`, as std says of its own")]
 pub fn sleep_ms(ms: u32) {
     sleep(Duration::from_millis(ms.into()));
-}
-
-#[cold]
-#[inline(never)]
-fn timed(dur: Duration, site: Site) {
-    let wait = wait_timed(Kind::Sleep, None, site, true);
-    thread::sleep(dur);
-    wait.acquired();
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::Debtor;
 use super::debt::Debt;
+use super::probes::{probes, spread};
 use crate::capture::thread::wipe_on_fork;
 
 /// Addresses that are waited at at one time; waits at further ones are charged to no unlock, and counted.
@@ -173,9 +174,7 @@ fn key_of(address: usize) -> Option<u64> {
 }
 
 fn places(key: u64) -> impl Iterator<Item = usize> {
-    // Fibonacci hashing: the upper bits of the product depend on all of the address.
-    let hash = (key >> USERS_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    (0..MAX_PROBES).map(move |probe| (hash as usize).wrapping_add(probe) % MAX_ACCOUNTS)
+    probes(spread(key >> USERS_BITS), MAX_PROBES, MAX_ACCOUNTS)
 }
 
 fn prepare() {

@@ -6,6 +6,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use super::probes::{probes, spread};
 use super::tag::Site;
 
 type Location = std::panic::Location<'static>;
@@ -52,9 +53,7 @@ pub(super) fn at(address: u64) -> Option<Site> {
 }
 
 fn entries(address: u64) -> impl Iterator<Item = &'static AtomicPtr<Location>> {
-    // Fibonacci hashing: the upper bits of the product depend on all of the address.
-    let hash = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
-    (0..MAX_PROBES).filter_map(move |probe| SITES.get(hash.wrapping_add(probe) % MAX_SITES))
+    probes(spread(address), MAX_PROBES, MAX_SITES).filter_map(|index| SITES.get(index))
 }
 
 #[cfg(test)]

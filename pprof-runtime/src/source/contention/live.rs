@@ -12,6 +12,7 @@
 use std::cell::Cell;
 
 use super::actor::Actor;
+use super::probes::{probes, spread};
 use super::tag::{Site, Tag};
 use crate::capture::registers::Registers;
 use crate::capture::thread::wipe_on_fork;
@@ -204,14 +205,10 @@ fn places(actor: Actor) -> impl Iterator<Item = usize> {
         static TURN: Cell<u64> = const { Cell::new(0) };
     }
     let own = actor.number();
-    let elsewhere = move || {
-        let turn = TURN.replace(TURN.get().wrapping_add(1)).wrapping_add(own);
-        // Fibonacci hashing: the upper bits of the product depend on all of it.
-        turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
-    };
-    let from =
-        |start: u64| (0..MAX_PROBES).map(move |i| (start as usize).wrapping_add(i) % MAX_WAITS);
-    from(own).chain(std::iter::once_with(elsewhere).filter(move |_| actor.is_task()).flat_map(from))
+    let elsewhere = move || spread(TURN.replace(TURN.get().wrapping_add(1)).wrapping_add(own));
+    let from = |start| probes(start, MAX_PROBES, MAX_WAITS);
+    from(own as usize)
+        .chain(std::iter::once_with(elsewhere).filter(move |_| actor.is_task()).flat_map(from))
 }
 
 fn touch(index: usize) {

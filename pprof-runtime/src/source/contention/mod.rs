@@ -22,6 +22,7 @@
 
 mod account;
 mod actor;
+mod blocking;
 mod debt;
 pub(crate) mod foreign;
 mod hold;
@@ -30,6 +31,7 @@ mod live;
 mod monitor;
 mod name;
 pub(crate) mod nesting;
+mod probes;
 mod sampling;
 mod tag;
 pub(crate) mod wait_graph;
@@ -44,7 +46,7 @@ use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
 use self::tag::{Labeller, Tag};
 use super::ticker::Ticker;
 use crate::aggregate::snapshot::{
-    Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
+    HELD, Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
 };
 use crate::aggregate::stack_table::{Counters, Key, Recorded, StackTable};
 use crate::capture::memory::{Bounds, StackMemory, Window, current_bounds};
@@ -53,11 +55,11 @@ use crate::capture::unwind::{self, End, Frames, Reader};
 use crate::clock;
 use crate::error::Error;
 
-#[allow(unused_imports, reason = "some are used by features")]
 pub(crate) use self::{
     actor::{Actor, write_name},
-    hold::{Hold, set_rate as set_hold_rate},
-    monitor::{Held, Monitor, Stamping, Wait, wait, wait_as, wait_for, wait_timed},
+    blocking::{Event, blocked},
+    hold::set_rate as set_hold_rate,
+    monitor::{Held, Monitor, Wait, wait, wait_as, wait_for, wait_timed},
     tag::{Kind, Origin, Site},
 };
 
@@ -170,7 +172,7 @@ pub(crate) fn set_block_rate(ns: i64) {
     if ns > 0 {
         prepare(&BLOCK);
     }
-    // ORDERING: Release pairs with the Acquire in `begin_wait`: the table is there.
+    // ORDERING: Release pairs with the Acquire in `block_enabled`: the table is there.
     BLOCK_RATE_NS.store(ns.max(0), Ordering::Release);
 }
 
@@ -384,7 +386,7 @@ fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Ve
         return;
     }
     let phase = |name: &str| labels.iter().cloned().chain([(PHASE, name.into())]).collect();
-    stacks.push(sample([count, delay - wake_up], phase("held")));
+    stacks.push(sample([count, delay - wake_up], phase(HELD)));
     stacks.push(sample([0, wake_up], phase("wake-up")));
 }
 
