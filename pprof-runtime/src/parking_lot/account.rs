@@ -200,7 +200,15 @@ pub(super) fn until<G>(
 
 /// Replaces a guard's state by what `relock` makes of it. A panic on the way would leave the guard with a lock it does not hold: the
 /// process is aborted, as by lock_api.
+#[inline(always)]
 pub(super) fn replace<G>(guard: &mut G, relock: impl FnOnce(G) -> G) {
+    replace_seldom(guard, relock);
+    // Work left after the call: as a jump it would run when the frame to charge is gone.
+    std::hint::black_box(());
+}
+
+#[cold]
+fn replace_seldom<G>(guard: &mut G, relock: impl FnOnce(G) -> G) {
     struct Abort;
     impl Drop for Abort {
         fn drop(&mut self) {

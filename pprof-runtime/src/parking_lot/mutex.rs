@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use lock_api::{RawMutex as _, RawMutexFair as _, RawMutexTimed as _};
+use lock_api::{RawMutex as _, RawMutexTimed as _};
 
 use super::account::{Account, replace, until};
 use super::{Marker, deadline};
@@ -131,31 +131,20 @@ unsafe impl lock_api::RawMutexFair for RawMutex {
     #[inline]
     #[track_caller]
     unsafe fn bump(&self, marker: &mut Marker) {
+        // Not by the original's own, whose wait would not be seen.
         if self.account.has_sleepers() {
             let site = Location::caller();
-            // SAFETY: the caller's promise is the same.
-            unsafe { self.bump_contended(marker, site) };
+            replace(marker, |marker| {
+                // SAFETY: the caller's promise is the same.
+                unsafe { self.unlock_fair(marker) };
+                let marker = match self.account.inner.try_lock() {
+                    Some(marker) => marker,
+                    None => self.lock_contended(site, None).expect("nothing else ends it"),
+                };
+                self.account.acquired(site);
+                marker
+            });
         }
-    }
-}
-
-impl RawMutex {
-    /// Not by the original's own `bump`, whose wait would not be seen.
-    ///
-    /// # Safety
-    /// As [`bump`](lock_api::RawMutexFair::bump).
-    #[cold]
-    unsafe fn bump_contended(&self, marker: &mut Marker, site: Site) {
-        replace(marker, |marker| {
-            // SAFETY: the caller's promise is the same.
-            unsafe { self.unlock_fair(marker) };
-            let marker = match self.account.inner.try_lock() {
-                Some(marker) => marker,
-                None => self.lock_contended(site, None).expect("nothing else ends it"),
-            };
-            self.account.acquired(site);
-            marker
-        });
     }
 }
 
