@@ -7,20 +7,23 @@ use std::task::{Context, Poll, ready};
 use ::tokio::sync::{AcquireError, Semaphore};
 use ::tokio::task::coop::poll_proceed;
 
-use crate::source::contention::Monitor;
+use crate::source::contention::{Kind, Monitor, Site};
 use crate::tokio::waiting::{Event, wait_until};
 
-/// Takes `count` permits, for whose return the caller cares; while there are none, the task waits for `event`.
+/// Takes `count` permits, for whose return the caller cares; while there are none, the task waits, as `(monitor, kind, site)` say.
 ///
 /// Tokio's future takes the permits if they are there, and only then asks for budget: if that is used up it is pending, with the
 /// permits. The attempt here does the same, in the same order. It spares making that future where there is nothing to wait for, which is
 /// what pays for the account of the lock, and so a task that is made to yield is not taken for one that waits.
+///
+/// The event is made here and not handed over: it would be copied in words of which only some bytes have just been written, which stalls.
 #[inline]
 pub(super) async fn acquire(
     permits: &Semaphore,
     count: u32,
-    event: Event<&Monitor>,
+    (monitor, kind, site): (&Monitor, Kind, Site),
 ) -> Result<(), AcquireError> {
+    let event = Event::new(monitor, kind, site).budget_last();
     if (Attempt { permits, count, event: &event, taken: false }).await {
         return Ok(());
     }

@@ -11,7 +11,6 @@ use ::tokio::sync::{Semaphore, TryLockError};
 use super::permits;
 use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 use crate::tokio::task::actor;
-use crate::tokio::waiting::Event;
 
 /// A fair lock: first come, first served.
 #[derive(Debug)]
@@ -33,8 +32,7 @@ impl Raw {
     /// Whoever awaits this has `count` permits, for whose return it is to care.
     #[inline]
     async fn acquire(&self, count: u32, kind: Kind, site: Site) {
-        let event = Event::new(&self.monitor, kind, site).budget_last();
-        if permits::acquire(&self.permits, count, event).await.is_err() {
+        if permits::acquire(&self.permits, count, (&self.monitor, kind, site)).await.is_err() {
             unreachable!("the semaphore of a lock is never closed");
         }
     }

@@ -9,7 +9,6 @@ use ::tokio::sync::{AcquireError, Semaphore as Inner, TryAcquireError};
 
 use super::permits;
 use crate::source::contention::{Kind, Monitor, Origin, Site};
-use crate::tokio::waiting::Event;
 
 /// An asynchronous counting semaphore, drop-in for [`tokio::sync::Semaphore`](::tokio::sync::Semaphore).
 ///
@@ -120,7 +119,7 @@ impl Semaphore {
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let site = Location::caller();
         async move {
-            permits::acquire(&self.inner, 1, self.event(site)).await?;
+            self.take(1, site).await?;
             Ok(SemaphorePermit { sem: self, permits: 1 })
         }
     }
@@ -137,7 +136,7 @@ impl Semaphore {
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let site = Location::caller();
         async move {
-            permits::acquire(&self.inner, n, self.event(site)).await?;
+            self.take(n, site).await?;
             Ok(SemaphorePermit { sem: self, permits: n as usize })
         }
     }
@@ -266,8 +265,9 @@ impl Semaphore {
         self.inner.is_closed()
     }
 
-    fn event(&self, site: Site) -> Event<&Monitor> {
-        Event::new(&self.monitor, Kind::Semaphore, site).budget_last()
+    #[inline]
+    async fn take(&self, n: u32, site: Site) -> Result<(), AcquireError> {
+        permits::acquire(&self.inner, n, (&self.monitor, Kind::Semaphore, site)).await
     }
 
     /// Ours for tokio's.
@@ -284,7 +284,7 @@ impl Semaphore {
         n: u32,
         site: Site,
     ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        permits::acquire(&self.inner, n, self.event(site)).await?;
+        self.take(n, site).await?;
         Ok(OwnedSemaphorePermit { sem: self, permits: n as usize })
     }
 
