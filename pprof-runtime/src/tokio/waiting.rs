@@ -153,7 +153,9 @@ pub(super) struct Observed<'p, 'm, F, S> {
 impl<'m, F: Future, S: Subject<'m>> Future for Observed<'_, 'm, F, S> {
     type Output = F::Output;
 
-    #[inline]
+    // Its users have looked before whether there is anything to wait for.
+    #[cold]
+    #[inline(never)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         this.pending.observe(this.future.as_mut().poll(cx), this.event)
