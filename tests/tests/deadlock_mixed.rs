@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use pprof_runtime::deadlock::{self, Deadlock};
@@ -12,6 +13,8 @@ use pprof_runtime::{parking_lot, sync, tokio as profiled};
 fn locks_of_every_make_are_in_one_graph() {
     ordered_operations_are_no_deadlock();
     a_cycle_through_three_libraries_is_found();
+    an_upgrade_that_waits_for_a_reader_is_found();
+    more_waits_than_there_is_room_for_hide_no_other();
 }
 
 enum Lock {
@@ -204,4 +207,71 @@ fn a_cycle_through_three_libraries_is_found() {
             wait.stack().iter().any(|f| f.function().is_some_and(|name| name.contains(function)));
         assert!(on_stack, "{function}: {deadlock}");
     }
+}
+
+/// Waits until so many deadlocks are known.
+fn until_found(count: usize) -> Vec<Deadlock> {
+    let mut found = (0..200).map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        deadlock::find()
+    });
+    found.find(|found| found.len() == count).expect("a deadlock more")
+}
+
+/// Threads of these wait until the process ends.
+fn leaked<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn an_upgrade_that_waits_for_a_reader_is_found() {
+    let before = deadlock::find().len();
+    let (mutex, lock) = (leaked(parking_lot::Mutex::new(())), leaked(parking_lot::RwLock::new(())));
+    let both_hold = leaked(Barrier::new(2));
+    std::thread::spawn(|| {
+        let _held = mutex.lock();
+        let guard = lock.upgradable_read();
+        both_hold.wait();
+        drop(parking_lot::RwLockUpgradableReadGuard::upgrade(guard));
+    });
+    std::thread::spawn(|| {
+        let _held = lock.read();
+        both_hold.wait();
+        drop(mutex.lock());
+    });
+    let found = until_found(before + 1);
+    let kinds = |deadlock: &Deadlock| deadlock.waits().iter().any(|w| w.kind() == "rwlock-write");
+    assert!(found.iter().any(|deadlock| deadlock.is_certain() && kinds(deadlock)), "{found:?}");
+}
+
+/// A thread that polls futures waits for as many things as it likes, here for more than are kept.
+fn more_waits_than_there_is_room_for_hide_no_other() {
+    let before = deadlock::find().len();
+    let wanted = leaked(profiled::sync::Mutex::new(()));
+    // By a thread that waits for nothing.
+    std::thread::spawn(|| std::mem::forget(wanted.try_lock().unwrap())).join().unwrap();
+    let poll_all = |count: usize| {
+        let mut waits: Vec<_> = (0..count).map(|_| Box::pin(wanted.lock())).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut context).is_pending()));
+        waits
+    };
+    drop(poll_all(20_000));
+    let untracked = deadlock::snapshot().untracked();
+    assert!(untracked > 0);
+    // Few enough to be kept, and more than there are places beside each other.
+    let waits = poll_all(1_000);
+    let (first, second) = (leaked(sync::Mutex::new(())), leaked(sync::Mutex::new(())));
+    let both_hold = leaked(Barrier::new(2));
+    for (held, wanted) in [(first, second), (second, first)] {
+        std::thread::spawn(|| {
+            let _held = held.lock().unwrap();
+            both_hold.wait();
+            drop(wanted.lock().unwrap());
+        });
+    }
+    until_found(before + 1);
+    let snapshot = deadlock::snapshot();
+    assert_eq!(snapshot.untracked(), untracked);
+    assert!(snapshot.waits().len() > waits.len(), "{}", snapshot.waits().len());
+    drop(waits);
 }

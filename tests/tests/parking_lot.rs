@@ -39,6 +39,8 @@ fn everything_about_waits() {
     contentions_are_of_those_let_in();
     the_last_reader_is_charged();
     who_comes_first_again_is_charged();
+    who_holds_it_long_is_charged();
+    who_gives_up_is_charged_to_the_next_unlock();
     holds();
 }
 
@@ -418,7 +420,7 @@ fn upgrades_until(lock: &RwLock<()>, deadline: Instant) -> bool {
 
 fn upgrades() {
     let lock = RwLock::new(());
-    let words = ["kind=rwlock-upgradable"];
+    let words = ["kind=rwlock-write"];
     let guard = lock.read();
     one_wait("::upgrades_one", &words, || upgrades_one(&lock), || drop(guard));
     assert!(delay(&snapshot("mutex"), "::upgrades") > WAIT.as_nanos() as i64);
@@ -442,6 +444,7 @@ fn upgrades() {
     };
     drop(guard);
     // One that holds on to what it may upgrade lets nobody else do so.
+    let words = ["kind=rwlock-upgradable"];
     one_wait("::upgrades_one", &words, || upgrades_one(&lock), || drop(upgradable));
     let Ok(guard) = RwLockUpgradableReadGuard::try_upgrade(lock.upgradable_read()) else {
         panic!("not upgraded though alone")
@@ -1076,6 +1079,70 @@ fn who_comes_first_again_is_charged() {
     };
     let rounds: Vec<_> = (0..ROUNDS).map_while(|_| round().err()).collect();
     assert!(rounds.len() < ROUNDS, "{rounds:#?}");
+}
+
+/// As programs have it: all lock in one place, and so are told apart by where they unlock alone.
+#[inline(never)]
+fn locked(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock()
+}
+
+#[inline(never)]
+fn holds_it_shortly(mutex: &Mutex<()>) {
+    let guard = locked(mutex);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_micros(30) {}
+    drop(guard);
+}
+
+#[inline(never)]
+fn holds_it_long(mutex: &Mutex<()>) {
+    let guard = locked(mutex);
+    std::thread::sleep(WAIT);
+    drop(guard);
+}
+
+/// The waiter is woken by a short hold, too late, and goes on waiting because of a long one.
+fn who_holds_it_long_is_charged() {
+    reset();
+    for _ in 0..20 {
+        let (mutex, go) = (Mutex::new(()), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !go.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                drop(mutex.lock());
+            });
+            std::thread::sleep(Duration::from_millis(3));
+            go.store(true, Ordering::Relaxed);
+            (0..6).for_each(|_| holds_it_shortly(&mutex));
+            holds_it_long(&mutex);
+        });
+    }
+    let profile = snapshot("mutex");
+    let [shortly, long] = ["::holds_it_shortly", "::holds_it_long"].map(|f| delay(&profile, f));
+    assert!(long > WAIT.as_nanos() as i64 && shortly < long / 10, "{shortly} ns, {long} ns");
+}
+
+#[inline(never)]
+fn keeps_a_writer_out(lock: &RwLock<()>) {
+    let guard = lock.read();
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert!(lock.try_write_for(WAIT).is_none()));
+    });
+    drop(guard);
+    std::hint::black_box(());
+}
+
+fn who_gives_up_is_charged_to_the_next_unlock() {
+    reset();
+    let lock = RwLock::new(());
+    keeps_a_writer_out(&lock);
+    let [mutex, block] = ["mutex", "block"].map(snapshot);
+    let blocked = sum(&block, 1, |names| names.iter().any(|n| n.contains("keeps_a_writer_out")));
+    assert_eq!(delay(&mutex, "::keeps_a_writer_out") / 1_000, blocked / 1_000, "{mutex:?}");
+    assert!(blocked > WAIT.as_nanos() as i64 * 9 / 10, "{blocked}");
 }
 
 // Holds

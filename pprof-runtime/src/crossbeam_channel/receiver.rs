@@ -31,7 +31,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// Fails once the channel is empty and all senders are gone, be it before the call or during the wait.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.inner.try_recv() {
@@ -48,7 +48,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// Tells a timeout from a channel that is empty and whose senders are all gone.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         match self.inner.try_recv() {
@@ -65,7 +65,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// Tells a timeout from a channel that is empty and whose senders are all gone.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         match self.inner.try_recv() {

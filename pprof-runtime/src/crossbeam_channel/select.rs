@@ -97,7 +97,7 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// If the list is empty.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         match self.inner.try_select() {
@@ -114,7 +114,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If none was ready in time.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn select_timeout(
         &mut self,
@@ -136,7 +136,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If none was ready in time.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn select_deadline(
         &mut self,
@@ -166,7 +166,7 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// If the list is empty.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn ready(&mut self) -> usize {
         match self.inner.try_ready() {
@@ -183,7 +183,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If none was ready in time.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize, ReadyTimeoutError> {
         match self.inner.try_ready() {
@@ -200,7 +200,7 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// If none was ready in time.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn ready_deadline(&mut self, deadline: Instant) -> Result<usize, ReadyTimeoutError> {
         match self.inner.try_ready() {

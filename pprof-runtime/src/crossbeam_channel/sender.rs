@@ -31,7 +31,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// Gives the message back if all receivers are gone, be it before the call or during the wait.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
         match self.inner.try_send(msg) {
@@ -48,7 +48,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// Gives the message back when the time is up or if all receivers are gone.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn send_timeout(&self, msg: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         match self.inner.try_send(msg) {
@@ -65,7 +65,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// Gives the message back when the time is up or if all receivers are gone.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         match self.inner.try_send(msg) {

@@ -71,11 +71,27 @@ fn is_of_primitives(path: &str) -> bool {
     }
 }
 
+/// What follows `RawMutex` or `RawRwLock` in the names of lock_api's traits.
+const TRAITS_OF_LOCK_API: [&str; 10] = [
+    "",
+    "Downgrade",
+    "Fair",
+    "Recursive",
+    "RecursiveTimed",
+    "Timed",
+    "Upgrade",
+    "UpgradeDowngrade",
+    "UpgradeFair",
+    "UpgradeTimed",
+];
+
 /// Of a lock below lock_api, in whatever crate: of those traits, or of a type that is named after them, as all are.
 fn is_raw_lock(name: &str) -> bool {
     let path = name.rsplit_once("::").map_or("", |(path, _)| path);
-    path.split([':', ' ', '<'])
-        .any(|part| part.starts_with("RawMutex") || part.starts_with("RawRwLock"))
+    path.split([':', ' ', '<', '>']).any(|part| {
+        let suffix = part.strip_prefix("RawMutex").or_else(|| part.strip_prefix("RawRwLock"));
+        suffix.is_some_and(|suffix| TRAITS_OF_LOCK_API.contains(&suffix))
+    })
 }
 
 /// The kind of the primitive whose frames these are, leaf first; [`UNKNOWN`] if they do not say.
@@ -239,6 +255,7 @@ mod tests {
             "standard::lock",
             "<user::Guard<user::RawMutex> as core::ops::drop::Drop>::drop",
             "user::RawMutex",
+            "user::RawMutexPool::work",
             "core::ptr::drop_in_place<dashmap::mapref::one::RefMut<user::K,user::V>>",
             "core::ptr::drop_in_place::<user::Guard>",
             "<dashmap::DashMap<K,V,S> as dashmap::t::Map<K,V,S>>::_insert",

@@ -24,8 +24,8 @@ pub(super) struct Account<R> {
     /// Who was charged last, and where it had taken the lock.
     ///
     /// A thread that is let in takes long to wake up, while others lock and unlock in its way: the original does not tell when it sleeps
-    /// again, so that each of them is asked what it owes. What is owed by one that did so before, in the same place, needs no account
-    /// until somebody else comes: it is charged with it at the end.
+    /// again, so that each of them is asked what it owes. What is owed by one that did so a moment before, in the same place, needs no
+    /// account until somebody else comes: it is charged with it at the end.
     charged: AtomicU64,
 }
 

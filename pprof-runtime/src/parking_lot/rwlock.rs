@@ -248,16 +248,15 @@ impl<const RECURSIVE: bool> RawRwLock<RECURSIVE> {
         deadline: Option<Instant>,
     ) -> Result<Marker, Marker> {
         let mut kept = None;
-        let upgraded =
-            self.account.wait(Kind::RwLockUpgradable, site, deadline, || match deadline {
-                // SAFETY: the caller's promise is the same.
-                None => Some(unsafe { self.account.inner.upgrade(marker) }),
-                Some(at) => {
-                    // SAFETY: as above.
-                    let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
-                    result.map_err(|marker| kept = Some(marker)).ok()
-                }
-            });
+        let upgraded = self.account.wait(Kind::RwLockWrite, site, deadline, || match deadline {
+            // SAFETY: the caller's promise is the same.
+            None => Some(unsafe { self.account.inner.upgrade(marker) }),
+            Some(at) => {
+                // SAFETY: as above.
+                let result = unsafe { self.account.inner.try_upgrade_until(marker, at) };
+                result.map_err(|marker| kept = Some(marker)).ok()
+            }
+        });
         match (upgraded, kept) {
             (Some(marker), _) => Ok(marker),
             (None, kept) => Err(kept.expect("given back where there is no upgrade")),

@@ -68,7 +68,7 @@ impl Barrier {
     }
 
     /// Waits until all threads have come. The last to come is the leader, and the next round begins.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         let leads = match self.arrive() {

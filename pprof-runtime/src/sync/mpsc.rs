@@ -132,7 +132,7 @@ impl<T> SyncSender<T> {
     /// # Errors
     ///
     /// Gives the message back if the receiver is gone, be it before the call or during the wait.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn send(&self, t: T) -> Result<(), SendError<T>> {
         match self.inner.try_send(t) {
@@ -195,7 +195,7 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// Fails once the channel is empty and all senders are gone, be it before the call or during the wait.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.inner.try_recv() {
@@ -215,7 +215,7 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// Tells a timeout from a channel that is empty and whose senders are all gone.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         match self.inner.try_recv() {
@@ -282,7 +282,7 @@ pub struct Iter<'a, T> {
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.rx.recv().ok()
@@ -313,7 +313,7 @@ pub struct IntoIter<T> {
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.rx.recv().ok()

@@ -109,7 +109,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     /// Never; but a thread that holds the lock already waits for itself, as with std's.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let site = Location::caller();

@@ -129,7 +129,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     /// If more than 2^29 - 3 others read it. A thread that has the lock already may wait for itself, as with std's.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         let site = Location::caller();
@@ -160,7 +160,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     /// Never; but a thread that has the lock already waits for itself, as with std's.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let site = Location::caller();

@@ -130,7 +130,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// Where the system sees that a thread joins itself.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn join(self) -> Result<T> {
         join(self.inner, (self.actor, self.origin), Location::caller())

@@ -13,7 +13,7 @@ use crate::source::contention::{Kind, Site, wait_timed};
 const SLEEPLESS_NS: u64 = 1_000;
 
 /// Waits until the thread is unparked, as [`std::thread::park`] does; not at all if it was since it parked last.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub fn park() {
     parked(Location::caller(), true, thread::park);
@@ -22,7 +22,7 @@ pub fn park() {
 /// Waits until the thread is unparked, at most for `dur`, as [`std::thread::park_timeout`] does.
 ///
 /// The wait is a block event however it ends. With a `dur` of zero there is none.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub fn park_timeout(dur: Duration) {
     if dur.is_zero() {
@@ -33,7 +33,7 @@ pub fn park_timeout(dur: Duration) {
 }
 
 /// [`park_timeout`] in milliseconds.
-#[inline]
+#[inline(always)]
 #[track_caller]
 #[deprecated(since = "0.1.0", note = "use `park_timeout`, as std says of its own")]
 pub fn park_timeout_ms(ms: u32) {

@@ -178,6 +178,8 @@ impl Builder {
             theirs.set(result);
             // With the handle gone this ends the borrows.
             drop(theirs);
+            // The scope waits for the packet, and not for what this thread does from here on, such as destroying its locals.
+            Actor::end_thread();
         };
         // SAFETY: the scope does not end before the packet is dropped, which is after the last use of what `f` and its result borrow;
         // what is left of the closure then is an empty shell. If the thread is not started both packets are dropped here.
@@ -244,10 +246,6 @@ impl<T> Drop for Packet<'_, T> {
         if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
             abort();
         }
-        // The scope does not wait for what this thread does from here on, such as destroying its locals: that is another actor.
-        if Actor::known_thread() == self.actor {
-            Actor::reserve().begin();
-        }
         self.scope.ends(self.actor);
     }
 }
@@ -270,7 +268,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Errors
     /// The payload of its panic.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn join(self) -> Result<T> {
         let site = Location::caller();
@@ -332,12 +330,18 @@ mod tests {
             }
         }
         thread_local!(static LOCAL: RefCell<Option<Told>> = const { RefCell::new(None) });
-        let (tell, told) = mpsc::channel();
-        let actor = super::scope(|scope| {
-            let thread = scope.spawn(move || LOCAL.set(Some(Told(tell))));
-            thread.actor()
-        });
-        assert_ne!(told.recv().unwrap(), actor, "what nobody waits for");
+        for index in 0..4 {
+            let (tell, told) = mpsc::channel();
+            let actor = super::scope(|scope| {
+                let thread = scope.spawn(move || LOCAL.set(Some(Told(tell))));
+                // Whichever of the two is the last to have the packet.
+                if index % 2 == 0 {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                thread.actor()
+            });
+            assert_ne!(told.recv().unwrap(), actor, "what nobody waits for");
+        }
     }
 
     /// Slow to drop, and tells when it is.

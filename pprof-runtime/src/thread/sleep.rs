@@ -18,7 +18,7 @@ pub fn set_sleep_profile(on: bool) -> bool {
 }
 
 /// Sleeps for at least `dur`, as [`std::thread::sleep`] does; a block event only after [`set_sleep_profile`]`(true)`.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub fn sleep(dur: Duration) {
     // ORDERING: Relaxed: a setting read for its value.
@@ -31,7 +31,7 @@ pub fn sleep(dur: Duration) {
 }
 
 /// [`sleep`] in milliseconds.
-#[inline]
+#[inline(always)]
 #[track_caller]
 #[deprecated(since = "0.1.0", note = "use `sleep`, as std says of its own")]
 pub fn sleep_ms(ms: u32) {

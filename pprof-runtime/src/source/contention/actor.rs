@@ -44,6 +44,11 @@ impl Actor {
         }
     }
 
+    /// The calling thread is another actor from now on, which gets its number when it is asked for.
+    pub(crate) fn end_thread() {
+        NUMBER.set(0);
+    }
+
     /// The calling thread, or nobody if it has never been asked for: without the call that `thread` may take.
     #[inline]
     pub(crate) fn known_thread() -> Actor {

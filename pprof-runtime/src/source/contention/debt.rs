@@ -20,8 +20,8 @@
 //! The sum may wrap: only differences are used, and those are right while the waiting owed at one time stays under
 //! 2^53 ticks, some 800 hours at 3 GHz. Where stamps of different threads are out of order a difference is negative, and is
 //! charged as such: what is charged in all is the waiting that there was, to the tick. One that gives up, at a timeout or
-//! cancelled, leaves its share in the account for the next charge; at the time it came, if it did not wait. All of it is in one atomic word, so readers that are let in together
-//! may leave together.
+//! cancelled, leaves its share in the account for the next charge; at the time it came, if it did not wait. All of it is in
+//! one atomic word, so readers that are let in together may leave together.
 
 use super::Debtor;
 use crate::primitive::atomic::{AtomicU64, Ordering};
@@ -38,6 +38,9 @@ const TICK_SHIFT: u32 = 5;
 const MAX_WAITERS: u64 = 1 << (COUNT_BITS - 1);
 /// Differences from here on are negative: three hours' worth.
 const FIRST_NEGATIVE: u64 = (u64::MAX >> COUNT_BITS) - (1 << 40);
+
+/// How long one who has been charged is not asked again, in units: some 10 µs, many times what asking costs.
+const MOMENT: u64 = 1 << 10;
 
 /// A lock's account of its waiters. 24 bytes; nobody waits and nothing is owed when `word` is zero.
 #[derive(Debug, Default)]
@@ -106,14 +109,22 @@ impl Debt {
         self.word.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether everything up to the last unlock has been charged, and nobody has come since: what is owed is that debtor's.
+    /// Whether everything up to the last unlock has been charged, a moment ago, and nobody has come since: what is owed is that debtor's,
+    /// save that moment at most.
     #[inline]
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self, clock: impl FnOnce() -> u64) -> bool {
         // ORDERING: Relaxed, both: one who comes meanwhile is charged for later.
         let released = self.released.load(Ordering::Relaxed);
         let word = self.word.load(Ordering::Relaxed);
         let waiters = word & COUNT_MASK;
         word == waiters.wrapping_mul(released) << COUNT_BITS | waiters
+            && (clock() >> TICK_SHIFT).wrapping_sub(released) < MOMENT
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        // ORDERING: Relaxed: see `arrive`.
+        self.word.load(Ordering::Relaxed) & COUNT_MASK != 0
     }
 
     /// Whom to charge for what comes. The caller holds the lock and is about to release it.
@@ -205,14 +216,15 @@ mod tests {
         debt.arrive(100 * T);
         debt.arrive(150 * T);
         assert!(debt.is_owed());
-        assert!(!debt.is_settled());
+        assert!(!debt.is_settled(|| 200 * T));
         assert_eq!(debt.settle(|| 200 * T), (100 + 50) * UNITS);
         debt.set_debtor(first);
-        assert!(debt.is_settled());
+        assert!(debt.is_settled(|| 202 * T));
+        assert!(!debt.is_settled(|| (200 + MOMENT) * T), "that is another's time by now");
         // The first waiter gets the lock after 3 units, which both waited; the second waits on, because of it now.
         assert_eq!(debt.leave(100 * T, || 203 * T), known(first, 2 * 3, 3));
         debt.arrive(230 * T);
-        assert!(!debt.is_settled());
+        assert!(!debt.is_settled(|| 230 * T));
         assert_eq!(debt.settle(|| 250 * T), (47 + 20) * UNITS);
         debt.set_debtor(second);
         assert_eq!(debt.leave(150 * T, || 251 * T), known(second, 2, 1));

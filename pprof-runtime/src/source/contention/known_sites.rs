@@ -35,9 +35,13 @@ pub(super) fn add(site: Site) {
 fn add_seldom(site: Site) {
     let new = ptr::from_ref(site).cast_mut();
     for entry in entries(new.addr() as u64) {
-        let there =
-            entry.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed);
-        if there.is_ok() || there == Err(new) {
+        let mut there = entry.load(Ordering::Relaxed);
+        // Looked at first: this may be every use of a lock.
+        if there.is_null() {
+            let taken = entry.compare_exchange(there, new, Ordering::Relaxed, Ordering::Relaxed);
+            there = taken.map_or_else(|other| other, |_| new);
+        }
+        if there == new {
             return;
         }
     }

@@ -376,6 +376,8 @@ fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Ve
         StackSample { frames, values, truncated, labels, foreign, wait: None }
     };
     let [count, delay] = whole([count, delay]);
+    // Added one after the other: in between there may be more of the part than of the whole.
+    let wake_up = wake_up.min(delay);
     let Some(labeller) = labeller else {
         stacks.push(sample([count, delay], Labels::new()));
         return;

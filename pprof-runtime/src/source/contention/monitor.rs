@@ -279,10 +279,10 @@ impl Monitor {
         self.debt.is_owed()
     }
 
-    /// Whether what is owed is the last debtor's, and no more is known than when that one unlocked.
+    /// Whether what is owed is the last debtor's, who unlocked a moment ago, and no more is known than then.
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.debt.is_settled()
+        self.debt.is_settled(clock::ticks)
     }
 
     /// The holder, and where it took the lock, as one number.
@@ -331,7 +331,10 @@ impl Monitor {
     /// One of several holders is about to unlock, and may be the last: the last to come here is charged, once somebody gets the lock.
     #[cold]
     pub(crate) fn unlocking_shared(&self, kind: Kind) {
-        if self.debt.is_owed() {
+        if !self.debt.is_waited_for() {
+            // Nobody is let in who could be charged for: what is owed was left by those who gave up.
+            self.unlocking(kind);
+        } else if self.debt.is_owed() {
             self.debt.released_at(clock::ticks());
             self.debt.set_debtor(unlocking(|| self.tag(kind), 0));
         }
