@@ -149,3 +149,8 @@ pub mod __macro_support {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// As well those of the documents.
+#[cfg(all(doctest, feature = "futex", feature = "instrument"))]
+#[doc = include_str!("../../docs/contention.md")]
+struct Contention;
