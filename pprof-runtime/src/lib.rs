@@ -126,7 +126,7 @@ pub fn set_hold_profile_rate(ns: i64) {
 /// | `state` | `block` | `waiting`: the wait still goes on |
 ///
 /// Without them the profiles are what Go's are: one sample for each stack, and no wait before it has ended. The setting is one for
-/// snapshots; recording is the same.
+/// snapshots; recording is the same. A delta during whose window it is switched shows what was recorded before the window as well.
 pub fn set_contention_labels(on: bool) -> bool {
     source::contention::set_labels(on)
 }
