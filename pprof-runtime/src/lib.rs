@@ -150,7 +150,7 @@ pub mod __macro_support {
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// As well those of the documents.
+/// Compiles the examples of the document on locks.
 #[cfg(all(doctest, feature = "futex", feature = "instrument"))]
 #[doc = include_str!("../../docs/contention.md")]
 struct Contention;

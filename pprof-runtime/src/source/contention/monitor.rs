@@ -331,12 +331,12 @@ impl Monitor {
     /// One of several holders is about to unlock, and may be the last: the last to come here is charged, once somebody gets the lock.
     #[cold]
     pub(crate) fn unlocking_shared(&self, kind: Kind) {
-        if !self.debt.is_waited_for() {
-            // Nobody is let in who could be charged for: what is owed was left by those who gave up.
-            self.unlocking(kind);
-        } else if self.debt.is_owed() {
+        if self.debt.is_waited_for() {
             self.debt.released_at(clock::ticks());
             self.debt.set_debtor(unlocking(|| self.tag(kind), 0));
+        } else {
+            // Nobody will be let in to settle: what is owed, if anything, was left by those who gave up.
+            self.unlocking(kind);
         }
     }
 

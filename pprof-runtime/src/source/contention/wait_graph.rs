@@ -46,20 +46,19 @@
 //! A cycle with such a wait is likely a deadlock. It is reported if all of it is the same after a tenth of a second.
 
 mod cycles;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 pub(crate) use self::cycles::Cycle;
 use self::cycles::{Edge, Node};
+pub(crate) use self::watch::Watch;
 
-use super::super::ticker::Ticker;
 use super::BLOCK;
 use super::actor::Actor;
 use super::live::{self, Waiting};
-use super::monitor::{HolderWords, Stamping};
+use super::monitor::HolderWords;
 use super::nesting;
 use super::tag::{Kind, Site};
 use crate::aggregate::stack_table::Recorded;
@@ -144,44 +143,6 @@ pub(crate) fn untracked() -> u64 {
 pub(crate) fn count() -> usize {
     let graph = Graph::freeze();
     graph.cycles.iter().filter(|cycle| cycle.certain && graph.holds(cycle)).count()
-}
-
-/// A search at intervals; ends when dropped.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    _ticker: Ticker,
-    /// So that a report says for how long.
-    _stamping: Stamping,
-}
-
-/// Deadlocks kept in mind as reported; beyond it those that are gone are forgotten.
-const MAX_KNOWN: usize = 1024;
-
-impl Watch {
-    /// Calls `found` for each new cycle, in a thread of ours. A panic of it is contained.
-    pub(crate) fn start(
-        interval: Duration,
-        mut found: impl FnMut(&Graph, &Cycle) + Send + 'static,
-    ) -> io::Result<Watch> {
-        let stamping = Stamping::start();
-        let mut known = HashSet::new();
-        let tick = move || {
-            let graph = search();
-            if known.len() > MAX_KNOWN {
-                let current: HashSet<_> = graph.cycles.iter().map(|c| graph.id(c)).collect();
-                known.retain(|id| current.contains(id));
-            }
-            for cycle in &graph.cycles {
-                if known.insert(graph.id(cycle)) {
-                    // The panic hook has said what there is to say.
-                    let _ = catch_unwind(AssertUnwindSafe(|| found(&graph, cycle)));
-                }
-            }
-            interval
-        };
-        let ticker = Ticker::start("pprof-deadlock", interval, tick)?;
-        Ok(Watch { _ticker: ticker, _stamping: stamping })
-    }
 }
 
 impl Graph {
