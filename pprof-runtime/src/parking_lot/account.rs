@@ -8,31 +8,41 @@ use std::time::Instant;
 use super::guards_move;
 use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
 
-/// Looks at a lock before a sleep, each after twice as many pauses as the one before, up to sixteen: about a microsecond in all. Looking
-/// more often takes the lock's memory from a holder that locks again and again. The original looks a little less long and then lets go of
-/// the CPU a few times, which is waiting already.
-const SPINS: u32 = 12;
+/// How long a waiter pauses before each look at a lock, before it sleeps: as long as Go's, a microsecond or a few.
+///
+/// The first looks find locks that are about to be let go, or that their holders take again and again: those look no more for a while, as
+/// each look takes the lock's memory from the holder. Who is not let in by then waits for work to end, and is to see that soon. The
+/// original looks less long, and then lets go of the CPU a few times, which is waiting already.
+const PAUSES: [u32; 24] = {
+    let mut pauses = [4; 24];
+    pauses[0] = 2;
+    pauses[2] = 32;
+    pauses
+};
 
 /// The original and what goes with it: in one, so that no room is lost between them, and in this order, so that what every use of the lock
 /// touches lies together.
 #[repr(C)]
 pub(super) struct Account<R> {
     pub(super) inner: R,
+    /// Whether it hands itself on to who sleeps: then others need not look whether it is free.
+    hands_on: bool,
     /// Threads that the original has put to sleep, or is about to: the original does not tell, and a profile that is off does not count.
     sleepers: AtomicU32,
-    pub(super) monitor: Monitor,
     /// Who was charged last, and where it had taken the lock.
     ///
     /// A thread that is let in takes long to wake up, while others lock and unlock in its way: the original does not tell when it sleeps
     /// again, so that each of them is asked what it owes. What is owed by one that did so a moment before, in the same place, needs no
     /// account until somebody else comes: it is charged with it at the end.
     charged: AtomicU64,
+    pub(super) monitor: Monitor,
 }
 
 impl<R> Account<R> {
     pub(super) const fn new(inner: R, origin: Origin) -> Account<R> {
         Account {
             inner,
+            hands_on: false,
             monitor: Monitor::new(origin),
             sleepers: AtomicU32::new(0),
             charged: AtomicU64::new(0),
@@ -42,6 +52,7 @@ impl<R> Account<R> {
     pub(super) const fn unnamed(inner: R) -> Account<R> {
         Account {
             inner,
+            hands_on: false,
             monitor: Monitor::unnamed(),
             sleepers: AtomicU32::new(0),
             charged: AtomicU64::new(0),
@@ -61,18 +72,16 @@ impl<R> Account<R> {
         self.sleepers.load(Ordering::Relaxed) != 0
     }
 
-    /// Waits a moment for a holder about to leave, unless others wait already.
+    /// Waits a moment for a holder about to leave. That others sleep is no reason not to, where whoever comes may have the lock: most of
+    /// those that sleep as far as the original sees to it are about to run.
     pub(super) fn spin<G>(&self, try_lock: impl Fn() -> Option<G>) -> Option<G> {
-        if self.has_sleepers() {
+        if self.hands_on && self.has_sleepers() {
             return None;
         }
-        for spin in 1..=SPINS {
-            (0..1 << spin.min(4)).for_each(|_| spin_loop());
-            if let Some(guard) = try_lock() {
-                return Some(guard);
-            }
-        }
-        None
+        PAUSES.iter().find_map(|&pauses| {
+            (0..pauses).for_each(|_| spin_loop());
+            try_lock()
+        })
     }
 
     /// The calling thread sleeps, as far as the original sees to it, until the result is dropped.
@@ -172,6 +181,13 @@ impl<R> Account<R> {
         let released = unlock();
         hold.record();
         released
+    }
+}
+
+impl Account<parking_lot_0_13::RawMutex> {
+    /// Of a lock that hands itself on.
+    pub(super) const fn handing_on(self) -> Self {
+        Account { hands_on: true, ..self }
     }
 }
 

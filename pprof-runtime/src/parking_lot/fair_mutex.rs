@@ -35,7 +35,7 @@ impl RawFairMutex {
     #[must_use]
     #[track_caller]
     pub const fn here() -> RawFairMutex {
-        RawFairMutex(RawMutex::here())
+        RawFairMutex(RawMutex::here().handing_on())
     }
 
     /// A mutex that profiles show as `name`.
@@ -43,7 +43,7 @@ impl RawFairMutex {
     /// Not in the original.
     #[must_use]
     pub const fn named(name: &'static str) -> RawFairMutex {
-        RawFairMutex(RawMutex::named(name))
+        RawFairMutex(RawMutex::named(name).handing_on())
     }
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for RawFairMutex {
 // SAFETY: as of `RawMutex`, which does it all.
 unsafe impl lock_api::RawMutex for RawFairMutex {
     #[allow(clippy::declare_interior_mutable_const, reason = "what the trait asks for")]
-    const INIT: RawFairMutex = RawFairMutex(RawMutex::INIT);
+    const INIT: RawFairMutex = RawFairMutex(RawMutex::INIT.handing_on());
 
     type Guard = Marker;
 

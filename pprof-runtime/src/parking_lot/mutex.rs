@@ -51,6 +51,11 @@ impl RawMutex {
         RawMutex { account: Account::new(parking_lot_0_13::RawMutex::INIT, Origin::Name(name)) }
     }
 
+    /// A mutex that hands itself on.
+    pub(super) const fn handing_on(self) -> RawMutex {
+        RawMutex { account: self.account.handing_on() }
+    }
+
     #[cold]
     fn lock_contended(&self, site: Site, deadline: Option<Instant>) -> Option<Marker> {
         if let Some(marker) = self.account.spin(|| self.account.inner.try_lock()) {
