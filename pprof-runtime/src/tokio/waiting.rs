@@ -81,14 +81,6 @@ impl<S> Event<S> {
     }
 }
 
-impl Event<&Monitor> {
-    /// The caller is about to give back what it took without having gone on with it.
-    #[cold]
-    pub(super) fn release(&self) {
-        self.subject.unlocking_shared(self.kind);
-    }
-}
-
 /// The wait of something that is polled, once it has been pending. Dropping it gives up the wait.
 #[derive(Debug, Default)]
 pub(super) struct Pending<'m>(Option<Wait<'m>>);

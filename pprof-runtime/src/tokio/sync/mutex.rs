@@ -84,7 +84,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let site = Location::caller();
-        async move { MutexGuard::new(Exclusive::acquire(self, site).await) }
+        Exclusive::acquire(self, site, MutexGuard::new)
     }
 
     /// As [`lock`](Mutex::lock), by a thread outside of the runtime.
@@ -110,7 +110,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
         let site = Location::caller();
-        async move { OwnedMutexGuard::new(Exclusive::acquire(self, site).await) }
+        async move { OwnedMutexGuard::new(Exclusive::acquire_owned(self, site).await) }
     }
 
     /// Locks the mutex if it is free now. Never recorded: it does not wait.

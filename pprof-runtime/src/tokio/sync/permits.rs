@@ -10,58 +10,96 @@ use ::tokio::task::coop::poll_proceed;
 use crate::source::contention::{Kind, Monitor, Site};
 use crate::tokio::waiting::{Event, wait_until};
 
-/// Takes `count` permits, for whose return the caller cares; while there are none, the task waits, as `(monitor, kind, site)` say.
+/// Takes `count` permits, and is what `then` makes of that; while there are none, the task waits, as `(monitor, kind, site)` say.
 ///
 /// Tokio's future takes the permits if they are there, and only then asks for budget: if that is used up it is pending, with the
-/// permits. The attempt here does the same, in the same order. It spares making that future where there is nothing to wait for, which is
+/// permits. This does the same, in the same order. It spares making that future where there is nothing to wait for, which is
 /// what pays for the account of the lock, and so a task that is made to yield is not taken for one that waits.
 ///
-/// The event is made here and not handed over: it would be copied in words of which only some bytes have just been written, which stalls.
+/// The event is made where it stays and not handed over: it would be copied in words of which only some bytes have just been written, which
+/// stalls. `then` makes the guard for the same reason: where this is polled.
 #[inline]
-pub(super) async fn acquire(
-    permits: &Semaphore,
+pub(super) fn acquire<'a, G>(
+    permits: &'a Semaphore,
     count: u32,
-    (monitor, kind, site): (&Monitor, Kind, Site),
-) -> Result<(), AcquireError> {
-    let event = Event::new(monitor, kind, site).budget_last();
-    if (Attempt { permits, count, event: &event, taken: false }).await {
-        return Ok(());
-    }
-    wait_until!(permits.acquire_many(count), event).map(mem::forget)
+    (monitor, kind, site): (&'a Monitor, Kind, Site),
+    then: impl Fn(Result<(), AcquireError>) -> G,
+) -> impl Future<Output = G> {
+    let wait = async move {
+        let event = Event::new(monitor, kind, site).budget_last();
+        wait_until!(permits.acquire_many(count), event).map(mem::forget)
+    };
+    Acquire { permits, monitor, count, kind, state: State::New, then, wait }
 }
 
-/// Whether the permits could be taken at once.
-struct Attempt<'s, 'm> {
-    permits: &'s Semaphore,
+/// By hand, as an `async` block is not inlined.
+struct Acquire<'a, T, W> {
+    permits: &'a Semaphore,
+    monitor: &'a Monitor,
     count: u32,
-    event: &'s Event<&'m Monitor>,
-    /// They are, and there was no budget to go on with them.
-    taken: bool,
+    kind: Kind,
+    state: State,
+    then: T,
+    /// What goes on if there are no permits; pinned.
+    wait: W,
 }
 
-impl Future for Attempt<'_, '_> {
-    type Output = bool;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    /// There were permits, and no budget to go on with them.
+    Taken,
+    Waiting,
+    Done,
+}
 
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        if !self.taken {
-            let Ok(permit) = self.permits.try_acquire_many(self.count) else {
-                return Poll::Ready(false);
-            };
+impl<G, T, W> Future for Acquire<'_, T, W>
+where
+    T: Fn(Result<(), AcquireError>) -> G,
+    W: Future<Output = Result<(), AcquireError>>,
+{
+    type Output = G;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<G> {
+        // SAFETY: `wait`, the one field that is pinned, is moved out nowhere.
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.state == State::New
+            && let Ok(permit) = this.permits.try_acquire_many(this.count)
+        {
             mem::forget(permit);
-            self.taken = true;
+            this.state = State::Taken;
         }
-        ready!(poll_proceed(cx)).made_progress();
-        self.taken = false;
-        Poll::Ready(true)
+        let taken = if this.state == State::Taken {
+            ready!(poll_proceed(cx)).made_progress();
+            Ok(())
+        } else {
+            // SAFETY: it is pinned whenever this is, and not touched when this is dropped.
+            let wait = unsafe { Pin::new_unchecked(&mut this.wait) };
+            ready!(poll_wait(&mut this.state, wait, cx))
+        };
+        this.state = State::Done;
+        Poll::Ready((this.then)(taken))
     }
 }
 
-impl Drop for Attempt<'_, '_> {
+#[cold]
+#[inline(never)]
+fn poll_wait<W: Future>(
+    state: &mut State,
+    wait: Pin<&mut W>,
+    cx: &mut Context<'_>,
+) -> Poll<W::Output> {
+    assert!(*state != State::Done, "`async fn` resumed after completion");
+    *state = State::Waiting;
+    wait.poll(cx)
+}
+
+impl<T, W> Drop for Acquire<'_, T, W> {
     #[inline]
     fn drop(&mut self) {
-        if self.taken {
-            self.event.release();
+        if self.state == State::Taken {
+            self.monitor.unlocking_shared(self.kind);
             self.permits.add_permits(self.count as usize);
         }
     }

@@ -29,12 +29,21 @@ impl Raw {
         Raw { permits, all, exclusive, monitor: Monitor::new(origin) }
     }
 
-    /// Whoever awaits this has `count` permits, for whose return it is to care.
+    /// Takes `count` permits, for whose return what `then` makes is to care.
     #[inline]
-    async fn acquire(&self, count: u32, kind: Kind, site: Site) {
-        if permits::acquire(&self.permits, count, (&self.monitor, kind, site)).await.is_err() {
-            unreachable!("the semaphore of a lock is never closed");
-        }
+    fn acquire<G>(
+        &self,
+        count: u32,
+        kind: Kind,
+        site: Site,
+        then: impl Fn() -> G,
+    ) -> impl Future<Output = G> {
+        permits::acquire(&self.permits, count, (&self.monitor, kind, site), move |taken| {
+            if taken.is_err() {
+                unreachable!("the semaphore of a lock is never closed");
+            }
+            then()
+        })
     }
 
     #[inline]
@@ -116,14 +125,29 @@ pub(super) struct Exclusive<L: Lock> {
     pub(super) lock: L,
 }
 
-impl<L: Lock> Exclusive<L> {
+impl<'a, M: Lock + ?Sized> Exclusive<&'a M> {
+    /// What `then` makes of the access.
     #[inline]
-    pub(super) async fn acquire(lock: L, site: Site) -> Self {
+    pub(super) fn acquire<G>(
+        lock: &'a M,
+        site: Site,
+        then: impl Fn(Self) -> G,
+    ) -> impl Future<Output = G> {
         let raw = lock.raw();
-        raw.acquire(raw.all, raw.exclusive, site).await;
+        raw.acquire(raw.all, raw.exclusive, site, move || then(Exclusive::acquired(lock, site)))
+    }
+}
+
+impl<M: Lock + ?Sized> Exclusive<Arc<M>> {
+    #[inline]
+    pub(super) async fn acquire_owned(lock: Arc<M>, site: Site) -> Self {
+        let raw = lock.raw();
+        raw.acquire(raw.all, raw.exclusive, site, || ()).await;
         Exclusive::acquired(lock, site)
     }
+}
 
+impl<L: Lock> Exclusive<L> {
     #[track_caller]
     pub(super) fn try_acquire(lock: L) -> Result<Self, TryLockError> {
         let raw = lock.raw();
@@ -190,13 +214,28 @@ pub(super) struct Shared<L: Lock> {
     held: Held,
 }
 
-impl<L: Lock> Shared<L> {
+impl<'a, M: Lock + ?Sized> Shared<&'a M> {
+    /// What `then` makes of the access.
     #[inline]
-    pub(super) async fn acquire(lock: L, site: Site) -> Self {
-        lock.raw().acquire(1, Kind::RwLockRead, site).await;
+    pub(super) fn acquire<G>(
+        lock: &'a M,
+        site: Site,
+        then: impl Fn(Self) -> G,
+    ) -> impl Future<Output = G> {
+        let access = move || then(Shared::acquired(lock, site));
+        lock.raw().acquire(1, Kind::RwLockRead, site, access)
+    }
+}
+
+impl<M: Lock + ?Sized> Shared<Arc<M>> {
+    #[inline]
+    pub(super) async fn acquire_owned(lock: Arc<M>, site: Site) -> Self {
+        lock.raw().acquire(1, Kind::RwLockRead, site, || ()).await;
         Shared::acquired(lock, site)
     }
+}
 
+impl<L: Lock> Shared<L> {
     #[track_caller]
     pub(super) fn try_acquire(lock: L) -> Result<Self, TryLockError> {
         lock.raw().try_acquire(1)?;

@@ -114,7 +114,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let site = Location::caller();
-        async move { RwLockReadGuard::new(Shared::acquire(&self.raw, site).await, self.value()) }
+        Shared::acquire(&self.raw, site, |access| RwLockReadGuard::new(access, self.value()))
     }
 
     /// As [`read`](RwLock::read), by a thread outside of the runtime.
@@ -131,7 +131,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
         let site = Location::caller();
-        async move { OwnedRwLockReadGuard::new(Shared::acquire(self, site).await) }
+        async move { OwnedRwLockReadGuard::new(Shared::acquire_owned(self, site).await) }
     }
 
     /// Locks for reading if that is possible now. Never recorded: it does not wait.
@@ -160,7 +160,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let site = Location::caller();
-        async move { RwLockWriteGuard::new(Exclusive::acquire(&self.raw, site).await, self.value()) }
+        Exclusive::acquire(&self.raw, site, |access| RwLockWriteGuard::new(access, self.value()))
     }
 
     /// As [`write`](RwLock::write), by a thread outside of the runtime.
@@ -177,7 +177,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
         let site = Location::caller();
-        async move { OwnedRwLockWriteGuard::new(Exclusive::acquire(self, site).await) }
+        async move { OwnedRwLockWriteGuard::new(Exclusive::acquire_owned(self, site).await) }
     }
 
     /// Locks for writing if that is possible now. Never recorded: it does not wait.

@@ -118,10 +118,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let site = Location::caller();
-        async move {
-            self.take(1, site).await?;
-            Ok(SemaphorePermit { sem: self, permits: 1 })
-        }
+        self.take(1, site, || SemaphorePermit { sem: self, permits: 1 })
     }
 
     /// As [`acquire`](Semaphore::acquire), for `n` permits at once.
@@ -135,10 +132,7 @@ impl Semaphore {
         n: u32,
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let site = Location::caller();
-        async move {
-            self.take(n, site).await?;
-            Ok(SemaphorePermit { sem: self, permits: n as usize })
-        }
+        self.take(n, site, move || SemaphorePermit { sem: self, permits: n as usize })
     }
 
     /// Takes a permit if there is one. Never recorded: it does not wait.
@@ -266,8 +260,14 @@ impl Semaphore {
     }
 
     #[inline]
-    async fn take(&self, n: u32, site: Site) -> Result<(), AcquireError> {
-        permits::acquire(&self.inner, n, (&self.monitor, Kind::Semaphore, site)).await
+    fn take<P>(
+        &self,
+        n: u32,
+        site: Site,
+        permit: impl Fn() -> P,
+    ) -> impl Future<Output = Result<P, AcquireError>> {
+        let event = (&self.monitor, Kind::Semaphore, site);
+        permits::acquire(&self.inner, n, event, move |taken| taken.map(|()| permit()))
     }
 
     /// Ours for tokio's.
@@ -284,7 +284,7 @@ impl Semaphore {
         n: u32,
         site: Site,
     ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.take(n, site).await?;
+        self.take(n, site, || ()).await?;
         Ok(OwnedSemaphorePermit { sem: self, permits: n as usize })
     }
 
