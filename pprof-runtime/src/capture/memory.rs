@@ -59,6 +59,15 @@ impl<const WORDS: usize> Window<WORDS> {
     }
 }
 
+/// What a walk reads the stack through.
+pub(crate) trait ReadStack {
+    /// The word at `address`, or `None` if it is unaligned or unreadable.
+    fn read(&mut self, address: u64) -> Option<u64>;
+
+    /// What is found depends on the frame pointer at the start.
+    fn start_fp_is_used(&mut self) {}
+}
+
 /// The stack as one walk sees it.
 #[derive(Debug)]
 pub(crate) struct StackMemory<'w, const WORDS: usize> {
@@ -75,12 +84,12 @@ impl<'w, const WORDS: usize> StackMemory<'w, WORDS> {
         window.clear();
         StackMemory { bounds, window }
     }
+}
 
-    /// The word at `address`, or `None` if it is unaligned or unreadable.
-    ///
+impl<const WORDS: usize> ReadStack for StackMemory<'_, WORDS> {
     /// # Signal safety
     /// A load, or at most one system call; no allocation, no lock of ours, no fault.
-    pub(crate) fn read(&mut self, address: u64) -> Option<u64> {
+    fn read(&mut self, address: u64) -> Option<u64> {
         if !address.is_multiple_of(8) {
             return None;
         }

@@ -8,6 +8,7 @@
 //! hot loop, so at the sampled instruction `rbp` still belongs to the caller even if frame pointers are forced.
 
 mod build;
+mod last;
 #[cfg_attr(target_os = "linux", path = "loader_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "loader_unsupported.rs")]
 mod loader;
@@ -15,10 +16,11 @@ mod publish;
 mod rule;
 mod table;
 
-use super::memory::StackMemory;
+use super::memory::ReadStack;
 use super::registers::Registers;
 use crate::config::MAX_DEPTH_FRAMES;
 
+pub(crate) use last::walk_again;
 pub(crate) use publish::{Reader, refresh};
 use rule::{CfaRule, FpRule, Rule};
 use table::{Lookup, Tables};
@@ -37,6 +39,10 @@ impl Frames {
 
     pub(crate) fn as_slice(&self) -> &[u64] {
         self.addresses.get(..self.len).unwrap_or(&[])
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// False when there is no room left.
@@ -101,24 +107,24 @@ const UCONTEXT_PC: u64 = 40 + 8 * 16;
 ///
 /// # Signal safety
 /// Table look-ups and guarded reads only; bounded by the depth limit.
-pub(crate) fn walk<const W: usize>(
+pub(crate) fn walk(
     tables: &Tables,
     start: Registers,
-    memory: &mut StackMemory<'_, W>,
+    memory: &mut impl ReadStack,
     frames: &mut Frames,
 ) -> End {
-    frames.len = 0;
-    let mut registers = start;
+    frames.clear();
+    let mut at = At { pc: start.pc, sp: start.sp, fp: Fp::Start(start.fp) };
     let mut lookup_address = start.pc;
     loop {
         if !frames.push(lookup_address) {
             return End::DepthLimit;
         }
         let step = match tables.lookup(lookup_address) {
-            Lookup::Rule(rule) => step_by_rule(rule, lookup_address, registers, memory),
-            Lookup::NoRule | Lookup::Unknown => step_by_frame_pointer(tables, registers, memory),
+            Lookup::Rule(rule) => step_by_rule(rule, lookup_address, at, memory),
+            Lookup::NoRule | Lookup::Unknown => step_by_frame_pointer(tables, at, memory),
         };
-        let caller = match step {
+        at = match step {
             Step::Caller(caller) => {
                 lookup_address = caller.pc.wrapping_sub(1);
                 caller
@@ -129,33 +135,61 @@ pub(crate) fn walk<const W: usize>(
             }
             Step::End(end) => return end,
         };
-        registers = caller;
+    }
+}
+
+/// As [`Registers`], of a frame on the way.
+#[derive(Clone, Copy)]
+struct At {
+    pc: u64,
+    sp: u64,
+    fp: Fp,
+}
+
+/// A frame pointer that nobody may need: most code keeps something else in that register.
+#[derive(Clone, Copy)]
+enum Fp {
+    /// As at the start of the walk.
+    Start(u64),
+    Known(u64),
+    /// At this address.
+    Saved(u64),
+}
+
+impl Fp {
+    fn get(self, memory: &mut impl ReadStack) -> u64 {
+        match self {
+            Fp::Start(fp) => {
+                memory.start_fp_is_used();
+                fp
+            }
+            Fp::Known(fp) => fp,
+            Fp::Saved(address) => memory.read(address).unwrap_or(0),
+        }
     }
 }
 
 enum Step {
     /// The pc is a return address.
-    Caller(Registers),
+    Caller(At),
     /// The pc is exact: what a signal interrupted.
-    Interrupted(Registers),
+    Interrupted(At),
     End(End),
 }
 
-fn step_by_rule<const W: usize>(
-    rule: Rule,
-    pc: u64,
-    at: Registers,
-    memory: &mut StackMemory<'_, W>,
-) -> Step {
+fn step_by_rule(rule: Rule, pc: u64, at: At, memory: &mut impl ReadStack) -> Step {
     let plus = |base: u64| base.wrapping_add_signed(i64::from(rule.cfa_offset));
     let cfa = match rule.cfa {
         CfaRule::End => return Step::End(End::Complete),
         CfaRule::None => return Step::End(End::UnknownCode),
         CfaRule::Signal => return step_over_signal(at, memory),
         CfaRule::Sp => Some(plus(at.sp)),
-        CfaRule::Fp => Some(plus(at.fp)),
+        CfaRule::Fp => Some(plus(at.fp.get(memory))),
         CfaRule::DerefSp => memory.read(plus(at.sp)),
-        CfaRule::DerefFp => memory.read(plus(at.fp)),
+        CfaRule::DerefFp => {
+            let fp = at.fp.get(memory);
+            memory.read(plus(fp))
+        }
         CfaRule::Plt => {
             let pushed = (pc & 15) as i64 >= i64::from(rule.cfa_offset);
             Some(at.sp.wrapping_add(if pushed { 16 } else { 8 }))
@@ -170,34 +204,31 @@ fn step_by_rule<const W: usize>(
     let saved = i64::from(rule.fp_offset);
     let fp = match rule.fp {
         FpRule::Same => at.fp,
-        FpRule::AtCfa => memory.read(cfa.wrapping_add_signed(saved)).unwrap_or(0),
-        FpRule::AtFp => memory.read(at.fp.wrapping_add_signed(saved)).unwrap_or(0),
-        FpRule::Lost => 0,
+        FpRule::AtCfa => Fp::Saved(cfa.wrapping_add_signed(saved)),
+        FpRule::AtFp => Fp::Saved(at.fp.get(memory).wrapping_add_signed(saved)),
+        FpRule::Lost => Fp::Known(0),
     };
     if pc == 0 {
         return Step::End(End::Complete);
     }
-    Step::Caller(Registers { pc, sp: cfa, fp })
+    Step::Caller(At { pc, sp: cfa, fp })
 }
 
-fn step_over_signal<const W: usize>(at: Registers, memory: &mut StackMemory<'_, W>) -> Step {
+fn step_over_signal(at: At, memory: &mut impl ReadStack) -> Step {
     let mut saved = |offset: u64| memory.read(at.sp.wrapping_add(offset));
     match (saved(UCONTEXT_PC), saved(UCONTEXT_SP), saved(UCONTEXT_FP)) {
-        (Some(pc), Some(sp), Some(fp)) => Step::Interrupted(Registers { pc, sp, fp }),
+        (Some(pc), Some(sp), Some(fp)) => Step::Interrupted(At { pc, sp, fp: Fp::Known(fp) }),
         _ => Step::End(End::Unreadable),
     }
 }
 
 /// Code without information. A frame pointer is believed only if it leads to code we know.
-fn step_by_frame_pointer<const W: usize>(
-    tables: &Tables,
-    at: Registers,
-    memory: &mut StackMemory<'_, W>,
-) -> Step {
-    if at.fp < at.sp || at.fp - at.sp > MAX_FRAME_BYTES {
+fn step_by_frame_pointer(tables: &Tables, at: At, memory: &mut impl ReadStack) -> Step {
+    let fp = at.fp.get(memory);
+    if fp < at.sp || fp - at.sp > MAX_FRAME_BYTES {
         return Step::End(End::UnknownCode);
     }
-    match step_by_rule(Rule::FRAME_POINTER, 0, at, memory) {
+    match step_by_rule(Rule::FRAME_POINTER, 0, At { fp: Fp::Known(fp), ..at }, memory) {
         Step::Caller(caller) if tables.lookup(caller.pc - 1) == Lookup::Unknown => {
             Step::End(End::UnknownCode)
         }

@@ -4,7 +4,7 @@
 //! once every count has been seen at zero since. Counts are striped over cache lines by stack address.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -19,6 +19,8 @@ const STRIPES: usize = 16;
 struct Stripe(AtomicUsize);
 
 static CURRENT: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
+/// How many tables there have been.
+static VERSION: AtomicU64 = AtomicU64::new(0);
 static READERS: [Stripe; STRIPES] = [const { Stripe(AtomicUsize::new(0)) }; STRIPES];
 static WRITER: Mutex<Writer> =
     Mutex::new(Writer { seen: None, built: Vec::new(), retired: Vec::new() });
@@ -83,6 +85,12 @@ impl Drop for Reader {
     }
 }
 
+/// Which tables a reader that enters now will find, or later ones; zero before the first.
+pub(super) fn version() -> u64 {
+    // ORDERING: Acquire, see `refresh`.
+    VERSION.load(Ordering::Acquire)
+}
+
 /// Brings the tables up to date with the loaded objects. Cheap when nothing changed.
 ///
 /// Takes the loader's lock for moments and allocates: never called from a handler or from an instrumented lock.
@@ -94,6 +102,8 @@ pub(crate) fn refresh() {
         let tables = Box::new(writer.tables_of(&loaded));
         // ORDERING: SeqCst, see `Reader::enter`.
         let old = CURRENT.swap(Box::into_raw(tables), Ordering::SeqCst);
+        // ORDERING: Release pairs with the Acquire in `version`: who sees it finds those tables, or later ones.
+        VERSION.fetch_add(1, Ordering::Release);
         if !old.is_null() {
             writer.retired.push(old);
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::capture::memory::{Bounds, Window, current_bounds};
+use crate::capture::memory::{Bounds, StackMemory, Window, current_bounds};
 use crate::capture::registers;
 
 fn walk_here(bounds: bool) -> (Vec<u64>, End) {

@@ -18,7 +18,7 @@ use super::live::{self, Claim};
 use super::sampling::{random, sample_unlock};
 use super::tag::{Kind, Tag};
 use super::{
-    BLOCK, Debtor, MUTEX, MUTEX_FRACTION, block_enabled, capture_from, charge, contentions,
+    BLOCK, Debtor, MUTEX, MUTEX_FRACTION, block_enabled, capture, charge, contentions,
     mutex_enabled, nesting, record_wait,
 };
 use crate::aggregate::snapshot::Waiter;
@@ -95,14 +95,14 @@ impl Wait {
         if mutex || block {
             // Zero says that it is not timed.
             wait.arrival = clock::ticks().max(1);
-            let mut frames = Frames::new();
-            let end = capture_from(registers, known_bounds(registers.sp), &mut frames);
-            if block {
-                wait.block = BLOCK.of(&frames, end, tag);
-            }
-            if mutex {
-                wait.waiter = number_of(&frames);
-            }
+            capture(registers, known_bounds(registers.sp), |frames, end| {
+                if block {
+                    wait.block = BLOCK.of(frames, end, tag);
+                }
+                if mutex {
+                    wait.waiter = number_of(frames);
+                }
+            });
             wait.loan = address.and_then(account::enter).and_then(|loan| wait.arrive(loan));
         }
         *wait.claim = live::claim(&live::Entry {
@@ -253,11 +253,10 @@ fn unlocking(waiter: Option<u32>, delay: i64) -> Debtor {
     // ORDERING: Relaxed: a setting read for its value.
     let fraction = MUTEX_FRACTION.load(std::sync::atomic::Ordering::Relaxed);
     let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
-    let mut frames = Frames::new();
     let start = registers::current();
-    let end = capture_from(start, known_bounds(start.sp), &mut frames);
     let tag = Tag::foreign(Kind::Futex, waiter);
-    let Some(counters) = MUTEX.of(&frames, end, tag) else { return Debtor::NOT_SAMPLED };
+    let counters = capture(start, known_bounds(start.sp), |frames, end| MUTEX.of(frames, end, tag));
+    let Some(counters) = counters else { return Debtor::NOT_SAMPLED };
     counters.add(contentions(weight, 0, delay));
     Debtor::new(MUTEX.index_of(counters).unwrap_or(u32::MAX), weight)
 }

@@ -49,9 +49,9 @@ use crate::aggregate::snapshot::{
     HELD, Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
 };
 use crate::aggregate::stack_table::{Counters, Key, Recorded, StackTable};
-use crate::capture::memory::{Bounds, StackMemory, Window, current_bounds};
+use crate::capture::memory::{Bounds, current_bounds};
 use crate::capture::registers::{self, Registers};
-use crate::capture::unwind::{self, End, Frames, Reader};
+use crate::capture::unwind::{self, End, Frames};
 use crate::clock;
 use crate::error::Error;
 
@@ -95,9 +95,8 @@ impl<const N: usize> Recorder<N> {
     /// The counters of the calling stack; `None` before the profile was first switched on.
     #[inline(never)]
     fn here(&self, tag: Tag) -> Option<&Counters<N>> {
-        let mut frames = Frames::new();
-        let end = capture(&mut frames);
-        self.of(&frames, end, tag)
+        let start = registers::current();
+        capture(start, current_bounds(start.sp), |frames, end| self.of(frames, end, tag))
     }
 
     /// The counters of a stack that was walked up to `end`.
@@ -311,18 +310,14 @@ fn contentions(weight: u32, count: i64, delay_ticks: i64) -> [i64; 2] {
     [(count << COUNT_SHIFT) * weight, (ns * delay_ticks.signum()).saturating_mul(weight)]
 }
 
-fn capture(frames: &mut Frames) -> End {
-    let start = registers::current();
-    capture_from(start, current_bounds(start.sp), frames)
-}
-
-/// The stack from a live frame of the calling thread, of which `bounds` can be read.
-fn capture_from(start: Registers, bounds: Option<Bounds>, frames: &mut Frames) -> End {
-    let Some(reader) = Reader::enter(start.sp) else { return End::UnknownCode };
-    let mut window = Window::<256>::new();
+/// What is found on the stack from a live frame of the calling thread, of which `bounds` can be read.
+fn capture<R>(
+    start: Registers,
+    bounds: Option<Bounds>,
+    found: impl FnOnce(&Frames, End) -> R,
+) -> R {
     // SAFETY: the bounds are this thread's stack from the live stack pointer up.
-    let mut memory = unsafe { StackMemory::new(bounds, &mut window) };
-    unwind::walk(reader.tables(), start, &mut memory, frames)
+    unsafe { unwind::walk_again(start, bounds, found) }
 }
 
 /// See [`crate::set_contention_labels`].

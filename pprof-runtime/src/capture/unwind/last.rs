@@ -1,0 +1,318 @@
+//! The last walks of every thread, with all that they came from: who waits in a loop waits on the same stack again.
+//!
+//! What a walk finds is made of the registers that it starts with, the words of stack that it reads, and the tables. Where none of them
+//! has changed, neither has what was found: to look at the words again takes a fraction of the time of looking up every frame.
+
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use super::publish::{Reader, version};
+use super::{End, Frames, walk};
+use crate::capture::memory::{Bounds, ReadStack, StackMemory, Window};
+use crate::capture::registers::Registers;
+use crate::config::MAX_DEPTH_FRAMES;
+
+/// Words read by the longest walk that is kept: one for a frame, and one for some.
+const MAX_WORDS: usize = MAX_DEPTH_FRAMES + MAX_DEPTH_FRAMES / 4;
+
+/// Who runs tasks calls them from a place or two.
+const WALKS: usize = 2;
+
+thread_local! {
+    // No destructor: usable while the thread is being torn down. Six KiB, of which threads that walk nothing touch none.
+    static LAST: Last = const {
+        Last {
+            busy: Cell::new(false),
+            kept: UnsafeCell::new([const { Kept::NONE }; WALKS]),
+            latest: Cell::new(0),
+        }
+    };
+}
+
+struct Last {
+    /// Whether the thread is at it: a signal handler may come here meanwhile, or the allocator that libc uses.
+    busy: Cell<bool>,
+    kept: UnsafeCell<[Kept; WALKS]>,
+    /// The index of the walk that was of use last.
+    latest: Cell<usize>,
+}
+
+struct Kept {
+    /// Of the tables; zero if nothing is kept.
+    version: u64,
+    start: Registers,
+    /// Whether the frame pointer there was used.
+    start_fp_is_used: bool,
+    bounds: Bounds,
+    words: Words,
+    frames: Frames,
+    end: End,
+}
+
+/// What was read: where, in words above the stack pointer, and what.
+struct Words {
+    offsets: [u32; MAX_WORDS],
+    values: [u64; MAX_WORDS],
+    len: usize,
+}
+
+/// The stack from `start`, a live frame of the calling thread, as [`walk`] finds it; none of it before the first `refresh`.
+///
+/// # Reentrancy
+/// As `walk`. Inside of `found`, or in a handler that interrupts this, nothing is remembered.
+///
+/// # Safety
+/// - `bounds` are that thread's stack from the stack pointer of `start` up.
+pub(crate) unsafe fn walk_again<R>(
+    start: Registers,
+    bounds: Option<Bounds>,
+    found: impl FnOnce(&Frames, End) -> R,
+) -> R {
+    LAST.with(|last| {
+        let Some(bounds) = bounds.filter(|_| !last.busy.get()) else {
+            let mut window = Window::<256>::new();
+            // SAFETY: the caller's promise.
+            let mut memory = unsafe { StackMemory::new(bounds, &mut window) };
+            let mut frames = Frames::new();
+            let end = walk_from(start, &mut memory, &mut frames);
+            return found(&frames, end);
+        };
+        last.busy.set(true);
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: the thread's own, which comes here once at a time.
+        let walks = unsafe { &mut *last.kept.get() };
+        let version = version();
+        // SAFETY: the caller's promise.
+        let is_it = |kept: &Kept| unsafe { kept.is_of(version, start, bounds) };
+        let latest = last.latest.get() % WALKS;
+        let known = (latest..latest + WALKS).map(|i| i % WALKS).find(|i| is_it(&walks[*i]));
+        let index = known.unwrap_or((latest + 1) % WALKS);
+        let kept = &mut walks[index];
+        if known.is_none() {
+            // SAFETY: the caller's promise.
+            unsafe { kept.walk(version, start, bounds) };
+        }
+        last.latest.set(index);
+        let result = found(&kept.frames, kept.end);
+        compiler_fence(Ordering::SeqCst);
+        last.busy.set(false);
+        result
+    })
+}
+
+fn walk_from(start: Registers, memory: &mut impl ReadStack, frames: &mut Frames) -> End {
+    match Reader::enter(start.sp) {
+        Some(reader) => walk(reader.tables(), start, memory, frames),
+        None => {
+            frames.clear();
+            End::UnknownCode
+        }
+    }
+}
+
+impl Kept {
+    const NONE: Kept = Kept {
+        version: 0,
+        start: Registers { pc: 0, sp: 0, fp: 0 },
+        start_fp_is_used: false,
+        bounds: Bounds { low: 0, high: 0 },
+        words: Words { offsets: [0; MAX_WORDS], values: [0; MAX_WORDS], len: 0 },
+        frames: Frames::new(),
+        end: End::UnknownCode,
+    };
+
+    /// Whether a walk would find the same.
+    ///
+    /// # Safety
+    /// - as of [`walk_again`].
+    unsafe fn is_of(&self, version: u64, start: Registers, bounds: Bounds) -> bool {
+        let words = &self.words;
+        let mut read = words.offsets.iter().zip(&words.values).take(words.len);
+        let same = |(offset, value): (&u32, &u64)| {
+            let address = base(bounds) + 8 * u64::from(*offset);
+            // SAFETY: aligned, and inside of the bounds, which are those that it was inside of when it was kept. Volatile, as the
+            // compiler knows of no object there.
+            *value == unsafe { std::ptr::read_volatile(address as *const u64) }
+        };
+        self.version == version
+            && version != 0
+            && (self.start.pc, self.start.sp) == (start.pc, start.sp)
+            && (self.start.fp == start.fp || !self.start_fp_is_used)
+            && self.bounds == bounds
+            && read.all(same)
+    }
+
+    /// # Safety
+    /// - as of [`walk_again`].
+    unsafe fn walk(&mut self, version: u64, start: Registers, bounds: Bounds) {
+        let mut window = Window::<256>::new();
+        self.words.len = 0;
+        let mut memory = KeptMemory {
+            // SAFETY: the caller's promise.
+            memory: unsafe { StackMemory::new(Some(bounds), &mut window) },
+            bounds,
+            words: &mut self.words,
+            start_fp_is_used: false,
+            all: true,
+        };
+        self.end = walk_from(start, &mut memory, &mut self.frames);
+        // Asked for before the tables were: if those are later ones, the next walk is one.
+        self.version = if memory.all { version } else { 0 };
+        (self.start, self.start_fp_is_used) = (start, memory.start_fp_is_used);
+        self.bounds = bounds;
+    }
+}
+
+/// What offsets are counted from.
+fn base(bounds: Bounds) -> u64 {
+    bounds.low & !7
+}
+
+/// The stack, of which is kept what is read.
+struct KeptMemory<'k, 'w> {
+    memory: StackMemory<'w, 256>,
+    bounds: Bounds,
+    words: &'k mut Words,
+    start_fp_is_used: bool,
+    /// Whether all that was read is kept.
+    all: bool,
+}
+
+impl KeptMemory<'_, '_> {
+    fn keep(&mut self, address: u64, value: u64) -> Option<()> {
+        let Bounds { low, high } = self.bounds;
+        if address < low || address.checked_add(8)? > high {
+            return None;
+        }
+        let index = self.words.len;
+        *self.words.offsets.get_mut(index)? =
+            u32::try_from((address - base(self.bounds)) / 8).ok()?;
+        *self.words.values.get_mut(index)? = value;
+        self.words.len += 1;
+        Some(())
+    }
+}
+
+impl ReadStack for KeptMemory<'_, '_> {
+    fn read(&mut self, address: u64) -> Option<u64> {
+        let value = self.memory.read(address);
+        self.all &= value.and_then(|value| self.keep(address, value)).is_some();
+        value
+    }
+
+    fn start_fp_is_used(&mut self) {
+        self.start_fp_is_used = true;
+    }
+}
+
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod tests {
+    use super::*;
+    use crate::capture::memory::current_bounds;
+    use crate::capture::registers;
+    use crate::capture::unwind::refresh;
+
+    /// A stack as walked, and as found again; whether it was found without a walk.
+    #[inline(never)]
+    fn probe() -> ([Vec<u64>; 2], bool) {
+        let start = registers::current();
+        let bounds = current_bounds(start.sp);
+        let mut window = Window::<256>::new();
+        // SAFETY: the bounds are this thread's stack, from a live stack pointer up.
+        let mut memory = unsafe { StackMemory::new(bounds, &mut window) };
+        let mut frames = Frames::new();
+        let end = walk_from(start, &mut memory, &mut frames);
+        assert_eq!(end, End::Complete);
+        let known = LAST.with(|last| {
+            // SAFETY: the thread's own, and nobody is at it.
+            let walks = unsafe { &*last.kept.get() };
+            // SAFETY: as above.
+            walks.iter().any(|kept| unsafe { kept.is_of(version(), start, bounds.unwrap()) })
+        });
+        // SAFETY: as above.
+        let again = unsafe {
+            walk_again(start, bounds, |frames, end| {
+                assert_eq!(end, End::Complete);
+                frames.as_slice().to_vec()
+            })
+        };
+        ([frames.as_slice().to_vec(), again], known)
+    }
+
+    /// Calls `probe` from one of three places, whose frames are alike, `depth` calls further in.
+    #[inline(never)]
+    fn call(place: u32, depth: u32) -> ([Vec<u64>; 2], bool) {
+        // The compiler must not make one call of them.
+        macro_rules! here {
+            ($call:expr, $place:expr) => {{
+                std::hint::black_box($place);
+                let result = $call;
+                std::hint::black_box($place);
+                result
+            }};
+        }
+        match (depth, place % 3) {
+            (1.., _) => here!(call(place, depth - 1), "inside"),
+            (0, 0) => here!(probe(), "first"),
+            (0, 1) => here!(probe(), "second"),
+            (0, _) => here!(probe(), "third"),
+        }
+    }
+
+    #[test]
+    fn what_is_found_again_is_what_a_walk_finds() {
+        refresh();
+        let mut found_again = 0;
+        let mut stacks = std::collections::HashSet::new();
+        for round in 0..600_u32 {
+            // Three places in turns, one again and again, and two depths.
+            let place = if round < 300 { round } else { round / 30 };
+            let ([walked, again], known) = call(place, round / 3 % 2);
+            assert_eq!(walked, again, "round {round}");
+            stacks.insert(walked);
+            found_again += u32::from(known);
+        }
+        assert!(stacks.len() >= 6, "{}", stacks.len());
+        assert!(found_again >= 200, "{found_again}");
+    }
+
+    #[test]
+    fn a_walk_inside_of_another_is_one_of_its_own() {
+        refresh();
+        let start = registers::current();
+        let bounds = current_bounds(start.sp);
+        let frames = |frames: &Frames, _: End| frames.as_slice().to_vec();
+        for _ in 0..3 {
+            let inside = |found: &Frames, end: End| {
+                let [walked, again] = probe().0;
+                assert_eq!(walked, again);
+                assert!(walked.len() > found.as_slice().len());
+                // SAFETY: the bounds are this thread's stack, from a live stack pointer up.
+                (frames(found, end), unsafe { walk_again(start, bounds, frames) })
+            };
+            // SAFETY: as above.
+            let (outer, inner) = unsafe { walk_again(start, bounds, inside) };
+            assert_eq!(outer, inner);
+        }
+    }
+
+    #[test]
+    fn whatever_has_changed_makes_it_another_walk() {
+        refresh();
+        let start = registers::current();
+        let bounds = current_bounds(start.sp).unwrap();
+        let mut kept = Kept::NONE;
+        // SAFETY: the bounds are this thread's stack, from a live stack pointer up.
+        unsafe { kept.walk(7, start, bounds) };
+        // SAFETY: as above.
+        let is_of = |kept: &Kept, version, pc, bounds| unsafe {
+            kept.is_of(version, Registers { pc, ..start }, bounds)
+        };
+        assert!(is_of(&kept, 7, start.pc, bounds));
+        assert!(!is_of(&kept, 8, start.pc, bounds));
+        assert!(!is_of(&kept, 7, start.pc + 1, bounds));
+        assert!(!is_of(&kept, 7, start.pc, Bounds { high: bounds.high - 8, ..bounds }));
+        kept.words.values[0] ^= 1;
+        assert!(!is_of(&kept, 7, start.pc, bounds));
+    }
+}
