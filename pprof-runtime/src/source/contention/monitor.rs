@@ -31,9 +31,9 @@ use crate::clock;
 #[repr(C)]
 pub(crate) struct Monitor {
     holder: Holder,
-    debt: Debt,
     /// When its only holder took it, in ticks; zero if that was while holds were not profiled.
     since: AtomicU64,
+    debt: Debt,
     name: Name,
 }
 
