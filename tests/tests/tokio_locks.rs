@@ -1,6 +1,8 @@
 //! What waiting for tokio's locks costs is charged in full, and to whoever made others wait. One process, as rates are the process's.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use pprof_runtime::tokio::sync::{Mutex, OnceCell, OwnedRwLockReadGuard, RwLock, Semaphore, mpsc};
@@ -8,6 +10,8 @@ use pprof_tests::sum;
 use pprof_tests::waits::{Truth, contentions, delay, labels, snapshot};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Barrier;
+use tokio::task::coop::{consume_budget, has_budget_remaining};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 const HOLD: Duration = Duration::from_millis(20);
@@ -33,6 +37,7 @@ fn everything_is_charged() {
     }
     holds_are_profiled(&current_thread);
     budget_used_up_is_no_wait(&current_thread);
+    closing_ends_acquisitions_without_budget(&current_thread);
 }
 
 /// Rounds, until one in which both profiles have grown by what the tasks waited, within 5 %, and by their number of waits.
@@ -295,4 +300,30 @@ fn budget_used_up_is_no_wait(runtime: &Runtime) {
     });
     let seen = labels(&snapshot("block"), "::works_until_it_must_yield::{{closure}}");
     assert_eq!(seen, []);
+}
+
+/// A task without budget has taken a permit, and is told at its next turn: that the semaphore has been closed since, as by tokio's own.
+fn closing_ends_acquisitions_without_budget(runtime: &Runtime) {
+    macro_rules! run {
+        ($($semaphore:tt)*) => {{
+            let semaphore = $($semaphore)*::new(2);
+            runtime.block_on(runtime.spawn(async move {
+                while has_budget_remaining() {
+                    consume_budget().await;
+                }
+                let mut acquisition = pin!(semaphore.acquire());
+                let polled =
+                    acquisition.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+                assert!(polled, "there is no budget");
+                assert_eq!(semaphore.available_permits(), 1, "it has one");
+                semaphore.close();
+                yield_now().await;
+                assert!(acquisition.await.is_err());
+                semaphore.available_permits()
+            }))
+            .unwrap()
+        }};
+    }
+    assert_eq!(run!(Semaphore), 2);
+    assert_eq!(run!(tokio::sync::Semaphore), 2);
 }

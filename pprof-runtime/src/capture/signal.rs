@@ -89,12 +89,16 @@ pub(crate) fn install() -> std::io::Result<()> {
         return Ok(());
     }
     foreign::keep(current);
-    // SAFETY: all-zero is a valid sigaction: no handler, empty mask.
+    // SAFETY: all-zero is a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = ours;
     // ONSTACK: coroutine stacks may be too small for a signal frame. RESTART: spare callers EINTR where the
     // kernel can.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    // No other handler on top of this one: it would run on the same alternate stack, which is a small one, whatever it needs. Go's does
+    // the same.
+    // SAFETY: writes the mask that it is given.
+    unsafe { libc::sigfillset(&mut action.sa_mask) };
     // SAFETY: a valid action whose handler is async-signal-safe.
     if unsafe { libc::sigaction(SIGNAL, &action, std::ptr::null_mut()) } != 0 {
         return Err(std::io::Error::last_os_error());

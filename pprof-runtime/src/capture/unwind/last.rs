@@ -1,10 +1,13 @@
-//! The last walks of every thread, with all that they came from: who waits in a loop waits on the same stack again.
+//! The latest walks, with all that they came from: who waits in a loop waits on the same stack again.
 //!
 //! What a walk finds is made of the registers that it starts with, the words of stack that it reads, and the tables. Where none of them
 //! has changed, neither has what was found: to look at the words again takes a fraction of the time of looking up every frame.
+//!
+//! Walks are kept by where they start. Not by thread: what is thread-local is cut from the stack of every thread, however small, and nothing
+//! of a walk is the thread's but that address.
 
-use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::publish::{Reader, version};
 use super::{End, Frames, walk};
@@ -12,29 +15,28 @@ use crate::capture::memory::{Bounds, ReadStack, StackMemory, Window};
 use crate::capture::registers::Registers;
 use crate::config::MAX_DEPTH_FRAMES;
 
-/// Words read by the longest walk that is kept: one for a frame, and one for some.
-const MAX_WORDS: usize = MAX_DEPTH_FRAMES + MAX_DEPTH_FRAMES / 4;
+/// Words read by the longest walk: two for a frame.
+const MAX_WORDS: usize = 2 * MAX_DEPTH_FRAMES;
 
-/// Who runs tasks calls them from a place or two.
-const WALKS: usize = 2;
+/// Half a megabyte in all, of which what is not used is not touched.
+const SLOTS: usize = 64;
 
-thread_local! {
-    // No destructor: usable while the thread is being torn down. Six KiB, of which threads that walk nothing touch none.
-    static LAST: Last = const {
-        Last {
-            busy: Cell::new(false),
-            kept: UnsafeCell::new([const { Kept::NONE }; WALKS]),
-            latest: Cell::new(0),
-        }
-    };
+static KEPT: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+
+/// Two walks: who runs tasks calls them from a place or two.
+struct Slot {
+    /// By whoever does not find it taken: others, be they a handler that interrupts that one, go without.
+    taken: AtomicBool,
+    walks: UnsafeCell<Walks>,
 }
 
-struct Last {
-    /// Whether the thread is at it: a signal handler may come here meanwhile, or the allocator that libc uses.
-    busy: Cell<bool>,
-    kept: UnsafeCell<[Kept; WALKS]>,
-    /// The index of the walk that was of use last.
-    latest: Cell<usize>,
+// SAFETY: what is inside is used by whoever has taken the slot.
+unsafe impl Sync for Slot {}
+
+struct Walks {
+    kept: [Kept; 2],
+    /// Which was of use last.
+    newer: usize,
 }
 
 struct Kept {
@@ -59,7 +61,7 @@ struct Words {
 /// The stack from `start`, a live frame of the calling thread, as [`walk`] finds it; none of it before the first `refresh`.
 ///
 /// # Reentrancy
-/// As `walk`. Inside of `found`, or in a handler that interrupts this, nothing is remembered.
+/// As `walk`. Inside of `found`, or in a handler that interrupts this, less may be remembered.
 ///
 /// # Safety
 /// - `bounds` are that thread's stack from the stack pointer of `start` up.
@@ -68,36 +70,30 @@ pub(crate) unsafe fn walk_again<R>(
     bounds: Option<Bounds>,
     found: impl FnOnce(&Frames, End) -> R,
 ) -> R {
-    LAST.with(|last| {
-        let Some(bounds) = bounds.filter(|_| !last.busy.get()) else {
-            let mut window = Window::<256>::new();
-            // SAFETY: the caller's promise.
-            let mut memory = unsafe { StackMemory::new(bounds, &mut window) };
-            let mut frames = Frames::new();
-            let end = walk_from(start, &mut memory, &mut frames);
-            return found(&frames, end);
-        };
-        last.busy.set(true);
-        compiler_fence(Ordering::SeqCst);
-        // SAFETY: the thread's own, which comes here once at a time.
-        let walks = unsafe { &mut *last.kept.get() };
-        let version = version();
+    if let Some(bounds) = bounds
+        && let Some(mut walks) = Slot::of(start).take()
+    {
         // SAFETY: the caller's promise.
-        let is_it = |kept: &Kept| unsafe { kept.is_of(version, start, bounds) };
-        let latest = last.latest.get() % WALKS;
-        let known = (latest..latest + WALKS).map(|i| i % WALKS).find(|i| is_it(&walks[*i]));
-        let index = known.unwrap_or((latest + 1) % WALKS);
-        let kept = &mut walks[index];
-        if known.is_none() {
-            // SAFETY: the caller's promise.
-            unsafe { kept.walk(version, start, bounds) };
-        }
-        last.latest.set(index);
-        let result = found(&kept.frames, kept.end);
-        compiler_fence(Ordering::SeqCst);
-        last.busy.set(false);
-        result
-    })
+        let kept = unsafe { walks.get().find(start, bounds) };
+        return found(&kept.frames, kept.end);
+    }
+    let mut frames = Frames::new();
+    // SAFETY: the caller's promise.
+    let end = unsafe { walk_aside(start, bounds, &mut frames) };
+    found(&frames, end)
+}
+
+/// Out of line, for the room that it takes on the stack.
+///
+/// # Safety
+/// - as of [`walk_again`].
+#[cold]
+#[inline(never)]
+unsafe fn walk_aside(start: Registers, bounds: Option<Bounds>, frames: &mut Frames) -> End {
+    let mut window = Window::<256>::new();
+    // SAFETY: the caller's promise.
+    let mut memory = unsafe { StackMemory::new(bounds, &mut window) };
+    walk_from(start, &mut memory, frames)
 }
 
 fn walk_from(start: Registers, memory: &mut impl ReadStack, frames: &mut Frames) -> End {
@@ -110,6 +106,63 @@ fn walk_from(start: Registers, memory: &mut impl ReadStack, frames: &mut Frames)
     }
 }
 
+impl Slot {
+    const fn new() -> Slot {
+        let walks = Walks { kept: [const { Kept::NONE }; 2], newer: 0 };
+        Slot { taken: AtomicBool::new(false), walks: UnsafeCell::new(walks) }
+    }
+
+    fn of(start: Registers) -> &'static Slot {
+        const { assert!(SLOTS.is_power_of_two()) };
+        let mixed = (start.sp ^ start.pc.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        &KEPT[(mixed >> (u64::BITS - SLOTS.ilog2())) as usize]
+    }
+
+    fn take(&self) -> Option<Taken<'_>> {
+        // ORDERING: Acquire pairs with the Release in `drop`: what the one before has written.
+        (!self.taken.swap(true, Ordering::Acquire)).then_some(Taken(self))
+    }
+}
+
+struct Taken<'s>(&'s Slot);
+
+impl Taken<'_> {
+    fn get(&mut self) -> &mut Walks {
+        // SAFETY: nobody else has taken the slot.
+        unsafe { &mut *self.0.walks.get() }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Release, see `take`.
+        self.0.taken.store(false, Ordering::Release);
+    }
+}
+
+impl Walks {
+    /// The walk from `start`, kept or new.
+    ///
+    /// # Safety
+    /// - as of [`walk_again`].
+    unsafe fn find(&mut self, start: Registers, bounds: Bounds) -> &Kept {
+        let version = version();
+        // SAFETY: the caller's promise.
+        let is_it = |kept: &Kept| unsafe { kept.is_of(version, start, bounds) };
+        let mut known = is_it(&self.kept[self.newer]);
+        if !known {
+            self.newer ^= 1;
+            known = is_it(&self.kept[self.newer]);
+        }
+        let kept = &mut self.kept[self.newer];
+        if !known {
+            // SAFETY: the caller's promise.
+            unsafe { kept.walk(version, start, bounds) };
+        }
+        kept
+    }
+}
+
 impl Kept {
     const NONE: Kept = Kept {
         version: 0,
@@ -118,7 +171,8 @@ impl Kept {
         bounds: Bounds { low: 0, high: 0 },
         words: Words { offsets: [0; MAX_WORDS], values: [0; MAX_WORDS], len: 0 },
         frames: Frames::new(),
-        end: End::UnknownCode,
+        // All zeros, so that no part of a program's file is taken by it.
+        end: End::Complete,
     };
 
     /// Whether a walk would find the same.
@@ -145,7 +199,7 @@ impl Kept {
     /// # Safety
     /// - as of [`walk_again`].
     unsafe fn walk(&mut self, version: u64, start: Registers, bounds: Bounds) {
-        let mut window = Window::<256>::new();
+        let mut window = Window::new();
         self.words.len = 0;
         let mut memory = KeptMemory {
             // SAFETY: the caller's promise.
@@ -170,7 +224,8 @@ fn base(bounds: Bounds) -> u64 {
 
 /// The stack, of which is kept what is read.
 struct KeptMemory<'k, 'w> {
-    memory: StackMemory<'w, 256>,
+    /// With little room for what lies outside of the bounds, where nothing should.
+    memory: StackMemory<'w, 16>,
     bounds: Bounds,
     words: &'k mut Words,
     start_fp_is_used: bool,
@@ -223,11 +278,12 @@ mod tests {
         let mut frames = Frames::new();
         let end = walk_from(start, &mut memory, &mut frames);
         assert_eq!(end, End::Complete);
-        let known = LAST.with(|last| {
-            // SAFETY: the thread's own, and nobody is at it.
-            let walks = unsafe { &*last.kept.get() };
-            // SAFETY: as above.
-            walks.iter().any(|kept| unsafe { kept.is_of(version(), start, bounds.unwrap()) })
+        let known = Slot::of(start).take().is_some_and(|mut walks| {
+            let is_it = |kept: &Kept| {
+                // SAFETY: as above.
+                unsafe { kept.is_of(version(), start, bounds.unwrap()) }
+            };
+            walks.get().kept.iter().any(is_it)
         });
         // SAFETY: as above.
         let again = unsafe {

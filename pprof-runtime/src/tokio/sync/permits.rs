@@ -64,11 +64,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<G> {
         // SAFETY: `wait`, the one field that is pinned, is moved out nowhere.
         let this = unsafe { self.get_unchecked_mut() };
-        if this.state == State::New
-            && let Ok(permit) = this.permits.try_acquire_many(this.count)
-        {
-            mem::forget(permit);
-            this.state = State::Taken;
+        if this.state == State::New {
+            if let Ok(permit) = this.permits.try_acquire_many(this.count) {
+                mem::forget(permit);
+                this.state = State::Taken;
+            }
+        } else if this.state == State::Taken && this.permits.is_closed() {
+            // Since: that is what there is to tell.
+            this.give_back();
+            this.state = State::Waiting;
         }
         let taken = if this.state == State::Taken {
             ready!(poll_proceed(cx)).made_progress();
@@ -95,12 +99,20 @@ fn poll_wait<W: Future>(
     wait.poll(cx)
 }
 
+impl<T, W> Acquire<'_, T, W> {
+    /// Returns permits that nobody has gone on with.
+    #[cold]
+    fn give_back(&self) {
+        self.monitor.unlocking_shared(self.kind);
+        self.permits.add_permits(self.count as usize);
+    }
+}
+
 impl<T, W> Drop for Acquire<'_, T, W> {
     #[inline]
     fn drop(&mut self) {
         if self.state == State::Taken {
-            self.monitor.unlocking_shared(self.kind);
-            self.permits.add_permits(self.count as usize);
+            self.give_back();
         }
     }
 }
