@@ -67,7 +67,7 @@ impl Mapping {
         let start = unsafe {
             libc::mmap(std::ptr::null_mut(), bytes, protection, flags, file.as_raw_fd(), 0)
         };
-        (start != libc::MAP_FAILED).then_some(Mapping { start, bytes })
+        (start != libc::MAP_FAILED).then(|| Mapping { start, bytes })
     }
 
     /// A file cut short while it is mapped faults on access. Files of running programs are replaced, not
