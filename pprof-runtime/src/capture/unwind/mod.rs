@@ -2,7 +2,8 @@
 //!
 //! Call frame information is read ahead of time into immutable tables (`build`, `table`), published by pointer and
 //! replaced as objects come and go (`refresh`). The walk looks each pc up in them and reads a word of stack per
-//! frame, and a saved frame pointer where that is used; a stack that is as it was is not walked again (`last`). Where an object has no information for a pc the frame pointer is followed instead.
+//! frame, and a saved frame pointer where that is used. Where an object has no information for a pc the frame pointer
+//! is followed instead. A stack that is as it was is not walked again (`last`).
 //!
 //! The caller of an interrupted leaf always comes from the tables: compilers sink a leaf's frame set-up below its
 //! hot loop, so at the sampled instruction `rbp` still belongs to the caller even if frame pointers are forced.
