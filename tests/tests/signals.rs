@@ -8,12 +8,24 @@ use pprof_runtime::cpu;
 use pprof_tests::{cpu_time, has_burnt, sum};
 
 static EARLY: AtomicU32 = AtomicU32::new(0);
+/// What the early handler ran into.
+static FAULTS: AtomicU32 = AtomicU32::new(0);
 static LATE: AtomicU32 = AtomicU32::new(0);
 /// What the late handler replaced: ours.
 static REPLACED: AtomicUsize = AtomicUsize::new(0);
 
+/// Counts, and runs into a fault, as who looks at memory that may not be there does.
 extern "C" fn early(_signal: libc::c_int) {
     EARLY.fetch_add(1, Ordering::Relaxed);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: goes on behind it.
+    unsafe {
+        std::arch::asm!("int3")
+    };
+}
+
+extern "C" fn fault(_signal: libc::c_int) {
+    FAULTS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Counts signals that no timer sent, and passes all on.
@@ -28,14 +40,14 @@ extern "C" fn late(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mu
     replaced(signal, info, context);
 }
 
-fn install(handler: usize, flags: libc::c_int) -> usize {
+fn install(signal: libc::c_int, handler: usize, flags: libc::c_int) -> usize {
     // SAFETY: all-zero is a valid sigaction.
     let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
     let mut old = new;
     new.sa_sigaction = handler;
     new.sa_flags = flags;
     // SAFETY: both are valid, and the handlers above only count and call.
-    assert_eq!(unsafe { libc::sigaction(libc::SIGPROF, &new, &mut old) }, 0);
+    assert_eq!(unsafe { libc::sigaction(signal, &new, &mut old) }, 0);
     old.sa_sigaction
 }
 
@@ -62,14 +74,18 @@ fn sampled(guard: cpu::Guard) -> i64 {
 
 #[test]
 fn every_handler_gets_its_signals() {
-    install(early as *const () as usize, 0);
+    install(libc::SIGTRAP, fault as *const () as usize, 0);
+    install(libc::SIGPROF, early as *const () as usize, 0);
     let guard = cpu::start().expect("nobody else profiles");
     assert_eq!(raise(), (1, 0), "installed before ours");
     let alone = sampled(guard);
     assert!(alone > 200_000_000, "{alone}");
     assert_eq!(raise(), (1, 0), "and after the profile");
 
-    REPLACED.store(install(late as *const () as usize, libc::SA_SIGINFO), Ordering::Relaxed);
+    REPLACED.store(
+        install(libc::SIGPROF, late as *const () as usize, libc::SA_SIGINFO),
+        Ordering::Relaxed,
+    );
     assert_eq!(raise(), (1, 1), "installed over ours, and passes on to it");
     for _ in 0..20 {
         let guard = cpu::start().expect("nobody else profiles");
@@ -77,7 +93,7 @@ fn every_handler_gets_its_signals() {
         drop(guard);
     }
     let guard = cpu::start().expect("nobody else profiles");
-    let replaced = install(late as *const () as usize, libc::SA_SIGINFO);
+    let replaced = install(libc::SIGPROF, late as *const () as usize, libc::SA_SIGINFO);
     REPLACED.store(replaced, Ordering::Relaxed);
     assert_eq!(raise(), (1, 1), "once more over ours: the two now know each other");
     let through = sampled(guard);
@@ -85,4 +101,10 @@ fn every_handler_gets_its_signals() {
     let guard = cpu::start().expect("nobody else profiles");
     assert_eq!(raise(), (1, 1));
     assert!(sampled(guard) > 200_000_000);
+    let count = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+    assert_eq!(
+        count(&FAULTS),
+        count(&EARLY),
+        "the early one goes on behind its faults, under ours too"
+    );
 }

@@ -18,6 +18,10 @@ use super::unwind::{self, Reader};
 /// The signal used for CPU samples, as Go and gperftools do: debuggers pass it on without stopping.
 pub(crate) const SIGNAL: libc::c_int = libc::SIGPROF;
 
+/// What code runs into by itself, which its handlers mend or report: while one of these is blocked, the kernel ends the process instead.
+const FAULTS: [libc::c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
 /// Marks our timers' values: signals with another value are somebody else's.
 const MAGIC: usize = 0x7070_726f;
 
@@ -99,6 +103,10 @@ pub(crate) fn install() -> std::io::Result<()> {
     // the same.
     // SAFETY: writes the mask that it is given.
     unsafe { libc::sigfillset(&mut action.sa_mask) };
+    for fault in FAULTS {
+        // SAFETY: as above.
+        unsafe { libc::sigdelset(&mut action.sa_mask, fault) };
+    }
     // SAFETY: a valid action whose handler is async-signal-safe.
     if unsafe { libc::sigaction(SIGNAL, &action, std::ptr::null_mut()) } != 0 {
         return Err(std::io::Error::last_os_error());

@@ -36,7 +36,7 @@ unsafe impl Sync for Slot {}
 struct Walks {
     kept: [Kept; 2],
     /// Which was of use last.
-    newer: usize,
+    second_is_newer: bool,
 }
 
 struct Kept {
@@ -61,7 +61,8 @@ struct Words {
 /// The stack from `start`, a live frame of the calling thread, as [`walk`] finds it; none of it before the first `refresh`.
 ///
 /// # Reentrancy
-/// As `walk`. Inside of `found`, or in a handler that interrupts this, less may be remembered.
+/// As `walk`. Inside of `found`, or in a handler that interrupts this, less may be remembered; so it is for good where this is never
+/// returned to, as in the child of a fork by another thread.
 ///
 /// # Safety
 /// - `bounds` are that thread's stack from the stack pointer of `start` up.
@@ -71,7 +72,7 @@ pub(crate) unsafe fn walk_again<R>(
     found: impl FnOnce(&Frames, End) -> R,
 ) -> R {
     if let Some(bounds) = bounds
-        && let Some(mut walks) = Slot::of(start).take()
+        && let Some(mut walks) = Slot::of(start).and_then(Slot::take)
     {
         // SAFETY: the caller's promise.
         let kept = unsafe { walks.get().find(start, bounds) };
@@ -108,14 +109,15 @@ fn walk_from(start: Registers, memory: &mut impl ReadStack, frames: &mut Frames)
 
 impl Slot {
     const fn new() -> Slot {
-        let walks = Walks { kept: [const { Kept::NONE }; 2], newer: 0 };
+        let walks = Walks { kept: [const { Kept::NONE }; 2], second_is_newer: false };
         Slot { taken: AtomicBool::new(false), walks: UnsafeCell::new(walks) }
     }
 
-    fn of(start: Registers) -> &'static Slot {
+    /// Where walks from `start` are kept.
+    fn of(start: Registers) -> Option<&'static Slot> {
         const { assert!(SLOTS.is_power_of_two()) };
         let mixed = (start.sp ^ start.pc.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        &KEPT[(mixed >> (u64::BITS - SLOTS.ilog2())) as usize]
+        KEPT.get((mixed >> (u64::BITS - SLOTS.ilog2())) as usize)
     }
 
     fn take(&self) -> Option<Taken<'_>> {
@@ -151,17 +153,17 @@ impl Walks {
         let version = version();
         // SAFETY: the caller's promise.
         let is_it = |kept: &Kept| unsafe { kept.is_of(version, start, bounds) };
-        let mut known = is_it(&self.kept[self.newer]);
-        if !known {
-            self.newer ^= 1;
-            known = is_it(&self.kept[self.newer]);
+        let [first, second] = &mut self.kept;
+        let (newer, older) = if self.second_is_newer { (second, first) } else { (first, second) };
+        if is_it(newer) {
+            return newer;
         }
-        let kept = &mut self.kept[self.newer];
-        if !known {
+        self.second_is_newer = !self.second_is_newer;
+        if !is_it(older) {
             // SAFETY: the caller's promise.
-            unsafe { kept.walk(version, start, bounds) };
+            unsafe { older.walk(version, start, bounds) };
         }
-        kept
+        older
     }
 }
 
@@ -280,7 +282,7 @@ mod tests {
         let mut frames = Frames::new();
         let end = walk_from(start, &mut memory, &mut frames);
         assert_eq!(end, End::Complete);
-        let known = Slot::of(start).take().is_some_and(|mut walks| {
+        let known = Slot::of(start).and_then(Slot::take).is_some_and(|mut walks| {
             let is_it = |kept: &Kept| {
                 // SAFETY: as above.
                 unsafe { kept.is_of(version(), start, bounds.unwrap()) }
@@ -384,5 +386,97 @@ mod tests {
         assert!(!is_of(&kept, 7, start.pc, Bounds { high: bounds.high - 8, ..bounds }));
         kept.words.values[0] ^= 1;
         assert!(!is_of(&kept, 7, start.pc, bounds));
+    }
+
+    /// xorshift64.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % bound as u64) as usize
+        }
+
+        fn any_of(&mut self, values: &[u64]) -> u64 {
+            values[self.below(values.len())]
+        }
+
+        /// A number such as stacks are full of: an address in code, or in the stack, or neither.
+        fn word(&mut self, code: &[u64], stack: &std::ops::Range<u64>) -> u64 {
+            match self.below(8) {
+                0 => self.below(3) as u64,
+                1 | 2 => {
+                    stack.start + self.below((stack.end - stack.start) as usize) as u64 / 8 * 8
+                }
+                3 => stack.start + self.below((stack.end - stack.start) as usize) as u64,
+                _ => self.any_of(code),
+            }
+        }
+    }
+
+    /// Where this thread's calls return to, and places anywhere in code.
+    fn code(random: &mut Random) -> Vec<u64> {
+        let start = registers::current();
+        let mut frames = Frames::new();
+        // SAFETY: the bounds are this thread's stack, from a live stack pointer up.
+        unsafe { walk_aside(start, current_bounds(start.sp), &mut frames) };
+        let mut code: Vec<u64> = frames.as_slice().iter().map(|address| address + 1).collect();
+        for module in crate::modules::current().iter() {
+            for segment in module.segments.iter().filter(|segment| segment.executable) {
+                let bytes = (segment.end - segment.start) as usize;
+                code.extend((0..4).map(|_| segment.start + random.below(bytes) as u64));
+            }
+        }
+        code
+    }
+
+    /// Stacks that no program has: a word or a register after the other changes, and each time is found what a walk finds.
+    #[test]
+    fn whatever_changes_is_seen() {
+        refresh();
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let code = code(&mut random);
+        let mut words = vec![0_u64; 256];
+        let range = words.as_ptr_range();
+        let stack = range.start as u64..range.end as u64;
+        let mut walks = Walks { kept: [const { Kept::NONE }; 2], second_is_newer: false };
+        let (mut found_again, mut by_frame_pointer) = (0, 0);
+        for round in 0..1000 {
+            words.iter_mut().for_each(|word| *word = random.word(&code, &stack));
+            let low = stack.start + 8 * random.below(32) as u64;
+            let mut start =
+                Registers { pc: random.any_of(&code), sp: low, fp: random.word(&code, &stack) };
+            // Of every other stack some of what is read lies above.
+            let bounds = Bounds { low, high: stack.end - round % 2 * 8 * 128 };
+            for _ in 0..30 {
+                // SAFETY: inside of the words.
+                let known = walks.kept.iter().any(|k| unsafe { k.is_of(version(), start, bounds) });
+                let mut frames = Frames::new();
+                // SAFETY: as above.
+                let end = unsafe { walk_aside(start, Some(bounds), &mut frames) };
+                // SAFETY: as above.
+                let kept = unsafe { walks.find(start, bounds) };
+                assert_eq!((kept.frames.as_slice(), kept.end), (frames.as_slice(), end));
+                found_again += u32::from(known);
+                by_frame_pointer += u32::from(known && kept.start_fp_is_used);
+                let read = &kept.words.offsets[..kept.words.len];
+                match random.below(4) {
+                    0 => start.fp = random.word(&code, &stack),
+                    1 if !read.is_empty() => {
+                        let above = (low - stack.start) / 8;
+                        let at = read[random.below(read.len())] as usize + above as usize;
+                        words[at] = random.word(&code, &stack);
+                    }
+                    _ => {
+                        let at = random.below(words.len());
+                        words[at] = random.word(&code, &stack);
+                    }
+                }
+                std::hint::black_box(&mut words);
+            }
+        }
+        assert!(found_again > 5000 && by_frame_pointer > 50, "{found_again} {by_frame_pointer}");
     }
 }
