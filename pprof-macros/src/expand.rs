@@ -2,15 +2,17 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::visit_mut::{self, VisitMut};
-use syn::{ReturnType, Type, TypeImplTrait};
+use syn::visit::Visit;
+use syn::{Expr, ReturnType, Type, TypeImplTrait};
 
+use crate::future;
 use crate::parse::Options;
 use crate::validate::Function;
 
 pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
-    let Function { attributes, visibility, defaultness, signature, brace, statements } = function;
-    let runtime = &options.runtime;
+    let Function { attributes, visibility, defaultness, signature, brace, mut statements } =
+        function;
+    let runtime = options.runtime();
     let support = quote!(#runtime::__macro_support);
     let site = site(options, &support, signature.ident.span());
     let name = Ident::new("__pprof_site", Span::mixed_site());
@@ -24,6 +26,13 @@ pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
                 #(#statements)*
             })
             .await
+        }
+    } else if let Some(made) = future::returned(&signature, &mut statements) {
+        *made = Expr::Verbatim(quote!(#support::Instrumented::new(#name, #made)));
+        quote! {
+            let #name = #site;
+            #support::locate(#name);
+            #(#statements)*
         }
     } else {
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
@@ -62,7 +71,7 @@ fn typed_return(output: &ReturnType) -> TokenStream {
         ReturnType::Default => syn::parse_quote!(()),
         ReturnType::Type(_, ty) => (**ty).clone(),
     };
-    if matches!(ty, Type::Never(_)) || mentions_impl_trait(ty.clone()) {
+    if matches!(ty, Type::Never(_)) || mentions_impl_trait(&ty) {
         return TokenStream::new();
     }
     let value = Ident::new("__pprof_return", Span::mixed_site());
@@ -82,15 +91,14 @@ fn typed_return(output: &ReturnType) -> TokenStream {
 }
 
 /// `impl Trait` cannot be written in a `let`, nor can `!`.
-fn mentions_impl_trait(mut ty: Type) -> bool {
+fn mentions_impl_trait(ty: &Type) -> bool {
     struct Find(bool);
-    impl VisitMut for Find {
-        fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
+    impl Visit<'_> for Find {
+        fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
             self.0 = true;
-            visit_mut::visit_type_impl_trait_mut(self, ty);
         }
     }
     let mut find = Find(false);
-    find.visit_type_mut(&mut ty);
+    find.visit_type(ty);
     find.0
 }

@@ -1,27 +1,42 @@
 //! Macros of `pprof-runtime`, which re-exports them: use them through that crate.
 //!
-//! One file per phase: `parse` the attribute's options, `validate` the function, `expand`; `select` is another macro with its own.
+//! One file per phase: `parse` the attribute's options, find the functions in the `item`, `validate` each, `expand` it, as what it returns
+//! asks for (`future`); `select` is another macro with its own.
 #![forbid(unsafe_code)]
 
 mod expand;
+mod future;
+mod item;
 mod parse;
 mod select;
 mod validate;
 
+use parse::Attribute;
 use proc_macro::TokenStream;
-use quote::quote;
 
-/// Counts and times the calls of a function, in the `functions` profile.
+/// Counts and times the calls of a function, or of every function in a block, in the `functions` profile.
 ///
-/// Goes on functions and methods of every kind but `const fn`: generic, `unsafe`, `async`, of traits and of impls. The body is left
-/// as it is: `?`, `return`, panics and recursion are all counted. Nothing is asked of arguments or result.
+/// Goes on functions and methods of every kind but `const fn` and naked ones: generic, `unsafe`, `extern`, `async`, of traits and of
+/// impls. The body is left as it is: `?`, `return`, panics and recursion are all counted. Nothing is asked of arguments or result.
 ///
 /// Time is wall time from entry to exit, less annotated callees for the function's own share. An `async fn` is timed while it is
-/// polled, not while it is suspended, and counts as one call.
+/// polled, not while it is suspended, and counts as one call from its first poll. So is a function that returns `impl Future` or a
+/// boxed future, if that is made in its last expression: `async { ... }`, `Box::pin(...)` or `....boxed()`. An `impl Future` that is
+/// more than that (`+ Clone`, say), or that some `return` makes, is not: there the call that makes the future is timed.
+///
+/// # Blocks
+/// On an `impl`, a `trait` or a `mod { ... }` it stands for one on every function with a body there, in a module also on those of its
+/// blocks and modules. Left out, in silence:
+/// - what has `#[profile(skip)]`, be it a function or a whole block;
+/// - `const fn` and naked functions;
+/// - modules in files of their own, functions inside of functions, and what macros make.
+///
+/// A function in there may have a `#[profile(name = "...")]` of its own; one with `#[cfg_attr(..., profile)]` is left to that.
 ///
 /// # Options
 /// - `name = "..."`: the name shown, instead of the function's path;
-/// - `crate = path`: where `pprof_runtime` is, if it has been renamed or re-exported.
+/// - `crate = path`: where `pprof_runtime` is, if it has been renamed or re-exported;
+/// - `skip`: leaves the function or block as it is.
 ///
 /// # Overhead
 /// Two looks at the CPU's time stamp counter while the profile is on; one predictable branch while it is off.
@@ -39,22 +54,29 @@ use quote::quote;
 ///
 /// #[profile(name = "request")]
 /// async fn handle() {}
+///
+/// struct Cache(Vec<u32>);
+///
+/// #[profile]
+/// impl Cache {
+///     fn insert(&mut self, value: u32) {
+///         self.0.push(value);
+///     }
+///
+///     #[profile(skip)]
+///     fn len(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
 /// ```
 #[proc_macro_attribute]
 pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
-    let original = proc_macro2::TokenStream::from(item.clone());
-    let expanded = parse::options(options.into()).and_then(|options| {
-        let function = validate::function(item.into())?;
-        Ok(expand::function(&options, function))
+    let original = proc_macro2::TokenStream::from(item);
+    let expanded = parse::attribute(options.into()).and_then(|attribute| match attribute {
+        Attribute::Profile(options) => item::item(&options, original.clone()),
+        Attribute::Skip => Ok(original.clone()),
     });
-    match expanded {
-        Ok(tokens) => tokens.into(),
-        // The item goes on existing, so that one mistake gives one error.
-        Err(error) => {
-            let error = error.to_compile_error();
-            quote!(#error #original).into()
-        }
-    }
+    expanded.unwrap_or_else(|mistake| item::with(&mistake, &original)).into()
 }
 
 /// What `select!` and `select_biased!` of `pprof_runtime::crossbeam_channel` hand on: `[path of that module] order`, then what the user

@@ -1,19 +1,43 @@
 //! The attribute's options.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitStr, Path, Token};
 
-/// `#[profile(name = "...", crate = path)]`, both optional.
+/// What stands in the parentheses of `#[profile(...)]`.
+pub(crate) enum Attribute {
+    Profile(Options),
+    /// `skip`: the item is left as it is.
+    Skip,
+}
+
+/// `name = "..."` and `crate = path`, both optional.
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
-    pub(crate) runtime: Path,
+    pub(crate) runtime: Option<Path>,
+}
+
+impl Options {
+    /// Where `pprof_runtime` is.
+    pub(crate) fn runtime(&self) -> Path {
+        self.runtime.clone().unwrap_or_else(|| syn::parse_quote!(::pprof_runtime))
+    }
 }
 
 enum Choice {
     Name(Ident, LitStr),
     Crate(Token![crate], Path),
+    Skip(Ident),
+}
+
+impl Choice {
+    fn span(&self) -> Span {
+        match self {
+            Choice::Name(key, _) | Choice::Skip(key) => key.span(),
+            Choice::Crate(key, _) => key.span,
+        }
+    }
 }
 
 impl Parse for Choice {
@@ -24,31 +48,47 @@ impl Parse for Choice {
             return Ok(Choice::Crate(token, input.call(Path::parse_mod_style)?));
         }
         let key: Ident = input.parse()?;
-        if key != "name" {
-            let message =
-                format!("unknown option `{key}`: write `name = \"...\"` or `crate = path`");
-            return Err(syn::Error::new(key.span(), message));
+        match key.to_string().as_str() {
+            "name" => {
+                input.parse::<Token![=]>()?;
+                Ok(Choice::Name(key, input.parse()?))
+            }
+            "skip" => Ok(Choice::Skip(key)),
+            other => {
+                let message = format!(
+                    "unknown option `{other}`: write `name = \"...\"`, `crate = path` or `skip`"
+                );
+                Err(syn::Error::new(key.span(), message))
+            }
         }
-        input.parse::<Token![=]>()?;
-        Ok(Choice::Name(key, input.parse()?))
     }
 }
 
-pub(crate) fn options(tokens: TokenStream) -> syn::Result<Options> {
+pub(crate) fn attribute(tokens: TokenStream) -> syn::Result<Attribute> {
     let parser = Punctuated::<Choice, Token![,]>::parse_terminated;
-    let (mut name, mut runtime) = (None, None);
-    for option in syn::parse::Parser::parse2(parser, tokens)? {
-        let twice = match option {
-            Choice::Name(key, value) => name.replace(value).map(|_| key.span()),
-            Choice::Crate(key, value) => runtime.replace(value).map(|_| key.span),
+    let choices = syn::parse::Parser::parse2(parser, tokens)?;
+    let (mut name, mut runtime, mut skip) = (None, None, None);
+    let count = choices.len();
+    for choice in choices {
+        let span = choice.span();
+        let is_twice = match choice {
+            Choice::Name(_, value) => name.replace(value).is_some(),
+            Choice::Crate(_, value) => runtime.replace(value).is_some(),
+            Choice::Skip(key) => skip.replace(key).is_some(),
         };
-        if let Some(span) = twice {
+        if is_twice {
             return Err(syn::Error::new(span, "this option is given twice"));
         }
     }
     if let Some(empty) = name.as_ref().filter(|name| name.value().is_empty()) {
         return Err(syn::Error::new(empty.span(), "the name is empty: leave the option out"));
     }
-    let runtime = runtime.unwrap_or_else(|| syn::parse_quote!(::pprof_runtime));
-    Ok(Options { name, runtime })
+    match skip {
+        None => Ok(Attribute::Profile(Options { name, runtime })),
+        Some(_) if count == 1 => Ok(Attribute::Skip),
+        Some(skip) => Err(syn::Error::new(
+            skip.span(),
+            "what is skipped takes no other options: leave them out, or leave out `skip`",
+        )),
+    }
 }

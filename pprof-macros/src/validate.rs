@@ -34,26 +34,31 @@ impl Parse for Function {
     }
 }
 
-/// The function in `item`, if it can be annotated.
+impl Function {
+    /// Why it cannot be annotated.
+    pub(crate) fn refusal(&self) -> Option<syn::Error> {
+        if let Some(constness) = &self.signature.constness {
+            return Some(syn::Error::new(
+                constness.span(),
+                "a const fn cannot be profiled: it may run in the compiler; remove `const`, or put \
+                 #[profile] on its callers",
+            ));
+        }
+        let naked = self.attributes.iter().find(|a| is_naked(a))?;
+        Some(syn::Error::new(
+            naked.span(),
+            "a naked function cannot be profiled: there is no room for a guard in it; put \
+             #[profile] on its callers",
+        ))
+    }
+}
+
+/// The function in `item`.
 pub(crate) fn function(item: TokenStream) -> syn::Result<Function> {
     let function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => return Err(not_a_function(item).unwrap_or(error)),
     };
-    if let Some(constness) = &function.signature.constness {
-        return Err(syn::Error::new(
-            constness.span(),
-            "a const fn cannot be profiled: it may run in the compiler; remove `const`, or put \
-             #[profile] on its callers",
-        ));
-    }
-    if let Some(naked) = function.attributes.iter().find(|a| is_naked(a)) {
-        return Err(syn::Error::new(
-            naked.span(),
-            "a naked function cannot be profiled: there is no room for a guard in it; put \
-             #[profile] on its callers",
-        ));
-    }
     if let Some(second) = function.attributes.iter().find(|a| is_profile(a)) {
         return Err(syn::Error::new(
             second.span(),
@@ -64,7 +69,7 @@ pub(crate) fn function(item: TokenStream) -> syn::Result<Function> {
 }
 
 /// Ours, by its own name or as a path that ends in it and begins at the runtime.
-fn is_profile(attribute: &Attribute) -> bool {
+pub(crate) fn is_profile(attribute: &Attribute) -> bool {
     let path = attribute.path();
     let Some(last) = path.segments.last() else { return false };
     let first_is_runtime = path.segments.first().is_some_and(|s| s.ident == "pprof_runtime");
@@ -87,7 +92,7 @@ fn not_a_function(item: TokenStream) -> Option<syn::Error> {
         return Some(syn::Error::new(method.sig.span(), message));
     }
     let item: syn::Item = syn::parse2(item).ok()?;
-    let message = "#[profile] goes on a function or method";
+    let message = "#[profile] goes on a function, or on an impl, trait or mod block";
     Some(syn::Error::new(first_word(&item), message))
 }
 
@@ -96,9 +101,6 @@ fn first_word(item: &syn::Item) -> proc_macro2::Span {
     match item {
         syn::Item::Struct(i) => i.struct_token.span(),
         syn::Item::Enum(i) => i.enum_token.span(),
-        syn::Item::Impl(i) => i.impl_token.span(),
-        syn::Item::Trait(i) => i.trait_token.span(),
-        syn::Item::Mod(i) => i.mod_token.span(),
         other => other
             .to_token_stream()
             .into_iter()

@@ -76,6 +76,7 @@ pub use error::{Error, ErrorKind};
 pub use pprof_macros::profile;
 pub use profile::{Profile, Source, lookup, profiles};
 pub use serve::{Server, ServerBuilder, serve};
+pub use source::functions::Span;
 
 /// Sets the share of contended unlocks recorded in the `mutex` profile to 1 in `n`, and returns the former setting.
 ///
@@ -136,6 +137,47 @@ pub fn set_contention_labels(on: bool) -> bool {
 /// Off initially, when an annotated call costs one look at a flag.
 pub fn set_function_profile(on: bool) -> bool {
     source::functions::set_enabled(on)
+}
+
+/// Times a region inside of a function as if it were a function that is called there: the result is a [`Span`], which ends it when it is
+/// dropped.
+///
+/// The name is a constant `&str`. A span of a few lines is best kept in a block. Like a function's, its time is less that of annotated
+/// functions and spans inside of it. A span that is moved out of what it began in ends there; how often that was stands in the profile's
+/// comments.
+///
+/// Not across an `.await`: what other tasks call meanwhile would be inside of it. Futures that hold a span are not `Send`, so that most
+/// runtimes refuse them; put the region in an `async fn` with `#[profile]` instead.
+///
+/// # Overhead
+/// As that of [`#[profile]`](macro@profile).
+///
+/// # Examples
+/// ```
+/// pprof_runtime::set_function_profile(true);
+/// let words = {
+///     let _span = pprof_runtime::span!("split");
+///     "a b c".split(' ').count()
+/// };
+/// # assert_eq!(words, 3);
+/// let profile = pprof_runtime::lookup("functions").unwrap().snapshot()?;
+/// assert!(profile.proto().string_table.iter().any(|name| name == "split"));
+/// # Ok::<(), pprof_runtime::Error>(())
+/// ```
+#[macro_export]
+macro_rules! span {
+    ($name:expr) => {{
+        struct Here;
+        const NAME: &str = $name;
+        const { ::core::assert!(!NAME.is_empty(), "a span needs a name") };
+        static SITE: $crate::__macro_support::Site = $crate::__macro_support::Site::new(
+            NAME,
+            ::core::any::type_name::<Here>,
+            ::core::file!(),
+            ::core::line!(),
+        );
+        $crate::Span::enter(&SITE)
+    }};
 }
 
 /// What the expansions of this crate's macros use. Not part of the public API: no stability is promised.

@@ -381,3 +381,73 @@ fn names_files_and_lines_are_the_functions_own() {
         );
     }
 }
+
+#[profile]
+fn with_spans() {
+    sleep(5);
+    let first = pprof_runtime::span!("first span");
+    sleep(5);
+    inner();
+    drop(first);
+    sleep(5);
+    let _second = pprof_runtime::span!("second span");
+    sleep(5);
+}
+
+/// A span that outlives the function it began in, after another that a third began in.
+#[profile]
+fn lends_spans() -> [pprof_runtime::Span; 2] {
+    [pprof_runtime::span!("outer span"), pprof_runtime::span!("inner span")]
+}
+
+#[test]
+fn spans_are_callees_of_what_they_are_in() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    let start = Instant::now();
+    with_spans();
+    let wall = start.elapsed().as_nanos() as i64;
+    let after = snapshot();
+    let path = |column, path: &[&str]| {
+        let is_it = |names: &[&str]| {
+            names.len() == path.len()
+                && names.iter().zip(path).all(|(name, end)| name.ends_with(end))
+        };
+        sum(&after, column, is_it) - sum(&before, column, is_it)
+    };
+    let mut total = 0;
+    for (names, least_ms) in [
+        (&["::with_spans"][..], 10),
+        (&["first span", "::with_spans"], 5),
+        (&["::inner", "first span", "::with_spans"], 10),
+        (&["second span", "::with_spans"], 5),
+    ] {
+        assert_eq!(path(0, names), 1, "{names:?} {:?}", stacks(&after));
+        let ns = path(1, names);
+        assert!(ns >= least_ms * 1_000_000, "{names:?}: {ns}");
+        total += ns;
+    }
+    assert!(total <= wall + wall / 500, "nothing twice: {total} of {wall}");
+}
+
+#[test]
+fn spans_that_outlive_their_function_leave_the_path_as_it_was() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let [outer, inner_span] = lends_spans();
+    drop(outer);
+    drop(inner_span);
+    let in_order = pprof_runtime::span!("in order");
+    let late = pprof_runtime::span!("late");
+    drop(in_order);
+    let before = snapshot();
+    inner();
+    drop(late);
+    inner();
+    let after = snapshot();
+    let is_root = |names: &[&str]| names.len() == 1 && names[0].ends_with("::inner");
+    assert_eq!(sum(&after, 0, is_root) - sum(&before, 0, is_root), 2, "{:?}", stacks(&after));
+    let comments = after.comment.iter().map(|&index| &after.string_table[index as usize]);
+    assert!(comments.into_iter().any(|c| c.starts_with("3 spans were dropped after")));
+}

@@ -141,6 +141,121 @@ impl Stem for str {
     }
 }
 
+/// In blocks what cannot be annotated is left as it is.
+#[profile]
+mod block {
+    use std::future::Future;
+    use std::pin::Pin;
+
+    use pprof_runtime::profile;
+
+    pub const fn in_the_compiler() -> usize {
+        4
+    }
+
+    #[unsafe(no_mangle)]
+    pub extern "C" fn accepted_by_its_name(x: i32) -> i32 {
+        x
+    }
+
+    #[derive(Default, Clone)]
+    pub struct Words<'a, const N: usize>(pub Vec<&'a str>);
+
+    impl<'a, const N: usize> Words<'a, N> {
+        pub const ROOM: usize = N;
+
+        pub const fn room() -> usize {
+            N
+        }
+
+        #[profile(skip)]
+        pub fn first(&self) -> Option<&&'a str> {
+            self.0.first()
+        }
+
+        #[profile(name = "last word")]
+        #[must_use]
+        pub fn last(&self) -> Option<&&'a str> {
+            let last = self.0.last()?;
+            Some(last)
+        }
+
+        #[cfg_attr(all(), profile)]
+        pub(super) fn count(&self) -> usize {
+            self.0.len()
+        }
+
+        pub fn longest(&self) -> impl Future<Output = usize> + Send + use<'_, 'a, N> {
+            async { self.0.iter().map(|word| word.len()).max().unwrap_or_default() }
+        }
+
+        pub fn boxed(self) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
+            if N == 0 {
+                return Box::pin(std::future::ready(0));
+            }
+            Box::pin(async move { self.0.len() })
+        }
+
+        pub fn either(&self, now: bool) -> impl Future<Output = usize> {
+            if now {
+                return std::future::ready(1);
+            }
+            std::future::ready(2)
+        }
+
+        pub fn passed_on(&self) -> impl Future<Output = usize> {
+            let result = || {
+                return 3;
+            };
+            std::future::ready(result())
+        }
+    }
+
+    pub trait Speak {
+        const LOUD: bool = false;
+
+        fn word(&self) -> String;
+
+        fn shout(&self) -> String {
+            self.word().to_uppercase()
+        }
+    }
+
+    impl<const N: usize> Speak for Words<'_, N> {
+        fn word(&self) -> String {
+            self.0.concat()
+        }
+    }
+
+    #[profile(skip)]
+    pub mod skipped {
+        pub fn left_alone() {}
+    }
+
+    pub mod deeper {
+        #[track_caller]
+        pub fn line() -> u32 {
+            std::panic::Location::caller().line()
+        }
+    }
+}
+
+async fn boxed_in_blocks() {
+    use block::Speak;
+    let words = block::Words::<4>(vec!["a", "bcd"]);
+    assert_eq!((words.first(), words.last(), words.count()), (Some(&"a"), Some(&"bcd"), 2));
+    assert_eq!((block::Words::<4>::room(), block::Words::<4>::ROOM), (4, 4));
+    assert_eq!(words.shout(), "ABCD");
+    assert_eq!(assert_send(words.longest()).await, 3);
+    assert_eq!(words.either(true).await + words.either(false).await, 3);
+    assert_eq!(words.passed_on().await, 3);
+    assert_eq!(assert_send(words.boxed()).await, 2);
+    assert_eq!(block::deeper::line(), line!());
+    const { assert!(block::in_the_compiler() == 4) };
+    assert_eq!(block::accepted_by_its_name(1), 1);
+    block::skipped::left_alone();
+}
+
 fn assert_send<T: Send>(value: T) -> T {
     value
 }
@@ -169,4 +284,6 @@ fn main() {
     drop(later_never());
     drop("words".soon());
     drop(later_with_items_of_its_own());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::pin!(boxed_in_blocks()).poll(&mut context).is_ready());
 }

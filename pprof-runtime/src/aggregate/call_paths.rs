@@ -124,6 +124,12 @@ impl Node {
         unsafe { recent.as_ref() }.filter(|recent| ptr::eq(recent.site, site))
     }
 
+    /// The path that this one goes on from; `None` for the root, and for calls that found no room.
+    pub(crate) fn parent(&self) -> Option<&Node> {
+        // SAFETY: null or a node of this node's tree, whose nodes live as long as each other.
+        unsafe { self.parent.as_ref() }
+    }
+
     /// Counts a call. By the tree's own thread.
     #[inline]
     pub(crate) fn count_call(&self) {

@@ -1,7 +1,7 @@
 //! The `functions` profile: exact calls and time of annotated functions, by call path.
 //!
-//! `#[profile]` puts a [`FunctionGuard`] first in a function, or wraps an async function's body in [`Instrumented`]. Both keep the
-//! thread's place in its tree of call paths and the ticks its callees took.
+//! `#[profile]` puts a [`FunctionGuard`] first in a function, or wraps an async function's body in [`Instrumented`]; `span!` makes a
+//! [`Span`]. All keep the thread's place in its tree of call paths.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -29,6 +29,9 @@ static ENABLED: AtomicBool = AtomicBool::new(false);
 /// Calls made while a thread's tree was being set up or after it was folded, as from destructors of other thread-locals.
 static OUTSIDE: AtomicI64 = AtomicI64::new(0);
 
+/// Spans that were dropped when what they were inside of had ended.
+static LATE_SPANS: AtomicI64 = AtomicI64::new(0);
+
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { threads: Vec::new(), ended: None });
 
 struct Registry {
@@ -43,8 +46,8 @@ struct Local {
     tree: Cell<*const Tree>,
     /// The path of the call now running. Null before the first call, as `tree` is.
     current: Cell<*const Node>,
-    /// Ticks that callees of that call have taken so far.
-    callee_ticks: Cell<u64>,
+    /// Ticks that calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
+    charged_ticks: Cell<u64>,
     /// Nothing is recorded: the tree is being made, or is gone.
     closed: Cell<bool>,
 }
@@ -54,7 +57,7 @@ thread_local! {
         Local {
             tree: Cell::new(ptr::null()),
             current: Cell::new(ptr::null()),
-            callee_ticks: Cell::new(0),
+            charged_ticks: Cell::new(0),
             closed: Cell::new(false),
         }
     };
@@ -107,7 +110,7 @@ pub struct FunctionGuard {
     node: *const Node,
     /// What to return to.
     caller: MaybeUninit<*const Node>,
-    caller_callee_ticks: MaybeUninit<u64>,
+    charged_before: MaybeUninit<u64>,
     start: MaybeUninit<u64>,
     not_send: PhantomData<*const ()>,
 }
@@ -120,7 +123,7 @@ impl FunctionGuard {
         FunctionGuard {
             node: ptr::null(),
             caller: MaybeUninit::uninit(),
-            caller_callee_ticks: MaybeUninit::uninit(),
+            charged_before: MaybeUninit::uninit(),
             start: MaybeUninit::uninit(),
             not_send: PhantomData,
         }
@@ -156,7 +159,7 @@ impl FunctionGuard {
         local.current.set(node);
         self.node = node;
         self.caller.write(caller);
-        self.caller_callee_ticks.write(local.callee_ticks.replace(0));
+        self.charged_before.write(local.charged_ticks.get());
         // Last: what came before is not the function's time.
         self.start.write(clock::ticks());
     }
@@ -192,16 +195,55 @@ impl FunctionGuard {
         // SAFETY: set where `node` is.
         let caller = unsafe { self.caller.assume_init() };
         // SAFETY: as above.
-        let caller_callee_ticks = unsafe { self.caller_callee_ticks.assume_init() };
+        let charged_before = unsafe { self.charged_before.assume_init() };
         // SAFETY: as above.
         let start = unsafe { self.start.assume_init() };
         let elapsed = now.saturating_sub(start);
         LOCAL.with(|local| {
-            let callees = local.callee_ticks.replace(caller_callee_ticks.wrapping_add(elapsed));
-            node.add_ticks(elapsed.saturating_sub(callees));
+            let charged = local.charged_ticks.get();
+            let own = elapsed.saturating_sub(charged.wrapping_sub(charged_before));
+            node.add_ticks(own);
+            local.charged_ticks.set(charged.wrapping_add(own));
             local.current.set(caller);
         });
     }
+}
+
+/// A region inside of a function, from where [`span!`](macro@crate::span) stands to where this is dropped.
+#[derive(Debug)]
+#[must_use = "a span ends where it is dropped: bind it to a name, such as `_span`"]
+pub struct Span(FunctionGuard);
+
+impl Span {
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn enter(site: &'static Site) -> Span {
+        let mut guard = FunctionGuard::new();
+        guard.enter(site);
+        Span(guard)
+    }
+}
+
+impl Drop for Span {
+    /// Ends what began inside of it, too. What it is inside of may have ended before: unlike the guard of a function, this one can be moved.
+    #[inline]
+    fn drop(&mut self) {
+        let node = self.0.node;
+        if !node.is_null() && LOCAL.with(|local| local.current.get()) != node && !is_open(node) {
+            // ORDERING: Relaxed: a counter.
+            LATE_SPANS.fetch_add(1, Ordering::Relaxed);
+            self.0.node = ptr::null();
+        }
+    }
+}
+
+/// Whether the call now running is inside of one of `node`.
+#[cold]
+#[inline(never)]
+fn is_open(node: *const Node) -> bool {
+    // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
+    let current = unsafe { LOCAL.with(|local| local.current.get()).as_ref() };
+    std::iter::successors(current, |at| at.parent()).any(|at| ptr::eq(at, node))
 }
 
 impl Drop for FunctionGuard {
@@ -342,15 +384,16 @@ fn since_start() -> PathSnapshot {
         .filter(|(_, calls, ticks)| (*calls, *ticks) != (0, 0))
         .map(|(reason, calls, ticks)| Lost { reason, values: [calls, ns(ticks)] })
         .collect();
-    PathSnapshot {
-        time: SystemTime::now(),
-        duration: None,
-        paths,
-        lost,
-        comments: vec![
-            "calls and times are exact; time of async functions is time inside poll".into(),
-        ],
+    let mut comments =
+        vec!["calls and times are exact; time of async functions is time inside poll".into()];
+    // ORDERING: Relaxed: a counter.
+    let late_spans = LATE_SPANS.load(Ordering::Relaxed);
+    if late_spans != 0 {
+        comments.push(format!(
+            "{late_spans} spans were dropped after what they were inside of: their time is in that"
+        ));
     }
+    PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, comments }
 }
 
 /// What was added between two snapshots.

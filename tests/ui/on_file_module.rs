@@ -1,0 +1,4 @@
+#[pprof_runtime::profile]
+mod words;
+
+fn main() {}

@@ -1,8 +1,0 @@
-use pprof_runtime::profile;
-
-#[profile]
-pub trait Stem {
-    fn stem(&self);
-}
-
-fn main() {}
