@@ -3,15 +3,17 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::visit::Visit;
-use syn::{Expr, ReturnType, Type, TypeImplTrait};
+use syn::{AttrStyle, Expr, ImplItemFn, ReturnType, Type, TypeImplTrait};
 
 use crate::future;
 use crate::parse::Options;
-use crate::validate::Function;
 
-pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
-    let Function { attributes, visibility, defaultness, signature, brace, mut statements } =
-        function;
+/// A method or any other function: a method may have all that others have.
+pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
+    let ImplItemFn { mut attrs, vis, defaultness, sig: signature, block } = function;
+    let mut statements = block.stmts;
+    // The body gets statements in front, where an inner attribute may not follow: it says the same from outside.
+    attrs.iter_mut().for_each(|attribute| attribute.style = AttrStyle::Outer);
     let runtime = options.runtime();
     let support = quote!(#runtime::__macro_support);
     let site = site(options, &support, signature.ident.span());
@@ -44,8 +46,8 @@ pub(crate) fn function(options: &Options, function: Function) -> TokenStream {
     };
     // Braces keep their place in the user's source: some errors point at them.
     let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Brace, body);
-    group.set_span(brace.span.join());
-    quote! { #(#attributes)* #visibility #defaultness #signature #group }
+    group.set_span(block.brace_token.span.join());
+    quote! { #(#attrs)* #vis #defaultness #signature #group }
 }
 
 /// A reference to the static. It is named after an item inside the function, whose type name tells the function's path; both live in a

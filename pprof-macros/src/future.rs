@@ -1,6 +1,7 @@
 //! Functions that are not `async` and return a future all the same.
 
-use syn::visit::{self, Visit};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::Visit;
 use syn::{
     Expr, ExprReturn, GenericArgument, PathArguments, ReturnType, Signature, Stmt, Type,
     TypeParamBound,
@@ -98,14 +99,20 @@ fn returns(statement: &Stmt) -> bool {
         fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
         fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
         fn visit_item(&mut self, _: &'ast syn::Item) {}
-        // What is in there is not known.
+        // What else is in there is not known.
         fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-            let mut words = mac.tokens.clone().into_iter();
-            self.0 |= words.any(|word| word.to_string() == "return");
-            visit::visit_macro(self, mac);
+            self.0 |= mentions_return(mac.tokens.clone());
         }
     }
     let mut find = Find(false);
     find.visit_stmt(statement);
     find.0
+}
+
+fn mentions_return(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == "return",
+        TokenTree::Group(group) => mentions_return(group.stream()),
+        _ => false,
+    })
 }

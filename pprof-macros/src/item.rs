@@ -1,109 +1,106 @@
 //! What the attribute stands on: a function, or a block of which every function is annotated.
 
+use std::mem;
+
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{ImplItem, Item, ItemImpl, ItemMod, ItemTrait, Meta, TraitItem};
+use syn::{ImplItem, ImplItemFn, Item, ItemFn, Meta, TraitItem, TraitItemFn, Visibility};
 
 use crate::parse::{self, Attribute, Options};
 use crate::{expand, validate};
 
 /// The item, annotated.
 pub(crate) fn item(options: &Options, tokens: TokenStream) -> syn::Result<TokenStream> {
+    let no_function = match syn::parse2(tokens.clone()) {
+        Ok(function) => {
+            validate::once(&function)?;
+            let refusal = validate::refusal(&function);
+            return refusal.map_or_else(|| Ok(expand::function(options, function)), Err);
+        }
+        Err(error) => error,
+    };
     match syn::parse2(tokens.clone()) {
-        Ok(Item::Impl(mut block)) => {
-            no_name(options)?;
-            impl_block(options, &mut block);
-            Ok(block.into_token_stream())
+        Ok(mut item @ (Item::Impl(_) | Item::Trait(_) | Item::Mod(_))) => {
+            block(options, &mut item)?;
+            Ok(item.into_token_stream())
         }
-        Ok(Item::Trait(mut block)) => {
-            no_name(options)?;
-            trait_block(options, &mut block);
-            Ok(block.into_token_stream())
-        }
-        Ok(Item::Mod(mut block)) => {
-            no_name(options)?;
-            if block.content.is_none() {
+        other => Err(validate::no_body(tokens)
+            .or_else(|| other.ok().as_ref().map(validate::wrong_item))
+            .unwrap_or(no_function)),
+    }
+}
+
+/// Annotates what is inside of an impl, a trait or a module.
+fn block(options: &Options, item: &mut Item) -> syn::Result<()> {
+    if let Some(name) = &options.name {
+        let message = "a name is that of one function: put #[profile(name = \"...\")] there";
+        return Err(syn::Error::new(name.span(), message));
+    }
+    match item {
+        Item::Impl(block) => each(&mut block.items, |item| match item {
+            ImplItem::Fn(method) => ImplItem::Verbatim(function_inside(options, method)),
+            other => other,
+        }),
+        Item::Trait(block) => each(&mut block.items, |item| match item {
+            TraitItem::Fn(TraitItemFn { attrs, sig, default: Some(block), .. }) => {
+                let vis = Visibility::Inherited;
+                let method = ImplItemFn { attrs, vis, defaultness: None, sig, block };
+                TraitItem::Verbatim(function_inside(options, method))
+            }
+            other => other,
+        }),
+        Item::Mod(module) => match &mut module.content {
+            Some((_, items)) => each(items, |item| match item {
+                Item::Fn(ItemFn { attrs, vis, sig, block }) => {
+                    let function = ImplItemFn { attrs, vis, defaultness: None, sig, block: *block };
+                    Item::Verbatim(function_inside(options, function))
+                }
+                other => block_inside(options, other),
+            }),
+            None => {
                 let message = "what is in another file is not seen from here: put #[profile] on its functions and blocks";
-                return Err(syn::Error::new(block.mod_token.span(), message));
+                return Err(syn::Error::new(module.mod_token.span(), message));
             }
-            module(options, &mut block);
-            Ok(block.into_token_stream())
-        }
-        _ => {
-            let function = validate::function(tokens)?;
-            function.refusal().map_or_else(|| Ok(expand::function(options, function)), Err)
-        }
+        },
+        _ => {}
     }
+    Ok(())
 }
 
-fn no_name(options: &Options) -> syn::Result<()> {
-    let message = "a name is that of one function: put #[profile(name = \"...\")] there";
-    options.name.as_ref().map_or(Ok(()), |name| Err(syn::Error::new(name.span(), message)))
-}
-
-fn impl_block(options: &Options, block: &mut ItemImpl) {
-    for item in &mut block.items {
-        if let ImplItem::Fn(method) = item
-            && let Some(options) = options_inside(options, &mut method.attrs)
-        {
-            *item = ImplItem::Verbatim(function_inside(options, method.to_token_stream()));
-        }
-    }
-}
-
-fn trait_block(options: &Options, block: &mut ItemTrait) {
-    for item in &mut block.items {
-        if let TraitItem::Fn(method) = item
-            && method.default.is_some()
-            && let Some(options) = options_inside(options, &mut method.attrs)
-        {
-            *item = TraitItem::Verbatim(function_inside(options, method.to_token_stream()));
-        }
-    }
-}
-
-fn module(options: &Options, block: &mut ItemMod) {
-    for item in block.content.iter_mut().flat_map(|(_, items)| items) {
-        let attributes = match item {
-            Item::Fn(function) => &mut function.attrs,
-            Item::Impl(block) => &mut block.attrs,
-            Item::Trait(block) => &mut block.attrs,
-            Item::Mod(block) if block.content.is_some() => &mut block.attrs,
-            _ => continue,
-        };
-        let Some(options) = options_inside(options, attributes) else { continue };
-        *item = match item {
-            Item::Fn(function) => {
-                Item::Verbatim(function_inside(options, function.to_token_stream()))
-            }
-            ref block => Item::Verbatim(block_inside(options, block)),
-        };
-    }
+fn each<I>(items: &mut Vec<I>, change: impl FnMut(I) -> I) {
+    *items = mem::take(items).into_iter().map(change).collect();
 }
 
 /// A function, const and naked ones as they are.
-fn function_inside(options: syn::Result<Options>, tokens: TokenStream) -> TokenStream {
-    let expanded = options.and_then(|options| {
-        let function = validate::function(tokens.clone())?;
-        let can_be = function.refusal().is_none();
-        Ok(can_be.then(|| expand::function(&options, function)))
-    });
-    match expanded {
-        Ok(expanded) => expanded.unwrap_or(tokens),
-        Err(mistake) => with(&mistake, &tokens),
+fn function_inside(outer: &Options, mut function: ImplItemFn) -> TokenStream {
+    let Some(options) = options_inside(outer, &mut function.attrs) else {
+        return function.into_token_stream();
+    };
+    match options.and_then(|options| validate::once(&function).map(|()| options)) {
+        Ok(_) if validate::refusal(&function).is_some() => function.into_token_stream(),
+        Ok(options) => expand::function(&options, function),
+        Err(mistake) => with_error(&mistake, &function),
     }
 }
 
-fn block_inside(options: syn::Result<Options>, block: &Item) -> TokenStream {
-    let tokens = block.to_token_stream();
-    options
-        .and_then(|options| item(&options, tokens.clone()))
-        .unwrap_or_else(|mistake| with(&mistake, &tokens))
+/// A block, other items and modules in other files as they are.
+fn block_inside(outer: &Options, mut item: Item) -> Item {
+    let attributes = match &mut item {
+        Item::Impl(block) => &mut block.attrs,
+        Item::Trait(block) => &mut block.attrs,
+        Item::Mod(block) if block.content.is_some() => &mut block.attrs,
+        _ => return item,
+    };
+    let Some(options) = options_inside(outer, attributes) else { return item };
+    match options.and_then(|options| block(&options, &mut item)) {
+        Ok(()) => item,
+        Err(mistake) => Item::Verbatim(with_error(&mistake, &item)),
+    }
 }
 
 /// The mistake, and the item as it was, so that one mistake gives one error.
-pub(crate) fn with(mistake: &syn::Error, item: &TokenStream) -> TokenStream {
+pub(crate) fn with_error(mistake: &syn::Error, item: &impl ToTokens) -> TokenStream {
     let mistake = mistake.to_compile_error();
     quote!(#mistake #item)
 }

@@ -76,7 +76,7 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
         Attribute::Profile(options) => item::item(&options, original.clone()),
         Attribute::Skip => Ok(original.clone()),
     });
-    expanded.unwrap_or_else(|mistake| item::with(&mistake, &original)).into()
+    expanded.unwrap_or_else(|mistake| item::with_error(&mistake, &original)).into()
 }
 
 /// What `select!` and `select_biased!` of `pprof_runtime::crossbeam_channel` hand on: `[path of that module] order`, then what the user

@@ -1,71 +1,32 @@
 //! What cannot be annotated, and what to do about it.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Block, Signature, Stmt, Visibility, token};
+use syn::{Attribute, ImplItemFn, Item, TraitItemFn};
 
-/// A function with a body, wherever it stands.
-pub(crate) struct Function {
-    pub(crate) attributes: Vec<Attribute>,
-    pub(crate) visibility: Visibility,
-    pub(crate) defaultness: Option<syn::Token![default]>,
-    pub(crate) signature: Signature,
-    pub(crate) brace: token::Brace,
-    pub(crate) statements: Vec<Stmt>,
-}
-
-impl Parse for Function {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let mut attributes = input.call(Attribute::parse_outer)?;
-        let visibility = input.parse()?;
-        let defaultness = input.parse()?;
-        let signature = input.parse()?;
-        let body;
-        let brace = syn::braced!(body in input);
-        // The body gets statements in front, where an inner attribute may not follow: it says the same from outside.
-        for mut attribute in body.call(Attribute::parse_inner)? {
-            attribute.style = syn::AttrStyle::Outer;
-            attributes.push(attribute);
-        }
-        let statements = body.call(Block::parse_within)?;
-        Ok(Function { attributes, visibility, defaultness, signature, brace, statements })
-    }
-}
-
-impl Function {
-    /// Why it cannot be annotated.
-    pub(crate) fn refusal(&self) -> Option<syn::Error> {
-        if let Some(constness) = &self.signature.constness {
-            return Some(syn::Error::new(
-                constness.span(),
-                "a const fn cannot be profiled: it may run in the compiler; remove `const`, or put \
-                 #[profile] on its callers",
-            ));
-        }
-        let naked = self.attributes.iter().find(|a| is_naked(a))?;
-        Some(syn::Error::new(
-            naked.span(),
-            "a naked function cannot be profiled: there is no room for a guard in it; put \
+/// Why a function cannot be annotated.
+pub(crate) fn refusal(function: &ImplItemFn) -> Option<syn::Error> {
+    if let Some(constness) = &function.sig.constness {
+        return Some(syn::Error::new(
+            constness.span(),
+            "a const fn cannot be profiled: it may run in the compiler; remove `const`, or put \
              #[profile] on its callers",
-        ))
-    }
-}
-
-/// The function in `item`.
-pub(crate) fn function(item: TokenStream) -> syn::Result<Function> {
-    let function: Function = match syn::parse2(item.clone()) {
-        Ok(function) => function,
-        Err(error) => return Err(not_a_function(item).unwrap_or(error)),
-    };
-    if let Some(second) = function.attributes.iter().find(|a| is_profile(a)) {
-        return Err(syn::Error::new(
-            second.span(),
-            "#[profile] stands here twice: every call would be counted twice; remove one",
         ));
     }
-    Ok(function)
+    let naked = function.attrs.iter().find(|a| is_naked(a))?;
+    Some(syn::Error::new(
+        naked.span(),
+        "a naked function cannot be profiled: there is no room for a guard in it; put \
+         #[profile] on its callers",
+    ))
+}
+
+/// The attribute stands on it once: this one was taken from it.
+pub(crate) fn once(function: &ImplItemFn) -> syn::Result<()> {
+    let message = "#[profile] stands here twice: every call would be counted twice; remove one";
+    let second = function.attrs.iter().find(|a| is_profile(a));
+    second.map_or(Ok(()), |second| Err(syn::Error::new(second.span(), message)))
 }
 
 /// Ours, by its own name or as a path that ends in it and begins at the runtime.
@@ -83,28 +44,26 @@ fn is_naked(attribute: &Attribute) -> bool {
     list.path.is_ident("unsafe") && list.tokens.to_string() == "naked"
 }
 
-/// Why an item that is no function with a body cannot be annotated; `None` if it is not even an item.
-fn not_a_function(item: TokenStream) -> Option<syn::Error> {
-    if let Ok(method) = syn::parse2::<syn::TraitItemFn>(item.clone())
-        && method.default.is_none()
-    {
-        let message = "there is no body to profile here: put #[profile] on the implementations";
-        return Some(syn::Error::new(method.sig.span(), message));
-    }
-    let item: syn::Item = syn::parse2(item).ok()?;
+/// What is wrong with a method that a trait only asks for; `None` if the item is none.
+pub(crate) fn no_body(item: TokenStream) -> Option<syn::Error> {
+    let method: TraitItemFn = syn::parse2(item).ok()?;
+    let message = "there is no body to profile here: put #[profile] on the implementations";
+    method.default.is_none().then(|| syn::Error::new(method.sig.span(), message))
+}
+
+pub(crate) fn wrong_item(item: &Item) -> syn::Error {
     let message = "#[profile] goes on a function, or on an impl, trait or mod block";
-    Some(syn::Error::new(first_word(&item), message))
+    syn::Error::new(first_word(item), message)
 }
 
 /// The token that tells what an item is.
-fn first_word(item: &syn::Item) -> proc_macro2::Span {
+fn first_word(item: &Item) -> Span {
     match item {
-        syn::Item::Struct(i) => i.struct_token.span(),
-        syn::Item::Enum(i) => i.enum_token.span(),
-        other => other
-            .to_token_stream()
-            .into_iter()
-            .next()
-            .map_or_else(proc_macro2::Span::call_site, |token| token.span()),
+        Item::Struct(i) => i.struct_token.span(),
+        Item::Enum(i) => i.enum_token.span(),
+        other => {
+            let first = other.to_token_stream().into_iter().next();
+            first.map_or_else(Span::call_site, |token| token.span())
+        }
     }
 }

@@ -1,10 +1,13 @@
-//! What the tests of this package share: clocks to burn by, and the real `go tool pprof`.
+//! What the tests of this package share: clocks to burn by, what is inside of profiles, and the real `go tool pprof`.
 
 pub mod waits;
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::{Child, Command, Output};
 use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// CPU time of a clock: `CLOCK_THREAD_CPUTIME_ID` or `CLOCK_PROCESS_CPUTIME_ID`.
@@ -47,6 +50,17 @@ pub fn stacks(profile: &pprof_format::Profile) -> Vec<(Vec<&str>, &[i64])> {
             (names, sample.value.as_slice())
         })
         .collect()
+}
+
+/// Pending once, so that whoever awaits it can be moved or dropped.
+#[derive(Debug, Default)]
+pub struct YieldOnce(bool);
+
+impl Future for YieldOnce {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 /// The Go toolchain that `tests/run` installs, or the one that the variable `GO` names.

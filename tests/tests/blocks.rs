@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pprof_runtime::profile;
-use pprof_tests::sum;
+use pprof_tests::{YieldOnce, sum};
 
 #[profile]
 mod service {
@@ -79,17 +79,6 @@ mod service {
 
 struct Slow;
 
-/// Pending once.
-#[derive(Default)]
-struct YieldOnce(bool);
-
-impl Future for YieldOnce {
-    type Output = ();
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
 async fn work(ms: u64) -> u64 {
     std::thread::sleep(Duration::from_millis(ms));
     YieldOnce::default().await;
@@ -126,18 +115,6 @@ impl Slow {
 
 /// What a macro such as `async_trait` makes of an async method.
 trait Boxed {
-    fn later<'life, 'trait_>(
-        &'life self,
-        ms: u64,
-    ) -> ::core::pin::Pin<
-        Box<dyn ::core::future::Future<Output = u64> + ::core::marker::Send + 'trait_>,
-    >
-    where
-        'life: 'trait_,
-        Self: 'trait_;
-}
-
-impl Boxed for Slow {
     #[profile]
     fn later<'life, 'trait_>(
         &'life self,
@@ -160,6 +137,8 @@ impl Boxed for Slow {
         })
     }
 }
+
+impl Boxed for Slow {}
 
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);

@@ -390,7 +390,7 @@ fn since_start() -> PathSnapshot {
     let late_spans = LATE_SPANS.load(Ordering::Relaxed);
     if late_spans != 0 {
         comments.push(format!(
-            "{late_spans} spans were dropped after what they were inside of: their time is in that"
+            "{late_spans} spans since the program began were dropped after what they were inside of: their time is in that"
         ));
     }
     PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, comments }
