@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::visit::Visit;
-use syn::{AttrStyle, Expr, ImplItemFn, ReturnType, Type, TypeImplTrait};
+use syn::{AttrStyle, Expr, ImplItemFn, ReturnType, Stmt, Type, TypeImplTrait};
 
 use crate::future;
 use crate::parse::Options;
@@ -18,6 +18,10 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     let support = quote!(#runtime::__macro_support);
     let site = site(options, &support, signature.ident.span());
     let name = Ident::new("__pprof_site", Span::mixed_site());
+    // Those stay first, as is good style.
+    let items = statements.iter().take_while(|statement| matches!(statement, Stmt::Item(_)));
+    let items: Vec<Stmt> = statements.drain(..items.count()).collect();
+    let instrumented = |future: &Expr| quote!(#support::Instrumented::new(#name, #future));
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
         quote! {
@@ -29,8 +33,7 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
             })
             .await
         }
-    } else if let Some(made) = future::returned(&signature, &mut statements) {
-        *made = Expr::Verbatim(quote!(#support::Instrumented::new(#name, #made)));
+    } else if future::wrap(&signature, &mut statements, instrumented) {
         quote! {
             let #name = #site;
             #support::locate(#name);
@@ -45,7 +48,8 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         }
     };
     // Braces keep their place in the user's source: some errors point at them.
-    let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Brace, body);
+    let mut group =
+        proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote!(#(#items)* #body));
     group.set_span(block.brace_token.span.join());
     quote! { #(#attrs)* #vis #defaultness #signature #group }
 }

@@ -1,25 +1,37 @@
 //! Functions that are not `async` and return a future all the same.
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::visit::Visit;
+use quote::ToTokens;
+use syn::visit_mut::{self, VisitMut};
 use syn::{
     Expr, ExprReturn, GenericArgument, PathArguments, ReturnType, Signature, Stmt, Type,
     TypeParamBound,
 };
 
-/// The future that a function returns, where it is made: `None` if it returns something else, or makes it elsewhere.
-pub(crate) fn returned<'s>(
+/// Wraps the future that a function returns, wherever it makes it. Where that cannot be seen, or it returns something else, nothing is
+/// changed and the result is false.
+pub(crate) fn wrap(
     signature: &Signature,
-    statements: &'s mut [Stmt],
-) -> Option<&'s mut Expr> {
-    let ReturnType::Type(_, ty) = &signature.output else { return None };
-    // All that is returned has one type: if one expression of several were wrapped they would differ.
-    let is_plain = is_impl_future(ty) && !statements.iter().any(returns);
-    let Some(Stmt::Expr(last, None)) = statements.last_mut() else { return None };
-    if is_plain {
-        return Some(last);
+    statements: &mut [Stmt],
+    wrapped: impl Fn(&Expr) -> TokenStream,
+) -> bool {
+    let ReturnType::Type(_, ty) = &signature.output else { return false };
+    let is_boxed = is_boxed_future(ty);
+    if !is_boxed && !is_impl_future(ty) {
+        return false;
     }
-    if is_boxed_future(ty) { boxed(last) } else { None }
+    // What is boxed has one type whatever it is; else all that is returned has, and one of several cannot be wrapped.
+    if !for_each_return(statements, |returned| is_boxed && boxed(returned).is_some()) {
+        return false;
+    }
+    let Some(Stmt::Expr(last, None)) = statements.last_mut() else { return false };
+    if is_conditional(last) {
+        return false;
+    }
+    let Some(made) = (if is_boxed { boxed(last) } else { Some(last) }) else { return false };
+    let mut replace = |made: &mut Expr| *made = Expr::Verbatim(wrapped(made));
+    replace(made);
+    for_each_return(statements, |returned| boxed(returned).map(&mut replace).is_some())
 }
 
 /// `impl Future<...>`, and nothing besides that what wraps it would not be.
@@ -77,36 +89,58 @@ fn boxed(expression: &mut Expr) -> Option<&mut Expr> {
     match expression {
         Expr::Call(call) if call.args.len() == 1 => {
             let Expr::Path(function) = &*call.func else { return None };
-            let mut names = function.path.segments.iter().rev().map(|s| &s.ident);
-            let is_it = names.next()? == "pin" && names.next()? == "Box";
+            let mut segments = function.path.segments.iter().rev();
+            let is_it = segments.next()?.ident == "pin"
+                && segments.next().is_some_and(|ty| ty.ident == "Box" && ty.arguments.is_none());
             call.args.first_mut().filter(|_| is_it)
         }
         Expr::MethodCall(call) if call.args.is_empty() => {
+            // What has a name may be no future, and have such a method of its own.
+            let is_made_here =
+                matches!(*call.receiver, Expr::Async(_) | Expr::Call(_) | Expr::MethodCall(_));
             let is_it = call.method == "boxed" || call.method == "boxed_local";
-            is_it.then_some(&mut *call.receiver)
+            (is_made_here && is_it).then_some(&mut *call.receiver)
         }
         _ => None,
     }
 }
 
-/// Whether the function may be left by a `return` in this.
-fn returns(statement: &Stmt) -> bool {
-    struct Find(bool);
-    impl<'ast> Visit<'ast> for Find {
-        fn visit_expr_return(&mut self, _: &'ast ExprReturn) {
-            self.0 = true;
-        }
-        fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
-        fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
-        fn visit_item(&mut self, _: &'ast syn::Item) {}
-        // What else is in there is not known.
-        fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-            self.0 |= mentions_return(mac.tokens.clone());
+/// Whether it is there on some platforms only, where something else is the last expression on others.
+fn is_conditional(expression: &Expr) -> bool {
+    let mut tokens = expression.to_token_stream().into_iter();
+    while let (Some(TokenTree::Punct(pound)), Some(TokenTree::Group(group))) =
+        (tokens.next(), tokens.next())
+        && pound.as_char() == '#'
+    {
+        let name = group.stream().into_iter().next();
+        if name.is_some_and(|name| name.to_string().starts_with("cfg")) {
+            return true;
         }
     }
-    let mut find = Find(false);
-    find.visit_stmt(statement);
-    find.0
+    false
+}
+
+/// Whether `each` says so of whatever a function is left with by a `return`, as far as that can be seen.
+fn for_each_return(statements: &mut [Stmt], each: impl FnMut(&mut Expr) -> bool) -> bool {
+    struct Returns<F> {
+        each: F,
+        all: bool,
+    }
+    impl<F: FnMut(&mut Expr) -> bool> VisitMut for Returns<F> {
+        fn visit_expr_return_mut(&mut self, leaves: &mut ExprReturn) {
+            visit_mut::visit_expr_return_mut(self, leaves);
+            self.all &= leaves.expr.as_mut().is_some_and(|returned| (self.each)(returned));
+        }
+        fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
+            self.all &= !mentions_return(mac.tokens.clone());
+        }
+        fn visit_expr_closure_mut(&mut self, _: &mut syn::ExprClosure) {}
+        fn visit_expr_async_mut(&mut self, _: &mut syn::ExprAsync) {}
+        fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+    }
+    let mut returns = Returns { each, all: true };
+    statements.iter_mut().for_each(|statement| returns.visit_stmt_mut(statement));
+    returns.all
 }
 
 fn mentions_return(tokens: TokenStream) -> bool {

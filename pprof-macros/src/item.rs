@@ -14,7 +14,8 @@ use crate::{expand, validate};
 pub(crate) fn item(options: &Options, tokens: TokenStream) -> syn::Result<TokenStream> {
     let no_function = match syn::parse2(tokens.clone()) {
         Ok(function) => {
-            validate::once(&function)?;
+            let function: ImplItemFn = function;
+            validate::once(&function.attrs)?;
             let refusal = validate::refusal(&function);
             return refusal.map_or_else(|| Ok(expand::function(options, function)), Err);
         }
@@ -36,6 +37,9 @@ fn block(options: &Options, item: &mut Item) -> syn::Result<()> {
     if let Some(name) = &options.name {
         let message = "a name is that of one function: put #[profile(name = \"...\")] there";
         return Err(syn::Error::new(name.span(), message));
+    }
+    if let Some(attributes) = attributes(item) {
+        validate::once(attributes)?;
     }
     match item {
         Item::Impl(block) => each(&mut block.items, |item| match item {
@@ -72,30 +76,40 @@ fn each<I>(items: &mut Vec<I>, change: impl FnMut(I) -> I) {
     *items = mem::take(items).into_iter().map(change).collect();
 }
 
-/// A function, const and naked ones as they are.
+/// A function; one that cannot be annotated as it is, unless it asks for that.
 fn function_inside(outer: &Options, mut function: ImplItemFn) -> TokenStream {
-    let Some(options) = options_inside(outer, &mut function.attrs) else {
-        return function.into_token_stream();
+    let inside = match inside(outer, &mut function.attrs) {
+        Ok(Some(inside)) => inside,
+        Ok(None) => return function.into_token_stream(),
+        Err(mistake) => return with_error(&mistake, &function),
     };
-    match options.and_then(|options| validate::once(&function).map(|()| options)) {
-        Ok(_) if validate::refusal(&function).is_some() => function.into_token_stream(),
-        Ok(options) => expand::function(&options, function),
-        Err(mistake) => with_error(&mistake, &function),
+    match validate::refusal(&function) {
+        None => expand::function(&inside.options, function),
+        Some(refusal) if inside.is_asked_for => with_error(&refusal, &function),
+        Some(_) => function.into_token_stream(),
     }
 }
 
 /// A block, other items and modules in other files as they are.
 fn block_inside(outer: &Options, mut item: Item) -> Item {
-    let attributes = match &mut item {
-        Item::Impl(block) => &mut block.attrs,
-        Item::Trait(block) => &mut block.attrs,
-        Item::Mod(block) if block.content.is_some() => &mut block.attrs,
-        _ => return item,
-    };
-    let Some(options) = options_inside(outer, attributes) else { return item };
-    match options.and_then(|options| block(&options, &mut item)) {
+    let Some(attributes) = attributes(&mut item) else { return item };
+    let annotated = inside(outer, attributes).and_then(|inside| match inside {
+        Some(inside) => block(&inside.options, &mut item),
+        None => Ok(()),
+    });
+    match annotated {
         Ok(()) => item,
         Err(mistake) => Item::Verbatim(with_error(&mistake, &item)),
+    }
+}
+
+/// Those of a block whose inside is here.
+fn attributes(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
+    match item {
+        Item::Impl(block) => Some(&mut block.attrs),
+        Item::Trait(block) => Some(&mut block.attrs),
+        Item::Mod(block) if block.content.is_some() => Some(&mut block.attrs),
+        _ => None,
     }
 }
 
@@ -105,24 +119,31 @@ pub(crate) fn with_error(mistake: &syn::Error, item: &impl ToTokens) -> TokenStr
     quote!(#mistake #item)
 }
 
-/// What holds for an item inside of an annotated block, from which its own attribute is taken; `None` if it is to be left alone.
-fn options_inside(
-    outer: &Options,
-    attributes: &mut Vec<syn::Attribute>,
-) -> Option<syn::Result<Options>> {
+/// What holds for an item inside of an annotated block.
+struct Inside {
+    options: Options,
+    /// Whether it has an attribute of its own.
+    is_asked_for: bool,
+}
+
+/// Takes an item's own attribute from it; `None` if the item is to be left alone.
+fn inside(outer: &Options, attributes: &mut Vec<syn::Attribute>) -> syn::Result<Option<Inside>> {
     // Whether it applies is not known yet; if it does, it does its own work.
-    if attributes.iter().any(is_conditional_profile) {
-        return None;
+    if attributes.iter().any(validate::is_conditional_profile) {
+        return Ok(None);
     }
     let own = attributes.iter().position(validate::is_profile).map(|at| attributes.remove(at));
-    let own = match own.map(|attribute| options_of(attribute).and_then(parse::attribute)) {
+    validate::once(attributes)?;
+    let is_asked_for = own.is_some();
+    let own = match own {
+        Some(attribute) => match parse::attribute(options_of(attribute)?)? {
+            Attribute::Profile(options) => options,
+            Attribute::Skip => return Ok(None),
+        },
         None => Options { name: None, runtime: None },
-        Some(Ok(Attribute::Profile(options))) => options,
-        Some(Ok(Attribute::Skip)) => return None,
-        Some(Err(mistake)) => return Some(Err(mistake)),
     };
     let runtime = own.runtime.or_else(|| outer.runtime.clone());
-    Some(Ok(Options { runtime, ..own }))
+    Ok(Some(Inside { options: Options { runtime, ..own }, is_asked_for }))
 }
 
 fn options_of(attribute: syn::Attribute) -> syn::Result<TokenStream> {
@@ -134,12 +155,4 @@ fn options_of(attribute: syn::Attribute) -> syn::Result<TokenStream> {
             "options go in parentheses: `#[profile(...)]`",
         )),
     }
-}
-
-/// `#[cfg_attr(..., profile)]`.
-fn is_conditional_profile(attribute: &syn::Attribute) -> bool {
-    let Meta::List(list) = &attribute.meta else { return false };
-    let mut words = list.tokens.clone().into_iter();
-    list.path.is_ident("cfg_attr")
-        && words.any(|word| matches!(word, proc_macro2::TokenTree::Ident(w) if w == "profile"))
 }

@@ -21,8 +21,10 @@ use proc_macro::TokenStream;
 ///
 /// Time is wall time from entry to exit, less annotated callees for the function's own share. An `async fn` is timed while it is
 /// polled, not while it is suspended, and counts as one call from its first poll. So is a function that returns `impl Future` or a
-/// boxed future, if that is made in its last expression: `async { ... }`, `Box::pin(...)` or `....boxed()`. An `impl Future` that is
-/// more than that (`+ Clone`, say), or that some `return` makes, is not: there the call that makes the future is timed.
+/// boxed future (by these names), if it can be seen to make it: in its last expression, and where it is boxed in each `return` too, by
+/// `Box::pin(...)` or `....boxed()`. What comes before that is in no time. Else the call that makes the future is timed: with an
+/// `impl Future` that is more than that (`+ Clone`, say), or that some `return` makes, or whose last expression has a `#[cfg]`. Macros
+/// that hide a `return`, and traits that are called `Future` and are another one, need `skip`.
 ///
 /// # Blocks
 /// On an `impl`, a `trait` or a `mod { ... }` it stands for one on every function with a body there, in a module also on those of its

@@ -1,9 +1,9 @@
 //! What cannot be annotated, and what to do about it.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, ImplItemFn, Item, TraitItemFn};
+use syn::{Attribute, ImplItemFn, Item, Meta, TraitItemFn};
 
 /// Why a function cannot be annotated.
 pub(crate) fn refusal(function: &ImplItemFn) -> Option<syn::Error> {
@@ -22,19 +22,40 @@ pub(crate) fn refusal(function: &ImplItemFn) -> Option<syn::Error> {
     ))
 }
 
-/// The attribute stands on it once: this one was taken from it.
-pub(crate) fn once(function: &ImplItemFn) -> syn::Result<()> {
+/// The attribute stands on an item once: one was taken from it.
+pub(crate) fn once(attributes: &[Attribute]) -> syn::Result<()> {
     let message = "#[profile] stands here twice: every call would be counted twice; remove one";
-    let second = function.attrs.iter().find(|a| is_profile(a));
+    let second = attributes.iter().find(|a| is_profile(a) || is_conditional_profile(a));
     second.map_or(Ok(()), |second| Err(syn::Error::new(second.span(), message)))
 }
 
-/// Ours, by its own name or as a path that ends in it and begins at the runtime.
+/// Ours, by its own name or as the end of a path.
 pub(crate) fn is_profile(attribute: &Attribute) -> bool {
-    let path = attribute.path();
-    let Some(last) = path.segments.last() else { return false };
-    let first_is_runtime = path.segments.first().is_some_and(|s| s.ident == "pprof_runtime");
-    last.ident == "profile" && (path.segments.len() == 1 || first_is_runtime)
+    attribute.path().segments.last().is_some_and(|last| last.ident == "profile")
+}
+
+/// `#[cfg_attr(..., profile)]`.
+pub(crate) fn is_conditional_profile(attribute: &Attribute) -> bool {
+    let Meta::List(list) = &attribute.meta else { return false };
+    list.path.is_ident("cfg_attr") && gives_profile(list.tokens.clone())
+}
+
+/// What stands behind the condition, and behind that of another such attribute there.
+fn gives_profile(arguments: TokenStream) -> bool {
+    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.as_char() == ',');
+    let mut given = arguments.into_iter().skip_while(|token| !is_comma(token)).peekable();
+    while let Some(token) = given.next() {
+        match (token, given.peek()) {
+            (TokenTree::Ident(word), _) if word == "profile" => return true,
+            (TokenTree::Ident(word), Some(TokenTree::Group(group)))
+                if word == "cfg_attr" && gives_profile(group.stream()) =>
+            {
+                return true;
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn is_naked(attribute: &Attribute) -> bool {

@@ -142,9 +142,11 @@ pub fn set_function_profile(on: bool) -> bool {
 /// Times a region inside of a function as if it were a function that is called there: the result is a [`Span`], which ends it when it is
 /// dropped.
 ///
-/// The name is a constant `&str`. A span of a few lines is best kept in a block. Like a function's, its time is less that of annotated
-/// functions and spans inside of it. A span that is moved out of what it began in ends there; how often that was stands in the profile's
-/// comments.
+/// The name is a constant `&str`, and not one of a type's own (`Self::NAME`). A span of a few lines is best kept in a block. Like a
+/// function's, its time is less that of annotated functions and spans inside of it.
+///
+/// A span that is dropped while something inside of it goes on, as in an annotated method, ends with that. One that outlives the call it
+/// began in is not timed: that is the call's time. How often that was stands in the profile's comments.
 ///
 /// Not across an `.await`: what other tasks call meanwhile would be inside of it. Futures that hold a span are not `Send`, so that most
 /// runtimes refuse them; put the region in an `async fn` with `#[profile]` instead.
@@ -167,16 +169,18 @@ pub fn set_function_profile(on: bool) -> bool {
 #[macro_export]
 macro_rules! span {
     ($name:expr) => {{
-        struct Here;
-        const NAME: &str = $name;
-        const { ::core::assert!(!NAME.is_empty(), "a span needs a name") };
-        static SITE: $crate::__macro_support::Site = $crate::__macro_support::Site::new(
-            NAME,
-            ::core::any::type_name::<Here>,
-            ::core::file!(),
-            ::core::line!(),
-        );
-        $crate::Span::enter(&SITE)
+        // Items are seen by the name's expression.
+        struct __PprofHere;
+        static __PPROF_SITE: $crate::__macro_support::Site = {
+            ::core::assert!(!$name.is_empty(), "a span needs a name");
+            $crate::__macro_support::Site::new(
+                $name,
+                ::core::any::type_name::<__PprofHere>,
+                ::core::file!(),
+                ::core::line!(),
+            )
+        };
+        $crate::Span::enter(&__PPROF_SITE)
     }};
 }
 

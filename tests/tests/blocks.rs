@@ -1,5 +1,6 @@
 //! `#[profile]` on blocks, and on functions that return futures: each call is counted, and counted once. One process, as the recorder is
 //! the process's.
+#![deny(clippy::items_after_statements)]
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,7 +15,8 @@ use pprof_tests::{YieldOnce, sum};
 #[profile]
 mod service {
     pub(crate) fn free() -> u32 {
-        inner::deep()
+        const NONE: u32 = 0;
+        inner::deep() + NONE
     }
 
     #[profile(skip)]
@@ -23,7 +25,8 @@ mod service {
     }
 
     const fn constant() -> u32 {
-        1
+        const ONE: u32 = 1;
+        ONE
     }
 
     fn helper() -> u32 {
@@ -105,6 +108,13 @@ impl Slow {
         async move { work(ms).await }.boxed()
     }
 
+    fn early(&self, ms: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+        if ms == 2 {
+            return Box::pin(work(2));
+        }
+        Box::pin(async move { work(ms).await })
+    }
+
     fn one_of_two(&self, ms: u64) -> impl Future<Output = u64> {
         if ms == 0 {
             return work(1);
@@ -152,10 +162,10 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn every_call_in_a_block_is_counted_once() {
+    use service::inner::{Run, Worker};
     pprof_runtime::set_function_profile(true);
     let snapshot = || pprof_runtime::lookup("functions").unwrap().snapshot().unwrap();
     let before = snapshot();
-    use service::inner::{Run, Worker};
     for _ in 0..3 {
         assert_eq!(service::free() + service::skipped(), 3);
         assert_eq!(Worker(4).named() + Worker(4).run(), 9);
@@ -166,6 +176,7 @@ fn every_call_in_a_block_is_counted_once() {
         assert_eq!(block_on(slow.handed_on(ms)), ms);
         assert_eq!(block_on(slow.pinned(ms)), ms);
         assert_eq!(block_on(slow.boxed(ms)), ms);
+        assert_eq!(block_on(slow.early(ms)), ms);
         assert_eq!(block_on(slow.one_of_two(ms)), ms);
         assert_eq!(block_on(slow.later(ms)), ms);
     }
@@ -191,13 +202,14 @@ fn every_call_in_a_block_is_counted_once() {
         ("::handed_on", 2),
         ("::pinned", 2),
         ("::boxed", 2),
+        ("Slow::early", 2),
         ("::one_of_two", 2),
         ("::later", 2),
     ] {
         let stacks = pprof_tests::stacks(after.proto());
         assert_eq!(grown(0, name), calls, "{name}: {stacks:?}");
     }
-    for name in ["::returned", "::handed_on", "::pinned", "::boxed", "::later"] {
+    for name in ["::returned", "::handed_on", "::pinned", "::boxed", "Slow::early", "::later"] {
         assert!(grown(1, name) >= 10_000_000, "{name}: the time of its polls: {}", grown(1, name));
     }
 }

@@ -383,12 +383,6 @@ fn with_spans() {
     sleep(5);
 }
 
-/// A span that outlives the function it began in, after another that a third began in.
-#[profile]
-fn lends_spans() -> [pprof_runtime::Span; 2] {
-    [pprof_runtime::span!("outer span"), pprof_runtime::span!("inner span")]
-}
-
 #[test]
 fn spans_are_callees_of_what_they_are_in() {
     let _alone = alone();
@@ -420,23 +414,81 @@ fn spans_are_callees_of_what_they_are_in() {
     assert!(total <= wall + wall / 500, "nothing twice: {total} of {wall}");
 }
 
+/// Two spans that outlive the function they began in.
+#[profile]
+fn lends_spans() -> [pprof_runtime::Span; 2] {
+    [pprof_runtime::span!("outer span"), pprof_runtime::span!("inner span")]
+}
+
+/// Ends a span that its caller has begun.
+#[profile]
+fn ends(span: pprof_runtime::Span) {
+    drop(span);
+    sleep(5);
+}
+
+#[profile]
+fn deeper(depth: u32) {
+    if depth > 0 {
+        let _span = pprof_runtime::span!("at every depth");
+        let early = pprof_runtime::span!("ended in between");
+        let late = pprof_runtime::span!("ended next");
+        drop(early);
+        drop(late);
+        deeper(depth - 1);
+    }
+}
+
 #[test]
-fn spans_that_outlive_their_function_leave_the_path_as_it_was() {
+fn spans_may_be_dropped_in_any_order() {
     let _alone = alone();
     pprof_runtime::set_function_profile(true);
-    let [outer, inner_span] = lends_spans();
-    drop(outer);
-    drop(inner_span);
-    let in_order = pprof_runtime::span!("in order");
-    let late = pprof_runtime::span!("late");
-    drop(in_order);
     let before = snapshot();
-    inner();
-    drop(late);
+    let start = Instant::now();
+    // More than a path may be long, if any of it stayed.
+    for _ in 0..300 {
+        let [outer, inner_span] = lends_spans();
+        drop(outer);
+        drop(inner_span);
+        let first = pprof_runtime::span!("first");
+        let second = pprof_runtime::span!("second");
+        drop(first);
+        drop(second);
+    }
+    for _ in 0..3 {
+        ends(pprof_runtime::span!("ended inside"));
+    }
+    // Deeper than is kept.
+    deeper(200);
     inner();
     let after = snapshot();
-    let is_root = |names: &[&str]| names.len() == 1 && names[0].ends_with("::inner");
-    assert_eq!(sum(&after, 0, is_root) - sum(&before, 0, is_root), 2, "{:?}", stacks(&after));
-    let comments = after.comment.iter().map(|&index| &after.string_table[index as usize]);
-    assert!(comments.into_iter().any(|c| c.starts_with("3 spans since")));
+    let wall = start.elapsed().as_nanos() as i64;
+    let grown = |column, is_it: &dyn Fn(&[&str]) -> bool| {
+        sum(&after, column, is_it) - sum(&before, column, is_it)
+    };
+    let is = |path: &'static [&str]| {
+        move |names: &[&str]| {
+            names.len() == path.len()
+                && names.iter().zip(path).all(|(name, end)| name.ends_with(end))
+        }
+    };
+    for (path, calls) in [
+        (&["::inner"][..], 1),
+        (&["first"], 300),
+        (&["second", "first"], 300),
+        (&["outer span", "::lends_spans"], 300),
+        (&["inner span", "outer span", "::lends_spans"], 300),
+        (&["ended inside"], 3),
+        (&["::ends", "ended inside"], 3),
+    ] {
+        assert_eq!(grown(0, &is(path)), calls, "{path:?}");
+    }
+    assert!(grown(1, &is(&["::ends", "ended inside"])) >= 15_000_000, "the rest of that call too");
+    let all = grown(1, &|_| true);
+    assert!(all <= wall + wall / 500, "nothing twice: {all} of {wall}");
+    let comments = || after.comment.iter().map(|&index| &after.string_table[index as usize]);
+    // Each of those loops, and every depth that is kept.
+    let strays = comments().find_map(|c| c.strip_suffix("inside of")?.split(' ').next());
+    let strays: u32 = strays.expect("a comment").parse().unwrap();
+    assert!((903..=1103).contains(&strays), "{strays}");
 }

@@ -149,6 +149,25 @@ mod block {
 
     use pprof_runtime::profile;
 
+    /// No future, and with a method that makes one.
+    pub struct Builder(usize);
+
+    impl Builder {
+        pub fn new(n: usize) -> Builder {
+            Builder(n)
+        }
+
+        fn boxed(&self) -> BoxFuture<usize> {
+            Box::pin(std::future::ready(self.0))
+        }
+
+        pub fn start(&self) -> BoxFuture<usize> {
+            self.boxed()
+        }
+    }
+
+    type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
     pub const fn in_the_compiler() -> usize {
         4
     }
@@ -203,6 +222,40 @@ mod block {
             std::future::ready(2)
         }
 
+        #[crate::elsewhere::profile(skip)]
+        pub fn by_path(&self) -> usize {
+            N
+        }
+
+        pub fn items_first(&self) -> usize {
+            const ONE: usize = 1;
+            N + ONE
+        }
+
+        pub fn in_a_macro(&self, now: bool) -> impl Future<Output = usize> {
+            let value = vec![if now { 1 } else { return std::future::ready(0) }];
+            std::future::ready(value[0])
+        }
+
+        pub fn on_platforms(&self) -> impl Future<Output = usize> {
+            #[cfg(unix)]
+            {
+                std::future::ready(1)
+            }
+            #[cfg(not(unix))]
+            {
+                std::future::ready(2)
+            }
+        }
+
+        pub fn spans(&self) -> usize {
+            const NAME: &str = "name";
+            const SITE: &str = "site";
+            let _name = pprof_runtime::span!(NAME);
+            let _site = pprof_runtime::span!(SITE);
+            N
+        }
+
         pub fn passed_on(&self) -> impl Future<Output = usize> {
             let result = || {
                 return 3;
@@ -249,6 +302,10 @@ async fn boxed_in_blocks() {
     assert_eq!(assert_send(words.longest()).await, 3);
     assert_eq!(words.either(true).await + words.either(false).await, 3);
     assert_eq!(words.passed_on().await, 3);
+    assert_eq!(words.by_path() + words.items_first() + words.spans(), 13);
+    assert_eq!(words.in_a_macro(true).await + words.in_a_macro(false).await, 1);
+    assert_eq!(words.on_platforms().await, 1);
+    assert_eq!(block::Builder::new(3).start().await, 3);
     assert_eq!(assert_send(words.boxed()).await, 2);
     assert_eq!(block::deeper::line(), line!());
     const { assert!(block::in_the_compiler() == 4) };

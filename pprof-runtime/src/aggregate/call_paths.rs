@@ -81,6 +81,13 @@ impl Site {
     }
 }
 
+/// What there was when a call began, in ticks: the time, and all that calls of the thread had been charged with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Began {
+    pub(crate) start: u64,
+    pub(crate) charged: u64,
+}
+
 /// One call path of one thread.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -94,6 +101,9 @@ pub(crate) struct Node {
     next_sibling: AtomicPtr<Node>,
     /// The child entered last: the one most often entered next.
     recent_child: AtomicPtr<Node>,
+    /// When a span began that has ended and is still to be left; zero if there is none.
+    ended_span_start: AtomicU64,
+    ended_span_charged: AtomicU64,
 }
 
 // SAFETY: `parent` and `site` are set before a node is published and point to what outlives it: its own tree, a static.
@@ -112,6 +122,8 @@ impl Node {
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
             recent_child: AtomicPtr::new(ptr::null_mut()),
+            ended_span_start: AtomicU64::new(0),
+            ended_span_charged: AtomicU64::new(0),
         }
     }
 
@@ -124,10 +136,24 @@ impl Node {
         unsafe { recent.as_ref() }.filter(|recent| ptr::eq(recent.site, site))
     }
 
-    /// The path that this one goes on from; `None` for the root, and for calls that found no room.
-    pub(crate) fn parent(&self) -> Option<&Node> {
-        // SAFETY: null or a node of this node's tree, whose nodes live as long as each other.
-        unsafe { self.parent.as_ref() }
+    /// The path that this one goes on from; null for the root, and for calls that found no room.
+    pub(crate) fn parent(&self) -> *const Node {
+        self.parent
+    }
+
+    /// Keeps what a span that has ended began with. By the tree's own thread.
+    pub(crate) fn end_span(&self, began: Began) {
+        // ORDERING: Relaxed here and below: written and read by this thread.
+        self.ended_span_start.store(began.start, Ordering::Relaxed);
+        self.ended_span_charged.store(began.charged, Ordering::Relaxed);
+    }
+
+    /// The span that has ended here, if there is one. By the tree's own thread.
+    pub(crate) fn take_ended_span(&self) -> Option<Began> {
+        let start = self.ended_span_start.load(Ordering::Relaxed);
+        self.ended_span_start.store(0, Ordering::Relaxed);
+        let charged = self.ended_span_charged.load(Ordering::Relaxed);
+        (start != 0).then_some(Began { start, charged })
     }
 
     /// Counts a call. By the tree's own thread.

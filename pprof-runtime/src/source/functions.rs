@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
@@ -18,7 +18,9 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use super::cpu;
-use crate::aggregate::call_paths::{Node, PathSample, PathSnapshot, PathSums, Site, SiteKey, Tree};
+use crate::aggregate::call_paths::{
+    Began, Node, PathSample, PathSnapshot, PathSums, Site, SiteKey, Tree,
+};
 use crate::aggregate::snapshot::Lost;
 use crate::capture::registers;
 use crate::clock;
@@ -29,8 +31,8 @@ static ENABLED: AtomicBool = AtomicBool::new(false);
 /// Calls made while a thread's tree was being set up or after it was folded, as from destructors of other thread-locals.
 static OUTSIDE: AtomicI64 = AtomicI64::new(0);
 
-/// Spans that were dropped when what they were inside of had ended.
-static LATE_SPANS: AtomicI64 = AtomicI64::new(0);
+/// Spans that were not dropped in the order of calls.
+static STRAY_SPANS: AtomicI64 = AtomicI64::new(0);
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { threads: Vec::new(), ended: None });
 
@@ -48,6 +50,8 @@ struct Local {
     current: Cell<*const Node>,
     /// Ticks that calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
     charged_ticks: Cell<u64>,
+    /// Whether a span may have ended that is still to be left.
+    has_strays: Cell<bool>,
     /// Nothing is recorded: the tree is being made, or is gone.
     closed: Cell<bool>,
 }
@@ -58,6 +62,7 @@ thread_local! {
             tree: Cell::new(ptr::null()),
             current: Cell::new(ptr::null()),
             charged_ticks: Cell::new(0),
+            has_strays: Cell::new(false),
             closed: Cell::new(false),
         }
     };
@@ -110,8 +115,7 @@ pub struct FunctionGuard {
     node: *const Node,
     /// What to return to.
     caller: MaybeUninit<*const Node>,
-    charged_before: MaybeUninit<u64>,
-    start: MaybeUninit<u64>,
+    began: MaybeUninit<Began>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -123,8 +127,7 @@ impl FunctionGuard {
         FunctionGuard {
             node: ptr::null(),
             caller: MaybeUninit::uninit(),
-            charged_before: MaybeUninit::uninit(),
-            start: MaybeUninit::uninit(),
+            began: MaybeUninit::uninit(),
             not_send: PhantomData,
         }
     }
@@ -159,9 +162,9 @@ impl FunctionGuard {
         local.current.set(node);
         self.node = node;
         self.caller.write(caller);
-        self.charged_before.write(local.charged_ticks.get());
+        let charged = local.charged_ticks.get();
         // Last: what came before is not the function's time.
-        self.start.write(clock::ticks());
+        self.began.write(Began { start: clock::ticks(), charged });
     }
 
     /// The first call on a thread, or from a path whose last call went elsewhere.
@@ -195,17 +198,39 @@ impl FunctionGuard {
         // SAFETY: set where `node` is.
         let caller = unsafe { self.caller.assume_init() };
         // SAFETY: as above.
-        let charged_before = unsafe { self.charged_before.assume_init() };
-        // SAFETY: as above.
-        let start = unsafe { self.start.assume_init() };
-        let elapsed = now.saturating_sub(start);
+        let began = unsafe { self.began.assume_init() };
         LOCAL.with(|local| {
-            let charged = local.charged_ticks.get();
-            let own = elapsed.saturating_sub(charged.wrapping_sub(charged_before));
-            node.add_ticks(own);
-            local.charged_ticks.set(charged.wrapping_add(own));
+            local.charge(node, began, now);
             local.current.set(caller);
+            if local.has_strays.get() {
+                local.leave_strays(now);
+            }
         });
+    }
+}
+
+impl Local {
+    /// Charges a call that ends now with what no other was charged with meanwhile.
+    #[inline(always)]
+    fn charge(&self, node: &Node, began: Began, now: u64) {
+        let charged = self.charged_ticks.get();
+        let elapsed = now.saturating_sub(began.start);
+        let own = elapsed.saturating_sub(charged.wrapping_sub(began.charged));
+        node.add_ticks(own);
+        self.charged_ticks.set(charged.wrapping_add(own));
+    }
+
+    /// Leaves spans that have ended, with nothing inside of them any more.
+    #[cold]
+    #[inline(never)]
+    fn leave_strays(&self, now: u64) {
+        // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
+        while let Some(node) = unsafe { self.current.get().as_ref() }
+            && let Some(began) = node.take_ended_span()
+        {
+            self.charge(node, began, now);
+            self.current.set(node.parent());
+        }
     }
 }
 
@@ -220,30 +245,52 @@ impl Span {
     pub fn enter(site: &'static Site) -> Span {
         let mut guard = FunctionGuard::new();
         guard.enter(site);
+        if !guard.node.is_null() {
+            guard.take_path();
+        }
         Span(guard)
     }
 }
 
-impl Drop for Span {
-    /// Ends what began inside of it, too. What it is inside of may have ended before: unlike the guard of a function, this one can be moved.
-    #[inline]
-    fn drop(&mut self) {
-        let node = self.0.node;
-        if !node.is_null() && LOCAL.with(|local| local.current.get()) != node && !is_open(node) {
-            // ORDERING: Relaxed: a counter.
-            LATE_SPANS.fetch_add(1, Ordering::Relaxed);
-            self.0.node = ptr::null();
+impl FunctionGuard {
+    /// What may end out of order needs a path of its own, on which that can be noted: without one this is a call and no time.
+    fn take_path(&mut self) {
+        // SAFETY: a node of this thread's tree, which is there while calls begin.
+        let Some(node) = (unsafe { self.node.as_ref() }) else { return };
+        // SAFETY: set where `node` is.
+        let caller = unsafe { self.caller.assume_init() };
+        if node.parent() == caller {
+            // One that was never left, as the call that it was inside of ended first.
+            node.take_ended_span();
+        } else {
+            LOCAL.with(|local| local.current.set(caller));
+            self.node = ptr::null();
         }
     }
 }
 
-/// Whether the call now running is inside of one of `node`.
-#[cold]
-#[inline(never)]
-fn is_open(node: *const Node) -> bool {
-    // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
-    let current = unsafe { LOCAL.with(|local| local.current.get()).as_ref() };
-    std::iter::successors(current, |at| at.parent()).any(|at| ptr::eq(at, node))
+impl Drop for Span {
+    /// Unlike the guard of a function, this one can be moved: what began inside of it may go on, and what it is inside of may have ended.
+    /// In the first case it is left together with that; the second one does no harm until this path is taken again.
+    #[inline]
+    fn drop(&mut self) {
+        let current = LOCAL.with(|local| local.current.get());
+        if self.0.node.is_null() || self.0.node == current {
+            return;
+        }
+        // ORDERING: Relaxed: a counter.
+        STRAY_SPANS.fetch_add(1, Ordering::Relaxed);
+        let node = mem::replace(&mut self.0.node, ptr::null());
+        // The thread's tree is gone, and the node with it.
+        if current.is_null() {
+            return;
+        }
+        // SAFETY: set where `node` was.
+        let began = unsafe { self.0.began.assume_init() };
+        // SAFETY: a node of this thread's tree.
+        unsafe { &*node }.end_span(began);
+        LOCAL.with(|local| local.has_strays.set(true));
+    }
 }
 
 impl Drop for FunctionGuard {
@@ -387,10 +434,11 @@ fn since_start() -> PathSnapshot {
     let mut comments =
         vec!["calls and times are exact; time of async functions is time inside poll".into()];
     // ORDERING: Relaxed: a counter.
-    let late_spans = LATE_SPANS.load(Ordering::Relaxed);
-    if late_spans != 0 {
+    let strays = STRAY_SPANS.load(Ordering::Relaxed);
+    if strays != 0 {
         comments.push(format!(
-            "{late_spans} spans since the program began were dropped after what they were inside of: their time is in that"
+            "{strays} spans since the program began were not dropped in the order of calls: they are timed to the end of what was \
+             inside of them, or their time is in what they were inside of"
         ));
     }
     PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, comments }
