@@ -32,6 +32,9 @@ const MAX_WAITS: usize = match () {
 /// Slots looked at for a free one, from each place to start at.
 const MAX_PROBES: usize = if cfg!(loom) { 2 } else { 16 };
 
+/// Places to start at besides an actor's own, one after the other: thousands of threads with numbers in a row fill a part of the table.
+const MAX_STARTS: usize = 4;
+
 const PHASE_MASK: u64 = 3;
 const FREE: u64 = 0;
 const FILLING: u64 = 1;
@@ -207,7 +210,7 @@ fn places(actor: Actor) -> impl Iterator<Item = usize> {
     let own = actor.number();
     let elsewhere = move || spread(TURN.replace(TURN.get().wrapping_add(1)).wrapping_add(own));
     let from = |start| probes(start, MAX_PROBES, MAX_WAITS);
-    from(own as usize).chain(std::iter::once_with(elsewhere).flat_map(from))
+    from(own as usize).chain(std::iter::repeat_with(elsewhere).take(MAX_STARTS).flat_map(from))
 }
 
 fn touch(index: usize) {
@@ -387,6 +390,14 @@ mod tests {
         assert!(claims.len() > MANY - MANY / 8, "{}", claims.len());
         let seen = waits().filter(|w| w.entry.actor == Actor::task(80_001)).count();
         assert_eq!(seen, claims.len());
+    }
+
+    #[test]
+    fn there_are_places_all_over_the_table() {
+        let places: Vec<usize> = places(Actor::task(70_000)).collect();
+        assert_eq!(places.len(), MAX_PROBES * (1 + MAX_STARTS));
+        let distinct: std::collections::HashSet<usize> = places.into_iter().collect();
+        assert!(distinct.len() > MAX_PROBES * 2, "{distinct:?}");
     }
 
     #[test]
