@@ -4,6 +4,7 @@
 
 mod calls;
 mod cpu;
+mod labels;
 mod locks;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ),
         Group::new("calls", "an annotated call", calls::sync()),
         Group::new("async-calls", "an annotated async call", calls::asynchronous()),
+        Group::new("labels", "labels around a call, and around a poll", labels::calls()),
         Group::new("cpu", "CPU profiling: CPU time of fixed work, one thread", cpu::one_thread()),
         Group::new(
             "cpu-2",

@@ -23,3 +23,17 @@ pub const MAX_CALL_PATHS: usize = 262_144;
 
 /// Call paths kept of threads that ended, each up to 1 KiB; calls on further ones are counted on `pprof_runtime::lost_calls`.
 pub const MAX_ENDED_CALL_PATHS: usize = 65_536;
+
+/// Label sets kept for one CPU profile, each as large as its text and some 200 bytes; samples with further ones are labelled
+/// `labels=overflow`.
+pub const MAX_SAMPLED_LABEL_SETS: usize = 65_536;
+
+/// Label sets kept for profiles that accumulate while the program runs, all taken together; what is recorded with further ones is labelled
+/// `labels=overflow`.
+pub const MAX_RECORDED_LABEL_SETS: usize = 16_384;
+
+/// Bytes kept of a label's key, and of its value; what is longer is cut there.
+pub const MAX_LABEL_BYTES: usize = 256;
+
+/// Stands for the sets that found no room. No set has this number; 0 is that of no set.
+pub(crate) const OVERFLOW_LABELS: u64 = 1;

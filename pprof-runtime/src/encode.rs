@@ -10,7 +10,9 @@ use pprof_format::{
 };
 
 use crate::aggregate::call_paths::{PathSnapshot, Site};
-use crate::aggregate::snapshot::{Labels, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, Waiter};
+use crate::aggregate::snapshot::{
+    LabelSet, Labels, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, Waiter,
+};
 use crate::error::{Error, ErrorKind};
 use crate::symbol::{Resolved, SourceFrame, Symbols};
 
@@ -117,10 +119,11 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        encoder.builder.sample(&locations, &stack.values, &new_labels(&stack.labels));
+        let labels = new_labels(&stack.labels, stack.set.as_ref());
+        encoder.builder.sample(&locations, &stack.values, &labels);
     }
-    for ((locations, labels), values) in &foreign.samples {
-        encoder.builder.sample(locations, values, &new_labels(labels));
+    for ((locations, labels, set), values) in &foreign.samples {
+        encoder.builder.sample(locations, values, &new_labels(labels, set.as_ref()));
     }
     for lost in &snapshot.lost {
         let location = encoder.pseudo(lost.reason);
@@ -136,14 +139,17 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
     encoder.build()
 }
 
-fn new_labels(labels: &Labels) -> Vec<NewLabel<'_>> {
-    labels.iter().map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) }).collect()
+/// The program's own labels come first: readers show them in this order.
+fn new_labels<'l>(labels: &'l Labels, set: Option<&'l LabelSet>) -> Vec<NewLabel<'l>> {
+    let set = set.map_or(&[][..], |set| set).iter().map(|(key, value)| (&**key, &**value));
+    let labels = labels.iter().map(|(key, value)| (*key, &**value));
+    set.chain(labels).map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) }).collect()
 }
 
 /// Waits seen as system calls: what they were is told by names. Those that differ in nothing that is shown become one sample.
 #[derive(Default)]
 struct Foreign {
-    samples: HashMap<(Vec<LocationId>, Labels), [i64; 2]>,
+    samples: HashMap<(Vec<LocationId>, Labels, Option<LabelSet>), [i64; 2]>,
     /// Waits on locks that nobody is known to have ended.
     unseen: [i64; 2],
 }
@@ -189,7 +195,7 @@ impl Foreign {
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        add(self.samples.entry((locations, labels)).or_default(), stack.values);
+        add(self.samples.entry((locations, labels, stack.set.clone())).or_default(), stack.values);
     }
 
     fn take_unseen(&mut self) -> [i64; 2] {
@@ -483,6 +489,7 @@ mod tests {
             values: [3, 30_000_000],
             truncated: true,
             labels: Vec::new(),
+            set: None,
             foreign: None,
             wait: None,
         };
@@ -564,6 +571,7 @@ mod tests {
             values: [1, 1],
             truncated: false,
             labels: Vec::new(),
+            set: None,
             foreign: None,
             wait: None,
         };

@@ -45,6 +45,7 @@ pub mod crossbeam_channel;
 pub mod deadlock;
 #[cfg(feature = "futex")]
 pub mod futex;
+pub mod labels;
 #[cfg(all(feature = "parking_lot", feature = "instrument"))]
 pub mod parking_lot;
 #[cfg(feature = "instrument")]
@@ -73,6 +74,7 @@ mod symbol;
 mod text;
 
 pub use error::{Error, ErrorKind};
+pub use labels::{LabelGuard, Labelled, Labels, labelled, with_labels};
 pub use pprof_macros::profile;
 pub use profile::{Profile, Source, lookup, profiles};
 pub use serve::{Server, ServerBuilder, serve};
@@ -125,6 +127,8 @@ pub fn set_hold_profile_rate(ns: i64) {
 /// | `holder` | `block` and `hold`, locks | thread name and acquire site of who held it when the wait began |
 /// | `phase` | `block`, locks | `held` up to the unlock that ended the wait, `wake-up` from then on |
 /// | `state` | `block` | `waiting`: the wait still goes on |
+///
+/// and by those that the program sets, see [`labels`].
 ///
 /// Without them the profiles are what Go's are: one sample for each stack, and no wait before it has ended. The setting is one for
 /// snapshots; recording is the same. A delta during whose window it is switched shows what was recorded before the window as well.

@@ -32,7 +32,7 @@ pub mod thread {
 /// What [`tokio`](::tokio) has that waits, as it is: the feature `instrument` is off.
 #[cfg(feature = "tokio")]
 pub mod tokio {
-    pub use ::tokio::sync;
+    pub use ::tokio::{spawn, sync, task};
 }
 
 #[cfg(test)]

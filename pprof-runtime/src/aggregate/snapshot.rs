@@ -18,6 +18,8 @@ pub(crate) struct StackSample {
     /// The stack was cut at the depth limit or ended at an unreadable frame: callers are missing at the root.
     pub(crate) truncated: bool,
     pub(crate) labels: Labels,
+    /// What the program had set on the thread or task.
+    pub(crate) set: Option<LabelSet>,
     /// Of a wait seen as a system call, which names have to tell the kind of: the frames of who waited, if not this stack.
     pub(crate) foreign: Option<Waiter>,
     /// Of a wait that goes on: what no other is called by.
@@ -33,6 +35,9 @@ pub(crate) type Waiter = Arc<[u64]>;
 /// Keys and values that tell samples of one stack apart, in the order shown.
 pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 
+/// Keys and values that the program chose, sorted by key.
+pub(crate) type LabelSet = Arc<[(Box<str>, Box<str>)]>;
+
 /// What waits are lost for, if nobody is known to have ended them.
 pub(crate) const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";
 
@@ -43,10 +48,11 @@ pub(crate) const HELD: &str = "held";
 /// Marks what still goes on.
 pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
 
-impl From<Recorded<2>> for StackSample {
-    fn from(recorded: Recorded<2>) -> StackSample {
+impl StackSample {
+    pub(crate) fn new(recorded: Recorded<2>, set: Option<LabelSet>) -> StackSample {
         let Recorded { frames, truncated, values, .. } = recorded;
-        StackSample { frames, values, truncated, labels: Labels::new(), foreign: None, wait: None }
+        let labels = Labels::new();
+        StackSample { frames, values, truncated, labels, set, foreign: None, wait: None }
     }
 }
 
@@ -88,12 +94,13 @@ impl Snapshot {
             .collect();
         for key in ended {
             let [_, mut waited] = before.remove(&key).unwrap_or_default();
-            let (frames, truncated, labels, foreign, _) = key;
+            let (frames, truncated, labels, set, foreign, _) = key;
             let plain: Labels = labels.into_iter().filter(|l| !is_state(l)).collect();
             let held = plain.iter().cloned().chain([(PHASE, HELD.into())]).collect();
             // It was waiting for the holder still; whether the two parts of it are told apart is known only now.
             for labels in [held, plain] {
-                let finished = (frames.clone(), truncated, labels, foreign.clone(), None);
+                let finished =
+                    (frames.clone(), truncated, labels, set.clone(), foreign.clone(), None);
                 let [_, now] = after.get(&finished).copied().unwrap_or_default();
                 let then = before.entry(finished).or_default();
                 let grown = now.saturating_sub(then[1]).clamp(0, waited);
@@ -107,8 +114,8 @@ impl Snapshot {
                 let [count, value] =
                     subtract(values, before.get(&key).copied().unwrap_or_default());
                 let values = [count.max(0), value.max(0)];
-                let (frames, truncated, labels, foreign, wait) = key;
-                let sample = StackSample { frames, values, truncated, labels, foreign, wait };
+                let (frames, truncated, labels, set, foreign, wait) = key;
+                let sample = StackSample { frames, values, truncated, labels, set, foreign, wait };
                 (values != [0, 0]).then_some(sample)
             })
             .collect();
@@ -131,7 +138,7 @@ impl Snapshot {
     }
 }
 
-type Key = (Box<[u64]>, bool, Labels, Option<Waiter>, Option<WaitId>);
+type Key = (Box<[u64]>, bool, Labels, Option<LabelSet>, Option<Waiter>, Option<WaitId>);
 
 fn is_state((key, value): &(&'static str, Arc<str>)) -> bool {
     (*key, &**value) == WAITING
@@ -144,8 +151,8 @@ fn is_waiting((_, _, labels, ..): &Key) -> bool {
 /// Values by stack and labels: a stack may have been entered twice.
 fn totals(stacks: Vec<StackSample>) -> HashMap<Key, [i64; 2]> {
     let mut totals: HashMap<Key, [i64; 2]> = HashMap::new();
-    for StackSample { frames, values, truncated, labels, foreign, wait } in stacks {
-        let sum = totals.entry((frames, truncated, labels, foreign, wait)).or_default();
+    for StackSample { frames, values, truncated, labels, set, foreign, wait } in stacks {
+        let sum = totals.entry((frames, truncated, labels, set, foreign, wait)).or_default();
         *sum = add(*sum, values);
     }
     totals
@@ -174,6 +181,7 @@ mod tests {
                     values: *v,
                     truncated: false,
                     labels: Labels::new(),
+                    set: None,
                     foreign: None,
                     wait: None,
                 })
@@ -210,6 +218,7 @@ mod tests {
             values: [1, delay],
             truncated: false,
             labels: vec![("kind", "mutex".into()), (WAITING.0, WAITING.1.into())],
+            set: None,
             foreign: None,
             wait: Some((stack as usize, 4)),
         };
@@ -237,6 +246,7 @@ mod tests {
             values,
             truncated: false,
             labels: labels.iter().map(|(key, value)| (*key, (*value).into())).collect(),
+            set: None,
             foreign: None,
             wait: id,
         };

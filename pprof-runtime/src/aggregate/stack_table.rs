@@ -10,6 +10,7 @@
 //! | 2                  | dead: claimed with arena full  | never                                  |
 //! | hash, 3 and above  | published                      | never                                  |
 
+use crate::config::OVERFLOW_LABELS;
 use crate::primitive::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::zeroed;
 
@@ -33,15 +34,18 @@ pub(crate) struct StackTable<const N: usize> {
     entries: Box<[Entry<N>]>,
     arena: Box<[AtomicU64]>,
     arena_used: AtomicUsize,
+    /// Entries that are not free.
+    entries_used: AtomicUsize,
     overflow: Counters<N>,
 }
 
-/// What tells one entry from another: a stack, and a number that its owner makes labels of.
+/// What tells one entry from another: a stack, a number that its owner makes labels of, and that of the thread's own set of labels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'f> {
     pub(crate) frames: &'f [u64],
     pub(crate) truncated: bool,
     pub(crate) tag: u64,
+    pub(crate) labels: u64,
 }
 
 /// An entry as read.
@@ -50,6 +54,7 @@ pub(crate) struct Recorded<const N: usize> {
     pub(crate) frames: Box<[u64]>,
     pub(crate) truncated: bool,
     pub(crate) tag: u64,
+    pub(crate) labels: u64,
     pub(crate) values: [i64; N],
 }
 
@@ -63,6 +68,7 @@ struct Entry<const N: usize> {
     /// Start in the arena << 16 | number of frames << 1 | truncated.
     frames: AtomicU64,
     tag: AtomicU64,
+    labels: AtomicU64,
     counters: Counters<N>,
 }
 
@@ -72,6 +78,7 @@ impl<const N: usize> Entry<N> {
             state: AtomicU64::new(FREE),
             frames: AtomicU64::new(0),
             tag: AtomicU64::new(0),
+            labels: AtomicU64::new(0),
             counters: Counters::new(),
         }
     }
@@ -112,11 +119,13 @@ impl<const N: usize> StackTable<N> {
             entries: (0..stacks).map(|_| Entry::new()).collect(),
             arena: zeroed(stacks * FRAMES_PER_STACK),
             arena_used: AtomicUsize::new(0),
+            entries_used: AtomicUsize::new(0),
             overflow: Counters::new(),
         }
     }
 
-    /// The counters of a stack, added if new; the overflow counters if there is no room.
+    /// The counters of a stack, added if new; the overflow counters if there is no room. Sets of labels take half of the room at most: in
+    /// what is left all further ones are one, so that the stacks are there still.
     ///
     /// # Reentrancy
     /// Atomics and memory of the table only: may be called under any lock and inside an allocator.
@@ -129,6 +138,9 @@ impl<const N: usize> StackTable<N> {
             // ORDERING: Acquire pairs with the Release in `fill`: the frames are there.
             let mut state = entry.state.load(Ordering::Acquire);
             if state == FREE {
+                if !matches!(key.labels, 0 | OVERFLOW_LABELS) && self.is_half_full() {
+                    return self.counters(Key { labels: OVERFLOW_LABELS, ..key });
+                }
                 // ORDERING: Acquire on failure, as above; on success there is nothing to see yet.
                 match entry.state.compare_exchange(
                     FREE,
@@ -152,7 +164,9 @@ impl<const N: usize> StackTable<N> {
 
     /// False, with the entry dead, if the arena is full.
     fn fill(&self, entry: &Entry<N>, key: Key<'_>, hash: u64) -> bool {
-        let Key { frames, truncated, tag } = key;
+        let Key { frames, truncated, tag, labels } = key;
+        // ORDERING: Relaxed: a budget.
+        self.entries_used.fetch_add(1, Ordering::Relaxed);
         let reserve =
             |used: usize| used.checked_add(frames.len()).filter(|end| *end <= self.arena.len());
         // ORDERING: Relaxed: reserves a range; what is written there is published by `state`.
@@ -168,12 +182,20 @@ impl<const N: usize> StackTable<N> {
             word.store(*frame, Ordering::Relaxed);
         }
         let packed = (start as u64) << 16 | (frames.len() as u64) << 1 | u64::from(truncated);
-        // ORDERING: Relaxed, both: published by the Release below.
+        // ORDERING: Relaxed, all: published by the Release below.
         entry.frames.store(packed, Ordering::Relaxed);
         entry.tag.store(tag, Ordering::Relaxed);
+        entry.labels.store(labels, Ordering::Relaxed);
         // ORDERING: Release pairs with the Acquire loads of `state`.
         entry.state.store(hash, Ordering::Release);
         true
+    }
+
+    fn is_half_full(&self) -> bool {
+        // ORDERING: Relaxed, both: budgets.
+        let (entries, words) =
+            (self.entries_used.load(Ordering::Relaxed), self.arena_used.load(Ordering::Relaxed));
+        entries >= self.entries.len() / 2 || words >= self.arena.len() / 2
     }
 
     /// The frames of a published entry.
@@ -186,12 +208,13 @@ impl<const N: usize> StackTable<N> {
     }
 
     fn holds(&self, entry: &Entry<N>, key: Key<'_>) -> bool {
-        let Key { frames, truncated, tag } = key;
+        let Key { frames, truncated, tag, labels } = key;
         let (words, cut) = self.frames_of(entry);
         // ORDERING: Relaxed, as in `frames_of`.
         let same = |(word, frame): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == *frame;
         // ORDERING: Relaxed, as in `frames_of`.
-        let tagged = entry.tag.load(Ordering::Relaxed) == tag;
+        let tagged = entry.tag.load(Ordering::Relaxed) == tag
+            && entry.labels.load(Ordering::Relaxed) == labels;
         tagged
             && cut == truncated
             && words.len() == frames.len()
@@ -212,9 +235,10 @@ impl<const N: usize> StackTable<N> {
         let (words, truncated) = self.frames_of(entry);
         // ORDERING: Relaxed, as in `frames_of`.
         let frames = words.iter().map(|w| w.load(Ordering::Relaxed)).collect();
-        // ORDERING: Relaxed, as above.
-        let tag = entry.tag.load(Ordering::Relaxed);
-        Recorded { frames, truncated, tag, values: entry.counters.read() }
+        // ORDERING: Relaxed, both, as above.
+        let (tag, labels) =
+            (entry.tag.load(Ordering::Relaxed), entry.labels.load(Ordering::Relaxed));
+        Recorded { frames, truncated, tag, labels, values: entry.counters.read() }
     }
 
     /// Every value back to zero. The stacks keep their places.
@@ -258,7 +282,10 @@ impl<const N: usize> StackTable<N> {
 
 /// FNV-1a over words with a final mix; never one of the reserved states.
 fn hash(key: &Key<'_>) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(key.truncated) ^ key.tag.rotate_left(32);
+    let mut hash = 0xcbf2_9ce4_8422_2325
+        ^ u64::from(key.truncated)
+        ^ key.tag.rotate_left(32)
+        ^ key.labels.rotate_left(17);
     for frame in key.frames {
         hash = (hash ^ frame).wrapping_mul(0x0000_0100_0000_01b3);
         hash ^= hash >> 29;
@@ -271,7 +298,7 @@ mod tests {
     use super::*;
 
     fn key(frames: &[u64]) -> Key<'_> {
-        Key { frames, truncated: false, tag: 0 }
+        Key { frames, truncated: false, tag: 0, labels: 0 }
     }
 
     #[test]
@@ -310,6 +337,27 @@ mod tests {
         assert!(kept >= 32, "{kept}");
         assert_eq!(kept + table.overflowed()[0], stacks as i64);
         assert_eq!(table.overflowed()[1], 2 * table.overflowed()[0]);
+    }
+
+    #[test]
+    fn sets_of_labels_leave_room_for_stacks() {
+        let table = StackTable::<2>::new(64);
+        for set in 100..200 {
+            for stack in [1, 2] {
+                table.counters(Key { labels: set, ..key(&[stack]) }).add([1, 1]);
+            }
+        }
+        for stack in 3..20 {
+            table.counters(key(&[stack])).add([1, 1]);
+        }
+        let recorded = table.recorded();
+        assert_eq!(table.overflowed(), [0, 0]);
+        let of = |labels, stack| {
+            let found = recorded.iter().filter(|r| r.labels == labels && *r.frames == [stack]);
+            found.map(|r| r.values[0]).sum::<i64>()
+        };
+        assert_eq!((of(100, 1), of(100, 2), of(0, 19)), (1, 1, 1));
+        assert_eq!((of(OVERFLOW_LABELS, 1), of(OVERFLOW_LABELS, 2)), (100 - 16, 100 - 16));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! The rule one could break unawares: **nothing on a path from the handler allocates, locks, waits, panics or calls
 //! the loader**. Everything the walk needs is prepared outside by `unwind::refresh` and published by pointer.
 
+pub(crate) mod labels;
 pub(crate) mod memory;
 pub(crate) mod registers;
 pub(crate) mod ring;

@@ -5,7 +5,7 @@
 //! its weight. The collector alone reads.
 //!
 //! ```text
-//! record = header word, then `len` lookup addresses, leaf first
+//! record = header word, the number of its set of labels, then `len` lookup addresses, leaf first
 //! header = weight (32 bits) << 32 | end reason (8) << 16 | len (16)
 //! ```
 
@@ -19,6 +19,8 @@ mod model;
 
 /// 64 KiB a ring: about 270 stacks of 30 frames between two visits of the collector.
 const RING_WORDS: usize = 8192;
+/// Words of a record before its addresses.
+const HEAD_WORDS: u64 = 2;
 const MIN_SLOTS: usize = 16;
 const MAX_SLOTS: usize = 256;
 /// Slots tried before a sample is given up.
@@ -27,6 +29,8 @@ const TRIES: usize = 4;
 /// What a handler works in.
 pub(crate) struct Scratch {
     pub(crate) frames: Frames,
+    /// Number of the thread's set of labels.
+    pub(crate) labels: u64,
     pub(crate) window: Window<{ WINDOW_BYTES / 8 }>,
 }
 
@@ -72,6 +76,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) addresses: &'a [u64],
+    pub(crate) labels: u64,
     pub(crate) weight: u32,
     pub(crate) end: End,
 }
@@ -85,7 +90,11 @@ impl Pool {
     fn with_size(slots: usize, ring_words: usize) -> Pool {
         let slot = || Slot {
             busy: AtomicBool::new(false),
-            scratch: UnsafeCell::new(Scratch { frames: Frames::new(), window: Window::new() }),
+            scratch: UnsafeCell::new(Scratch {
+                frames: Frames::new(),
+                labels: 0,
+                window: Window::new(),
+            }),
             ring: Ring {
                 words: (0..ring_words).map(|_| AtomicU64::new(0)).collect(),
                 head: AtomicU64::new(0),
@@ -95,7 +104,7 @@ impl Pool {
         Pool { slots: (0..slots).map(|_| slot()).collect(), lost: LostCounters::default() }
     }
 
-    /// Takes one sample of `weight` periods: `walk` fills the scratch's frames and says how the walk ended, or `None` if it
+    /// Takes one sample of `weight` periods: `walk` fills the scratch's frames and labels and says how the walk ended, or `None` if it
     /// could not begin.
     ///
     /// # Signal safety
@@ -115,7 +124,7 @@ impl Pool {
         match walk(scratch) {
             None => count(&self.lost.no_tables, weight),
             Some(end) => {
-                if !slot.ring.push(scratch.frames.as_slice(), weight, end) {
+                if !slot.ring.push(scratch, weight, end) {
                     count(&self.lost.ring_full, weight);
                 }
             }
@@ -164,18 +173,20 @@ impl Ring {
         self.word(position).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    fn push(&self, addresses: &[u64], weight: u32, end: End) -> bool {
+    fn push(&self, scratch: &Scratch, weight: u32, end: End) -> bool {
+        let addresses = scratch.frames.as_slice();
         // ORDERING: Relaxed: only the slot's holder writes `head`, and `busy` ordered the holders.
         let head = self.head.load(Ordering::Relaxed);
         // ORDERING: Acquire pairs with the Release in `drain`: the words before `tail` have been read.
         let tail = self.tail.load(Ordering::Acquire);
-        let needed = 1 + addresses.len() as u64;
+        let needed = HEAD_WORDS + addresses.len() as u64;
         if head.wrapping_sub(tail) + needed > self.words.len() as u64 {
             return false;
         }
         self.put(head, u64::from(weight) << 32 | (end as u64) << 16 | addresses.len() as u64);
+        self.put(head + 1, scratch.labels);
         for (i, address) in addresses.iter().enumerate() {
-            self.put(head + 1 + i as u64, *address);
+            self.put(head + HEAD_WORDS + i as u64, *address);
         }
         // ORDERING: Release pairs with the Acquire in `drain`.
         self.head.store(head + needed, Ordering::Release);
@@ -191,10 +202,11 @@ impl Ring {
             let header = self.take(tail);
             let len = header & 0xffff;
             addresses.clear();
-            addresses.extend((0..len).map(|i| self.take(tail + 1 + i)));
+            addresses.extend((0..len).map(|i| self.take(tail + HEAD_WORDS + i)));
             let end = End::from_index((header >> 16) as u8).unwrap_or(End::Unreadable);
-            take(Record { addresses, weight: (header >> 32) as u32, end });
-            tail += 1 + len;
+            let labels = self.take(tail + 1);
+            take(Record { addresses, labels, weight: (header >> 32) as u32, end });
+            tail += HEAD_WORDS + len;
         }
         // ORDERING: Release pairs with the Acquire in `push`.
         self.tail.store(tail, Ordering::Release);

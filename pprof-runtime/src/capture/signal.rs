@@ -10,6 +10,7 @@ mod siginfo;
 
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use super::labels;
 use super::memory::StackMemory;
 use super::registers;
 use super::ring::Pool;
@@ -163,6 +164,8 @@ unsafe fn sample(overrun: libc::c_int, of_session: u32, context: *const libc::c_
     let thread = (start.sp >> 16) as usize;
     pool.sample(thread, weight.min(cap), |scratch| {
         let reader = Reader::enter(start.sp)?;
+        // SAFETY: the interrupted thread keeps the set in use alive, and does not go on before this has returned.
+        scratch.labels = unsafe { labels::SAMPLED.keep(labels::current_in_handler()) };
         // SAFETY: no bounds are claimed.
         let mut memory = unsafe { StackMemory::new(None, &mut scratch.window) };
         Some(unwind::walk(reader.tables(), start, &mut memory, &mut scratch.frames))

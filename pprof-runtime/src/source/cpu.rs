@@ -11,9 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
+use super::labels::{self, Texts};
 use super::ticker::Ticker;
 use crate::aggregate::snapshot::{Lost, Snapshot, StackSample};
-use crate::aggregate::stack_table::{Key, StackTable};
+use crate::aggregate::stack_table::{Key, Recorded, StackTable};
+use crate::capture::labels::{SAMPLED, prepare_handlers};
 use crate::capture::registers;
 use crate::capture::ring::{LostCounters, Pool};
 use crate::capture::signal::{self, TimerValue};
@@ -68,6 +70,8 @@ pub(crate) struct Session {
     start: Instant,
     cpu_start: Option<Duration>,
     lost_before: [u64; REASONS.len()],
+    unlabelled_before: u64,
+    sees_labels: bool,
 }
 
 struct Collected {
@@ -97,7 +101,12 @@ impl Collected {
             }
             let truncated = record.end != End::Complete;
             self.table
-                .counters(Key { frames: record.addresses, truncated, tag: 0 })
+                .counters(Key {
+                    frames: record.addresses,
+                    truncated,
+                    tag: 0,
+                    labels: record.labels,
+                })
                 .add([weight, weight.saturating_mul(self.period_ns)]);
         });
     }
@@ -151,6 +160,7 @@ impl Session {
             Error::with_source(ErrorKind::System, format!("cannot {what}: {e}"), e)
         };
         unwind::refresh();
+        let sees_labels = prepare_handlers();
         let pool = signal::pool();
         signal::install().map_err(|e| refused("install the SIGPROF handler", e))?;
         // What arrived after the last session's end belongs to nobody.
@@ -180,6 +190,8 @@ impl Session {
             start: Instant::now(),
             cpu_start: process_cpu_time(),
             lost_before: lost_now(),
+            unlabelled_before: SAMPLED.turned_away(),
+            sees_labels,
             ticker: Some(ticker),
         };
         std::mem::forget(claim);
@@ -274,10 +286,21 @@ impl Session {
                 _ => {}
             }
         }
+        comments.extend(labels::remark(&SAMPLED, self.unlabelled_before));
+        if !self.sees_labels {
+            comments.push(
+                "labels are not seen here: this code was loaded while the program ran".to_owned(),
+            );
+        }
+        let texts = Texts::read();
+        let sample = |recorded: Recorded<2>| {
+            let set = texts.of(recorded.labels);
+            StackSample::new(recorded, set)
+        };
         Ok(Snapshot {
             time: self.started,
             duration: Some(duration),
-            stacks: collected.table.recorded().into_iter().map(StackSample::from).collect(),
+            stacks: collected.table.recorded().into_iter().map(sample).collect(),
             lost,
             comments,
         })
@@ -298,6 +321,7 @@ impl Drop for Session {
         signal::close();
         self.ticker = None;
         self.collected.lock().engine = None;
+        labels::end_samples();
         Claim::release();
     }
 }

@@ -15,4 +15,5 @@
 pub(crate) mod contention;
 pub(crate) mod cpu;
 pub(crate) mod functions;
+pub(crate) mod labels;
 mod ticker;

@@ -6,9 +6,10 @@ use std::os::unix::thread::{JoinHandleExt, RawPthread};
 use std::panic::Location;
 use std::thread::{self, Result, Thread};
 
+use crate::labels::{Labels, with_only};
 use crate::source::contention::{Actor, Event, Kind, Origin, Site, blocked};
 
-/// Starts a thread, as [`std::thread::spawn`] does; joining it is profiled.
+/// Starts a thread, as [`std::thread::spawn`] does; joining it is profiled. It has the [labels](crate::labels) of the caller.
 ///
 /// Profiles show the handle's waits with the place of this call as their `lock`.
 ///
@@ -64,10 +65,10 @@ impl Builder {
         F: Send + 'static,
         T: Send + 'static,
     {
-        let (actor, origin) = (Actor::reserve(), Origin::here());
+        let (actor, origin, labels) = (Actor::reserve(), Origin::here(), Labels::current());
         let inner = self.inner.spawn(move || {
             actor.begin();
-            f()
+            with_only(&labels, f)
         })?;
         Ok(JoinHandle { inner, actor, origin })
     }
@@ -91,12 +92,12 @@ impl Builder {
         F: Send,
         T: Send,
     {
-        let (actor, origin) = (Actor::reserve(), Origin::here());
+        let (actor, origin, labels) = (Actor::reserve(), Origin::here(), Labels::current());
         // SAFETY: the caller's promise is std's.
         let inner = unsafe {
             self.inner.spawn_unchecked(move || {
                 actor.begin();
-                f()
+                with_only(&labels, f)
             })
         }?;
         Ok(JoinHandle { inner, actor, origin })

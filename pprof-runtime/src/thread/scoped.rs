@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Result, Thread};
 
 use super::join::{Builder, join};
+use crate::labels::{Labels, with_only};
 use crate::source::contention::{Actor, Kind, Origin, Site, wait_for};
 use crate::sync::word::Word;
 
@@ -172,9 +173,11 @@ impl Builder {
         let packet = Arc::new(Packet::new(actor, &scope.state));
         let theirs = Arc::clone(&packet);
         let f = MaybeDangling::new(f);
+        let labels = Labels::current();
         let body = move || {
             actor.begin();
-            let result = catch_unwind(AssertUnwindSafe(f.into_inner()));
+            let f = f.into_inner();
+            let result = catch_unwind(AssertUnwindSafe(|| with_only(&labels, f)));
             theirs.set(result);
             // With the handle gone this ends the borrows.
             drop(theirs);

@@ -1,4 +1,4 @@
-//! Locks and channels of `tokio` whose waits are profiled.
+//! Locks and channels of `tokio` whose waits are profiled, and tasks that have labels.
 //!
 //! Swap the import, keep the code:
 //!
@@ -13,11 +13,14 @@
 //! # });
 //! ```
 //!
-//! See [`sync`] for what is counted as a wait.
+//! See [`sync`] for what is counted as a wait, and [`task`] for labels.
 
 pub mod sync;
+pub mod task;
 
-mod task;
+mod running;
 mod waiting;
 
-pub(crate) use task::{known_task, running_task};
+pub use task::spawn;
+
+pub(crate) use running::{known_task, running_task};

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use ::tokio::task::coop::has_budget_remaining;
 
-use super::task::actor;
+use super::running::actor;
 use crate::source::contention::{Kind, Monitor, Origin, Site, Wait, wait_as};
 
 /// What a task waits for: a lock with an account of its waiters, or what is called by its origin, for which nobody is charged.

@@ -6,7 +6,7 @@ use super::*;
 use crate::primitive::{check, shared};
 
 fn add(table: &StackTable<1>, frames: &[u64], value: i64) {
-    let key = Key { frames, truncated: false, tag: frames[0] };
+    let key = Key { frames, truncated: false, tag: frames[0], labels: frames[0] / 3 };
     let counters = table.counters(key);
     counters.add([value]);
     let index = table.index_of(counters);
@@ -16,14 +16,17 @@ fn add(table: &StackTable<1>, frames: &[u64], value: i64) {
 /// The sum of all values, of which each is a power of its stack's ten.
 fn sum(table: &StackTable<1>) -> i64 {
     let mut sum = table.overflowed()[0];
-    for Recorded { frames, tag, values: [value], truncated } in table.recorded() {
+    for Recorded { frames, tag, labels, values: [value], truncated } in table.recorded() {
         let ten = match *frames {
             [1, 2] => 1,
             [3, 4] => 10,
             _ => panic!("a torn stack: {frames:?}"),
         };
         assert!(
-            !truncated && tag == frames[0] && value % ten == 0 && value < 10 * ten,
+            !truncated
+                && (tag, labels) == (frames[0], frames[0] / 3)
+                && value % ten == 0
+                && value < 10 * ten,
             "{frames:?}: {value}"
         );
         sum += value;

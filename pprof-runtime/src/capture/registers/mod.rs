@@ -7,7 +7,7 @@
 )]
 mod arch;
 
-pub(crate) use arch::{SUPPORTED, current, from_ucontext, pc};
+pub(crate) use arch::{SUPPORTED, current, from_ucontext, pc, thread_pointer};
 
 /// Program counter, stack pointer and frame pointer of one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,11 @@ pub(crate) fn pc() -> u64 {
     0
 }
 
+/// Not known: zero.
+pub(crate) fn thread_pointer() -> usize {
+    0
+}
+
 /// # Safety
 /// None asked: the context is not read.
 pub(crate) unsafe fn from_ucontext(_context: *const libc::c_void) -> Registers {

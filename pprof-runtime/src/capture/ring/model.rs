@@ -9,7 +9,7 @@ use crate::primitive::{check, make, shared};
 
 /// One slot, with room for two samples of one address, and half of another.
 fn pool() -> Arc<Pool> {
-    let pool = Pool::with_size(1, 5);
+    let pool = Pool::with_size(1, 7);
     for Slot { busy, ring: Ring { words, head, tail }, .. } in &pool.slots {
         make(&(busy, words, head, tail));
     }
@@ -20,6 +20,7 @@ fn sample(pool: &Pool, weight: u32) {
     pool.sample(0, weight, |scratch| {
         scratch.frames = Frames::new();
         scratch.frames.push(u64::from(weight));
+        scratch.labels = u64::from(weight);
         Some(End::Complete)
     });
 }
@@ -27,7 +28,8 @@ fn sample(pool: &Pool, weight: u32) {
 fn drain(pool: &Pool) -> u64 {
     let mut sum = 0;
     pool.drain(|record| {
-        assert_eq!(record.addresses, [u64::from(record.weight)], "of one sample");
+        let words = (record.addresses, record.labels);
+        assert_eq!(words, (&[record.weight.into()][..], record.weight.into()), "of one sample");
         sum += u64::from(record.weight);
     });
     sum

@@ -44,11 +44,13 @@ use parking_lot::Mutex;
 
 use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
 use self::tag::{Labeller, Tag};
+use super::labels::{self, Texts};
 use super::ticker::Ticker;
 use crate::aggregate::snapshot::{
     HELD, Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
 };
 use crate::aggregate::stack_table::{Counters, Key, Recorded, StackTable};
+use crate::capture::labels::RECORDED;
 use crate::capture::memory::{Bounds, current_bounds};
 use crate::capture::registers::{self, Registers};
 use crate::capture::unwind::{self, End, Frames};
@@ -107,7 +109,12 @@ impl<const N: usize> Recorder<N> {
             count.fetch_add(1, Ordering::Relaxed);
         }
         let truncated = end != End::Complete;
-        Some(table.counters(Key { frames: frames.as_slice(), truncated, tag: tag.to_bits() }))
+        Some(table.counters(Key {
+            frames: frames.as_slice(),
+            truncated,
+            tag: tag.to_bits(),
+            labels: labels::recorded(),
+        }))
     }
 
     fn index_of(&self, counters: &Counters<N>) -> Option<u32> {
@@ -144,6 +151,7 @@ impl<const N: usize> Recorder<N> {
             .map(|(reason, values)| Lost { reason, values: whole(*values) })
             .collect();
         let mut comments = vec![setting];
+        comments.extend(labels::remark(&RECORDED, 0));
         for (index, count) in self.ends.iter().enumerate() {
             // ORDERING: Relaxed, as in `here`.
             let count = count.load(Ordering::Relaxed);
@@ -339,11 +347,12 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
     let mut lost = [0, 0];
     // Before those that have ended: one that ends in between is counted twice for a moment, rather than not at all.
     let mut labeller = Labeller::default();
+    let texts = Texts::read();
     if labelled {
-        in_progress(&mut labeller, &mut stacks, &mut lost);
+        in_progress(&mut labeller, &texts, &mut stacks, &mut lost);
     }
     for recorded in BLOCK.recorded() {
-        ended(recorded, labelled.then_some(&mut labeller), &mut stacks);
+        ended(recorded, labelled.then_some((&mut labeller, &texts)), &mut stacks);
     }
     let [count, delay, _] = BLOCK.overflowed();
     let lost = [lost[0] + count, lost[1] + delay];
@@ -363,17 +372,23 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
 }
 
 /// One or two samples: what went by until somebody unlocked, and from then on.
-fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Vec<StackSample>) {
-    let Recorded { frames, truncated, tag, values: [count, delay, wake_up] } = recorded;
+fn ended(
+    recorded: Recorded<3>,
+    shown: Option<(&mut Labeller, &Texts)>,
+    stacks: &mut Vec<StackSample>,
+) {
+    let Recorded { frames, truncated, tag, labels: set, values: [count, delay, wake_up] } =
+        recorded;
+    let set = shown.as_ref().and_then(|(_, texts)| texts.of(set));
     let foreign = foreign::waiter(Tag::from_bits(tag));
     let sample = |values, labels| {
-        let (frames, foreign) = (frames.clone(), foreign.clone());
-        StackSample { frames, values, truncated, labels, foreign, wait: None }
+        let (frames, set, foreign) = (frames.clone(), set.clone(), foreign.clone());
+        StackSample { frames, values, truncated, labels, set, foreign, wait: None }
     };
     let [count, delay] = whole([count, delay]);
     // Added one after the other: in between there may be more of the part than of the whole.
     let wake_up = wake_up.min(delay);
-    let Some(labeller) = labeller else {
+    let Some((labeller, _)) = shown else {
         stacks.push(sample([count, delay], Labels::new()));
         return;
     };
@@ -387,21 +402,27 @@ fn ended(recorded: Recorded<3>, labeller: Option<&mut Labeller>, stacks: &mut Ve
     stacks.push(sample([0, wake_up], phase("wake-up")));
 }
 
-fn in_progress(labeller: &mut Labeller, stacks: &mut Vec<StackSample>, lost: &mut [i64; 2]) {
+fn in_progress(
+    labeller: &mut Labeller,
+    texts: &Texts,
+    stacks: &mut Vec<StackSample>,
+    lost: &mut [i64; 2],
+) {
     let Some(table) = BLOCK.table.get() else { return };
     for waiting in live::waits() {
         let (entry, wait) = (waiting.entry, Some(waiting.id()));
         let (Some(index), 1..) = (entry.stack, entry.since) else { continue };
         let delay = clock::ticks_to_ns(clock::ticks().saturating_sub(entry.since));
         let delay = i64::try_from(delay).unwrap_or(i64::MAX);
-        let Some(Recorded { frames, truncated, .. }) = table.recorded_at(index) else {
+        let Some(Recorded { frames, truncated, labels: set, .. }) = table.recorded_at(index) else {
             *lost = [lost[0] + (1 << COUNT_SHIFT), lost[1].saturating_add(delay)];
             continue;
         };
         let mut labels = labeller.labels(entry.tag);
         labels.push((WAITING.0, WAITING.1.into()));
-        let foreign = foreign::waiter(entry.tag);
-        stacks.push(StackSample { frames, values: [1, delay], truncated, labels, foreign, wait });
+        let (set, foreign) = (texts.of(set), foreign::waiter(entry.tag));
+        let values = [1, delay];
+        stacks.push(StackSample { frames, values, truncated, labels, set, foreign, wait });
     }
 }
 
@@ -432,17 +453,18 @@ pub(crate) fn hold_snapshot() -> Result<Snapshot, Error> {
 fn labelled(recorder: &Recorder<2>) -> Vec<StackSample> {
     // ORDERING: Relaxed: a setting read for its value.
     let labelled = LABELS.load(Ordering::Relaxed);
-    let mut labeller = Labeller::default();
+    let (mut labeller, texts) = (Labeller::default(), Texts::read());
     let mut labels =
         |tag| if labelled { labeller.labels(Tag::from_bits(tag)) } else { Labels::new() };
     recorder
         .recorded()
         .into_iter()
-        .map(|Recorded { frames, truncated, tag, values }| StackSample {
+        .map(|Recorded { frames, truncated, tag, labels: set, values }| StackSample {
             frames,
             values: whole(values),
             truncated,
             labels: labels(tag),
+            set: texts.of(set).filter(|_| labelled),
             foreign: foreign::waiter(Tag::from_bits(tag)),
             wait: None,
         })

@@ -9,7 +9,7 @@ use ::tokio::sync::{OnceCell as Inner, SetError};
 use parking_lot::Mutex;
 
 use crate::source::contention::{Kind, Monitor, Origin, Site};
-use crate::tokio::task::actor;
+use crate::tokio::running::actor;
 use crate::tokio::waiting::{Event, Pending};
 
 /// A cell that is written once, drop-in for [`tokio::sync::OnceCell`](::tokio::sync::OnceCell).

@@ -10,7 +10,7 @@ use ::tokio::sync::{Semaphore, TryLockError};
 
 use super::permits;
 use crate::source::contention::{Actor, Held, Kind, Monitor, Origin, Site};
-use crate::tokio::task::actor;
+use crate::tokio::running::actor;
 
 /// A fair lock: first come, first served.
 #[derive(Debug)]

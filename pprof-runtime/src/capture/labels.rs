@@ -1,0 +1,201 @@
+//! The labels of the running code: one thread-local word that anybody may read, a signal handler and an allocator included.
+//!
+//! The word is the address of a [`Mark`], the head of a set of labels; null says none. Whoever sets it (`source::labels`) keeps the set alive
+//! for as long as it stands there. A sample takes the set's number with it, and leaves a note on the mark that the set has to be kept, so that
+//! its text is there when the profile is written, however short the set was in use.
+
+use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::registers;
+use crate::config::{MAX_RECORDED_LABEL_SETS, MAX_SAMPLED_LABEL_SETS, OVERFLOW_LABELS};
+
+thread_local! {
+    // No destructor: usable at any time of the thread's life.
+    static CURRENT: Cell<*const Mark> = const { Cell::new(ptr::null()) };
+}
+
+/// The head of a set of labels.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    /// Not given to another set, ever.
+    id: u64,
+    /// Who wants it to be kept: bits of [`Keeper`]s.
+    kept: AtomicU32,
+}
+
+impl Mark {
+    pub(crate) const fn new(id: u64) -> Mark {
+        Mark { id, kept: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        // ORDERING: Relaxed: set by those who use the set; whoever is the last to let go of it has heard of that.
+        self.kept.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// What the word says.
+#[inline]
+pub(crate) fn current() -> *const Mark {
+    CURRENT.get()
+}
+
+/// Sets the word, and returns what it said before.
+#[inline]
+pub(crate) fn replace(mark: *const Mark) -> *const Mark {
+    CURRENT.replace(mark)
+}
+
+/// A profile that label sets are kept for: a bounded number of them.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    bit: u32,
+    kept: AtomicUsize,
+    most: usize,
+    turned_away: AtomicU64,
+}
+
+/// For the running CPU profile.
+pub(crate) static SAMPLED: Keeper = Keeper::new(1, MAX_SAMPLED_LABEL_SETS);
+
+/// For what accumulates while the program runs: for good.
+pub(crate) static RECORDED: Keeper = Keeper::new(2, MAX_RECORDED_LABEL_SETS);
+
+impl Keeper {
+    const fn new(bit: u32, most: usize) -> Keeper {
+        Keeper { bit, kept: AtomicUsize::new(0), most, turned_away: AtomicU64::new(0) }
+    }
+
+    /// The number of the set that `mark` is the head of, which is kept from now on; `OVERFLOW_LABELS` if too many are. 0 for null.
+    ///
+    /// # Safety
+    /// - `mark` is null or a set that is alive.
+    ///
+    /// # Signal safety
+    /// Atomics only.
+    pub(crate) unsafe fn keep(&self, mark: *const Mark) -> u64 {
+        // SAFETY: the caller's promise.
+        let Some(mark) = (unsafe { mark.as_ref() }) else { return 0 };
+        // ORDERING: Relaxed, here and below: a note and a budget; see `is_kept`.
+        if mark.kept.load(Ordering::Relaxed) & self.bit != 0 {
+            return mark.id;
+        }
+        if self.kept.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+            return OVERFLOW_LABELS;
+        }
+        if mark.kept.fetch_or(self.bit, Ordering::Relaxed) & self.bit != 0 {
+            // Another thread was quicker.
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+        mark.id
+    }
+
+    /// `mark` need not be kept any longer for this profile.
+    pub(crate) fn release(&self, mark: &Mark) {
+        // ORDERING: Relaxed: as in `keep`.
+        if mark.kept.fetch_and(!self.bit, Ordering::Relaxed) & self.bit != 0 {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Samples whose set found no room so far.
+    pub(crate) fn turned_away(&self) -> u64 {
+        // ORDERING: Relaxed: a counter that orders nothing.
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// The number of the calling thread's set.
+    #[inline]
+    pub(crate) fn current(&self) -> u64 {
+        // SAFETY: whoever set the word keeps the set alive.
+        unsafe { self.keep(current()) }
+    }
+}
+
+/// Where the word lies from the thread pointer, the same in every thread; 0 if that is not known.
+static OFFSET: AtomicIsize = AtomicIsize::new(0);
+
+fn offset() -> isize {
+    let word = CURRENT.with(|current| ptr::from_ref(current) as isize);
+    match registers::thread_pointer() {
+        0 => 0,
+        thread => word.wrapping_sub(thread as isize),
+    }
+}
+
+/// Finds out where handlers find the word. False if they cannot: where an object is loaded while the program runs, a thread's first look at
+/// its thread-locals may allocate, which no handler may do. Not from a handler itself.
+pub(crate) fn prepare_handlers() -> bool {
+    // ORDERING: Relaxed, here and below: a number that refers to nothing.
+    if OFFSET.load(Ordering::Relaxed) != 0 {
+        return true;
+    }
+    let here = offset();
+    // In memory that the loader set aside for every thread the distance is the same for all; in memory allocated later it is not.
+    let there = std::thread::Builder::new().name("pprof-tls".to_owned()).spawn(offset);
+    let there = there.ok().and_then(|thread| thread.join().ok());
+    let offset = if there == Some(here) { here } else { 0 };
+    OFFSET.store(offset, Ordering::Relaxed);
+    offset != 0
+}
+
+/// What the word says, for handlers of a signal. Null before [`prepare_handlers`].
+///
+/// # Signal safety
+/// Reads one register and one word of memory that every thread has from its beginning to its end.
+pub(crate) fn current_in_handler() -> *const Mark {
+    // ORDERING: Relaxed: as in `prepare_handlers`.
+    match (OFFSET.load(Ordering::Relaxed), registers::thread_pointer()) {
+        (0, _) | (_, 0) => ptr::null(),
+        (offset, thread) => {
+            let word = (thread as isize).wrapping_add(offset) as *const *const Mark;
+            // SAFETY: this thread's `CURRENT`, in static thread-local memory. Volatile, as the thread that was interrupted writes it.
+            unsafe { word.read_volatile() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_kept_once_and_what_finds_no_room_is_counted() {
+        let keeper = Keeper::new(4, 2);
+        let marks = [Mark::new(10), Mark::new(11), Mark::new(12)];
+        let keep = |mark: &Mark| {
+            // SAFETY: alive.
+            unsafe { keeper.keep(mark) }
+        };
+        assert_eq!(marks.each_ref().map(keep), [10, 11, OVERFLOW_LABELS]);
+        assert_eq!(keep(&marks[0]), 10, "known already");
+        keeper.release(&marks[1]);
+        keeper.release(&marks[1]);
+        assert_eq!((keep(&marks[2]), keep(&marks[1])), (12, OVERFLOW_LABELS));
+        assert_eq!(keeper.turned_away(), 2);
+        assert!(marks[0].is_kept() && !marks[1].is_kept());
+    }
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    #[test]
+    fn handlers_see_what_the_thread_sees() {
+        assert!(prepare_handlers());
+        let look = || {
+            let mark = Mark::new(7);
+            let before = replace(&mark);
+            assert_eq!(current_in_handler(), ptr::from_ref(&mark));
+            replace(before);
+            assert!(current_in_handler().is_null());
+        };
+        look();
+        std::thread::spawn(look).join().unwrap();
+    }
+}

@@ -1,0 +1,285 @@
+//! Labels: what the program is working on, on every sample that is taken meanwhile.
+//!
+//! Go's `pprof.Labels`, `pprof.Do` and `pprof.WithLabels`. A set is made once, and then set on the running code by a closure
+//! ([`with_labels`]), for a future, wherever it is polled ([`labelled`]), or until the end of a block ([`label!`](crate::label)).
+//!
+//! ```
+//! use pprof_runtime::{labels, with_labels};
+//!
+//! let words = with_labels(labels! { "route" => "/search" }, || {
+//!     // CPU, lock and function profiles have the label for what runs here.
+//!     "a b c".split(' ').count()
+//! });
+//! # assert_eq!(words, 3);
+//! ```
+//!
+//! `go tool pprof -tags` lists them, `-tagfocus=route=/search` keeps the samples that have one.
+//!
+//! Labels are those of the thread that runs, not of what it calls for: threads started by [`thread::spawn`](crate::thread::spawn) and tasks
+//! of [`tokio::spawn`](crate::tokio::task::spawn) have those that their starter had; others begin without.
+//!
+//! # Bounds
+//! Memory is that of the sets that the program holds, and of those that profiles keep: see [`MAX_SAMPLED_LABEL_SETS`] and
+//! [`MAX_RECORDED_LABEL_SETS`]. Samples beyond have one label, `labels=overflow`, and are counted in the profile's comments. The profiles that
+//! accumulate keep what they have seen for good: a label with ever new values, such as a number of a request, soon fills them; in CPU
+//! profiles, which begin anew, it does no harm.
+//!
+//! [`MAX_SAMPLED_LABEL_SETS`]: crate::config::MAX_SAMPLED_LABEL_SETS
+//! [`MAX_RECORDED_LABEL_SETS`]: crate::config::MAX_RECORDED_LABEL_SETS
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::Future;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::source::labels::{self as source, GuardScope, Scope, SetRef};
+
+/// A set of labels, each a key and a value. Cheap to clone and to compare: equal sets are one.
+///
+/// Sorted by key, each key once. Keys and values longer than [`MAX_LABEL_BYTES`](crate::config::MAX_LABEL_BYTES) are cut; a label without a
+/// key is none.
+#[derive(Clone, Default)]
+pub struct Labels(Option<SetRef>);
+
+impl Labels {
+    /// The set of these pairs of keys and values; of those with one key the last counts.
+    ///
+    /// # Overhead
+    /// Some 100 ns. Keep the set where it is the same each time.
+    ///
+    /// # Examples
+    /// ```
+    /// use pprof_runtime::Labels;
+    ///
+    /// let labels = Labels::new([("route", "/"), ("method", "GET")]);
+    /// assert_eq!(labels.get("method"), Some("GET"));
+    /// assert_eq!(labels, Labels::new([("method", "GET"), ("route", "/")]));
+    /// ```
+    #[must_use]
+    pub fn new<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Labels
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let pairs: Vec<(K, V)> = pairs.into_iter().collect();
+        Labels(source::intern(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))))
+    }
+
+    /// What is set on the running code.
+    ///
+    /// Unlike Go, where it can only be asked for from a context.
+    #[must_use]
+    pub fn current() -> Labels {
+        Labels(source::current())
+    }
+
+    /// Both sets in one; where both have a key, the value is that of `added`.
+    #[must_use]
+    pub fn with(&self, added: &Labels) -> Labels {
+        Labels(source::on_top_of(self.0.as_ref(), added.0.as_ref()))
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// Keys and values, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.as_ref().map_or(&[][..], |set| set.pairs());
+        pairs.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Sets these, on top of what is set, until the guard is dropped.
+    ///
+    /// Not across an `.await`, where other tasks run on the thread: a future that holds the guard is not `Send`. Use [`labelled`] there.
+    /// Dropped before one that was made later, it leaves that one's labels, its own among them, until that is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use pprof_runtime::{Labels, labels};
+    ///
+    /// let guard = labels! { "phase" => "load" }.set();
+    /// assert_eq!(Labels::current().get("phase"), Some("load"));
+    /// drop(guard);
+    /// assert!(Labels::current().is_empty());
+    /// ```
+    pub fn set(&self) -> LabelGuard {
+        LabelGuard { _scope: GuardScope::add(self.0.as_ref()), not_send: PhantomData }
+    }
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(own), Some(other)) => own.is(other),
+            (own, other) => own.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for Labels {}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_ref().map(SetRef::id).hash(state);
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Labels {
+        Labels::new(pairs)
+    }
+}
+
+/// What was set before is set again when this is dropped; see [`Labels::set`].
+#[derive(Debug)]
+#[must_use = "the labels are set until the guard is dropped: bind it to a name, such as `_labels`"]
+pub struct LabelGuard {
+    _scope: GuardScope,
+    /// They are its thread's.
+    not_send: PhantomData<*const ()>,
+}
+
+/// Runs `f` with these labels set, on top of what is set: Go's `pprof.Do`.
+///
+/// Afterwards, and if `f` panics, what was set before is set again.
+///
+/// # Overhead
+/// Some 2 ns where no labels are set already, else as [`Labels::new`].
+///
+/// # Examples
+/// ```
+/// use pprof_runtime::{Labels, labels, with_labels};
+///
+/// let route = labels! { "route" => "/" };
+/// with_labels(&route, || {
+///     with_labels(labels! { "user" => 7 }, || {
+///         assert_eq!(format!("{:?}", Labels::current()), r#"{"route": "/", "user": "7"}"#);
+///     });
+///     assert_eq!(Labels::current(), route);
+/// });
+/// ```
+#[inline]
+pub fn with_labels<R>(labels: impl Borrow<Labels>, f: impl FnOnce() -> R) -> R {
+    let _scope = Scope::add(labels.borrow().0.as_ref());
+    f()
+}
+
+/// Runs `f` with these labels instead of what is set, as what was started elsewhere.
+#[inline]
+#[cfg(feature = "instrument")]
+pub(crate) fn with_only<R>(labels: &Labels, f: impl FnOnce() -> R) -> R {
+    let _scope = Scope::replace(labels.0.as_ref());
+    f()
+}
+
+/// The future with these labels set while it is polled, on top of what is set at its first poll.
+///
+/// # Overhead
+/// Some 2 ns a poll.
+///
+/// # Examples
+/// ```
+/// use pprof_runtime::{Labels, labelled, labels};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// labelled(labels! { "request" => 42 }, async {
+///     // Wherever the task goes on after this, it has the label.
+///     tokio::task::yield_now().await;
+///     assert_eq!(Labels::current().get("request"), Some("42"));
+/// })
+/// .await;
+/// # });
+/// ```
+#[inline]
+pub fn labelled<F: Future>(labels: Labels, future: F) -> Labelled<F> {
+    Labelled { labels, begun: false, future }
+}
+
+/// A future with labels; see [`labelled`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Labelled<F> {
+    labels: Labels,
+    /// Whether what was set at the first poll is among them.
+    begun: bool,
+    future: F,
+}
+
+impl<F: Future> Future for Labelled<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned with `self`: it is never moved out, and there is no `Drop` nor other access.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !this.begun {
+            this.begun = true;
+            this.labels = Labels::current().with(&this.labels);
+        }
+        let _scope = Scope::replace(this.labels.0.as_ref());
+        // SAFETY: as above.
+        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        future.poll(context)
+    }
+}
+
+/// A set of labels: keys, `=>`, and values of any type that can be displayed.
+///
+/// # Examples
+/// ```
+/// use pprof_runtime::{Labels, labels};
+///
+/// let labels = labels! { "route" => "/users/:id", "user" => 42 };
+/// assert_eq!(labels, Labels::new([("route", "/users/:id"), ("user", "42")]));
+/// assert!(labels! {}.is_empty());
+/// ```
+#[macro_export]
+macro_rules! labels {
+    () => {
+        <$crate::Labels as ::core::default::Default>::default()
+    };
+    ($($key:expr => $value:expr),+ $(,)?) => {
+        $crate::Labels::new([
+            $(($key, ::std::string::ToString::to_string(&$value))),+
+        ])
+    };
+}
+
+/// Sets labels, on top of what is set, until the end of the block that this stands in as a statement.
+///
+/// Not across an `.await`: see [`Labels::set`].
+///
+/// # Examples
+/// ```
+/// use pprof_runtime::{Labels, label};
+///
+/// for file in ["a.txt", "b.txt"] {
+///     label!("file" => file);
+///     assert_eq!(Labels::current().get("file"), Some(file));
+/// }
+/// assert!(Labels::current().is_empty());
+/// ```
+#[macro_export]
+macro_rules! label {
+    ($($key:expr => $value:expr),+ $(,)?) => {
+        let __pprof_labels = $crate::labels!($($key => $value),+).set();
+    };
+}
