@@ -199,6 +199,7 @@ pub(crate) fn with_only<R>(labels: &Labels, f: impl FnOnce() -> R) -> R {
 /// ```
 /// use pprof_runtime::{Labels, labelled, labels};
 ///
+/// # #[cfg(feature = "tokio")]
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// labelled(labels! { "request" => 42 }, async {
 ///     // Wherever the task goes on after this, it has the label.

@@ -29,6 +29,8 @@
 //! |---|---|
 //! | `instrument` (default) | profiled locks, channels and threads in [`sync`], [`thread`] and the modules below; without it these are re-exports of the originals, and `named` constructors are missing |
 //! | `parking_lot`, `tokio`, `crossbeam` | the locks and channels of these crates |
+//! | `tower` | a middleware that labels requests |
+//! | `tracing` | a layer that makes labels of spans |
 //! | `futex` | waits of locks and channels that are not ours |
 //!
 //! Platforms: Linux on x86_64. On other Unix systems everything compiles, and what is missing says so in its error.
@@ -54,6 +56,10 @@ pub mod sync;
 pub mod thread;
 #[cfg(all(feature = "tokio", feature = "instrument"))]
 pub mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 #[cfg(not(feature = "instrument"))]
 mod plain;

@@ -1,0 +1,45 @@
+//! The example `async_service`: over real HTTP, every profile tells the routes apart, and the functions profile who computes from who waits.
+
+use std::path::Path;
+use std::process::Command;
+
+use pprof_tests::{report, workspace_dir};
+
+fn run(out: &Path) {
+    let status = Command::new(env!("CARGO"))
+        .args(["run", "--release", "-p", "pprof-examples", "--example", "async_service", "--"])
+        .args(["--seconds", "3", "--out"])
+        .arg(out)
+        .current_dir(workspace_dir())
+        .status();
+    assert!(status.expect("cargo runs").success());
+}
+
+#[test]
+fn profiles_tell_routes_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let [cpu, block, mutex] = ["cpu", "block", "mutex"]
+        .map(|name| dir.path().join(format!("{name}.pb.gz")).display().to_string());
+    for (profile, routes) in [
+        // The third one uses next to no CPU time.
+        (&cpu, &["/search/{words}", "/orders/{item}"]),
+        (&block, &["/orders/{item}", "/stock/{item}"]),
+        (&mutex, &["/orders/{item}", "/stock/{item}"]),
+    ] {
+        let tags = report(&["-tags", profile]);
+        for route in routes {
+            assert!(tags.contains(route), "{route} in {profile}: {tags}");
+        }
+    }
+    // What computes is under its route alone.
+    let search = report(&["-top", "-cum", "-tagfocus=route=/search/", &cpu]);
+    assert!(search.contains("async_service::service::distance"), "{search}");
+    let others = report(&["-top", "-cum", "-tagignore=route=/search/", &cpu]);
+    assert!(!others.contains("async_service::service::distance"), "{others}");
+    // The lock of the threads that block is waited for by the route that it was called for.
+    let ledger = report(&["-tags", "-tagfocus=lock=ledger", &block]);
+    assert!(ledger.contains("POST") && !ledger.contains("GET"), "{ledger}");
+    let store = report(&["-tags", "-tagfocus=lock=store", &mutex]);
+    assert!(store.contains("/stock/{item}") && !store.contains("/orders/{item}"), "{store}");
+}

@@ -1,0 +1,129 @@
+//! Labels that middleware sets: from the spans of `tracing`, wherever they are entered, and from requests through `tower`.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use pprof_runtime::tower::LabelLayer as TowerLayer;
+use pprof_runtime::tracing::LabelLayer;
+use pprof_runtime::{Labels, labels};
+use tower_layer::Layer as _;
+use tower_service::Service;
+use tracing::span::{Attributes, Id};
+use tracing::{Instrument, Subscriber, field, info_span};
+use tracing_subscriber::layer::{Context as LayerContext, Layer};
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
+
+fn now() -> String {
+    let labels = Labels::current();
+    labels.iter().map(|(key, value)| format!("{key}={value} ")).collect()
+}
+
+#[test]
+fn spans_become_labels_where_they_are_entered() {
+    let layer = LabelLayer::new().span_name("span").field("user").field("late");
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        let request = info_span!("request", user = "ann", other = 1, late = field::Empty);
+        let inside = request.in_scope(|| info_span!("query", user = ?Some(1)));
+        assert_eq!(now(), "", "made, not entered");
+        request.in_scope(|| assert_eq!(now(), "span=request user=ann "));
+        // The inside has what it is inside of, wherever it is entered, and what is set there.
+        pprof_runtime::with_labels(labels! { "set" => "by hand" }, || {
+            inside.in_scope(|| assert_eq!(now(), "set=by hand span=query user=Some(1) "));
+        });
+        request.record("late", true);
+        request.in_scope(|| assert_eq!(now(), "late=true span=request user=ann "));
+        // Left in another order than entered.
+        let (a, b) = (info_span!("a").entered(), info_span!("b").entered());
+        drop(a);
+        assert_eq!(now(), "span=b ");
+        drop(b);
+        assert_eq!(now(), "");
+    });
+}
+
+/// As an exporter that numbers traces.
+struct Traces;
+
+struct TraceId(u64);
+
+impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Traces {
+    fn on_new_span(&self, _: &Attributes<'_>, id: &Id, context: LayerContext<'_, S>) {
+        context.span(id).unwrap().extensions_mut().insert(TraceId(77));
+    }
+}
+
+#[test]
+fn what_other_layers_know_is_asked_for_in_any_order_of_layers() {
+    let ours = || {
+        LabelLayer::new()
+            .span_id("span_id")
+            .extension("trace_id", |span| span.get::<TraceId>().map(|id| id.0.to_string()))
+    };
+    let check = || {
+        let span = info_span!("traced");
+        let id = span.id().unwrap().into_u64();
+        span.in_scope(|| assert_eq!(now(), format!("span_id={id} trace_id=77 ")));
+    };
+    tracing::subscriber::with_default(
+        tracing_subscriber::registry().with(ours()).with(Traces),
+        check,
+    );
+    tracing::subscriber::with_default(
+        tracing_subscriber::registry().with(Traces).with(ours()),
+        check,
+    );
+}
+
+#[test]
+fn futures_have_the_labels_of_their_span_on_every_thread() {
+    let layer = LabelLayer::new().field("task");
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(layer));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..8)
+            .map(|task| {
+                let work = async move {
+                    for _ in 0..50 {
+                        assert_eq!(now(), format!("task={task} "));
+                        tokio::task::yield_now().await;
+                    }
+                };
+                let span =
+                    tracing::dispatcher::with_default(&dispatch, || info_span!("work", task));
+                tokio::spawn(work.instrument(span))
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+/// Does its work when called, and has nothing to wait for.
+struct AtOnce;
+
+impl Service<u32> for AtOnce {
+    type Response = String;
+    type Error = Infallible;
+    type Future = Ready<Result<String, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        ready(Ok(now()))
+    }
+}
+
+#[test]
+fn requests_are_labelled_while_they_are_handled() {
+    let layer = TowerLayer::new(|request: &u32| labels! { "request" => request });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut at_once = layer.layer(AtOnce);
+    assert_eq!(runtime.block_on(at_once.call(5)).unwrap(), "request=5 ");
+    assert_eq!(now(), "");
+}
