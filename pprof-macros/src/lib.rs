@@ -1,9 +1,10 @@
 //! Macros of `pprof-runtime`, which re-exports them: use them through that crate.
 //!
 //! One file per phase: `parse` the attribute's options, find the functions in the `item`, `validate` each, `expand` it, as what it returns
-//! asks for (`future`); `select` is another macro with its own.
+//! asks for (`future`); `entry` and `select` are other macros, each with its own.
 #![forbid(unsafe_code)]
 
+mod entry;
 mod expand;
 mod future;
 mod item;
@@ -78,6 +79,42 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
         Attribute::Profile(options) => item::item(&options, original.clone()),
         Attribute::Skip => Ok(original.clone()),
     });
+    expanded.unwrap_or_else(|mistake| item::with_error(&mistake, &original)).into()
+}
+
+/// On `fn main`: profiles what the program's environment asks for, and writes it to files when the program ends.
+///
+/// ```text
+/// PPROF=cpu,mutex,block ./program
+/// ```
+///
+/// The variables, what is written and when, are those of `pprof_runtime::env`. If they are not set the program does nothing else than
+/// without this attribute. A mistake in them is one line on standard error, and the program runs.
+///
+/// The function may return anything, and be `async` if the attribute of a runtime stands before or after this one, as may `#[profile]`.
+///
+/// # Options
+/// - `crate = path`: where `pprof_runtime` is, if it has been renamed or re-exported.
+///
+/// # Examples
+/// ```ignore
+/// // Compiled and run in pprof-runtime's tests: this crate cannot depend on it.
+/// #[pprof_runtime::main]
+/// fn main() -> std::io::Result<()> {
+///     std::fs::read_to_string("Cargo.toml")?;
+///     Ok(())
+/// }
+/// ```
+///
+/// ```ignore
+/// #[pprof_runtime::main]
+/// #[tokio::main]
+/// async fn main() {}
+/// ```
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    let original = proc_macro2::TokenStream::from(item);
+    let expanded = syn::parse(options).and_then(|options| entry::main(&options, original.clone()));
     expanded.unwrap_or_else(|mistake| item::with_error(&mistake, &original)).into()
 }
 

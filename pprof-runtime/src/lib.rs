@@ -24,6 +24,9 @@
 //! Without a server, [`cpu::start`] takes a CPU profile, and [`lookup`] finds the others. Everything is off until it is
 //! switched on, and costs next to nothing while it is off.
 //!
+//! Without any of this, [`#[pprof_runtime::main]`](macro@main) on `fn main` leaves the choice to whoever runs the program, and writes files
+//! when it ends: `PPROF=cpu,mutex,block ./program`; see [`env`].
+//!
 //! # Features
 //! | feature | brings |
 //! |---|---|
@@ -45,6 +48,7 @@ pub mod cpu;
 #[cfg(all(feature = "crossbeam", feature = "instrument"))]
 pub mod crossbeam_channel;
 pub mod deadlock;
+pub mod env;
 #[cfg(feature = "futex")]
 pub mod futex;
 pub mod labels;
@@ -81,7 +85,7 @@ mod text;
 
 pub use error::{Error, ErrorKind};
 pub use labels::{LabelGuard, Labelled, Labels, labelled, with_labels};
-pub use pprof_macros::profile;
+pub use pprof_macros::{main, profile};
 pub use profile::{Profile, Source, lookup, profiles};
 pub use serve::{Server, ServerBuilder, serve};
 pub use source::functions::Span;
@@ -198,6 +202,7 @@ macro_rules! span {
 #[doc(hidden)]
 pub mod __macro_support {
     pub use crate::aggregate::call_paths::Site;
+    pub use crate::env::main;
     pub use crate::source::functions::{FunctionGuard, Instrumented, locate};
 }
 

@@ -1,4 +1,4 @@
-//! What the compiler tells users of `#[profile]` and `select!`, and that it tells them nothing where all is well.
+//! What the compiler tells users of `#[profile]`, `#[pprof_runtime::main]` and `select!`, and that it tells them nothing where all is well.
 //!
 //! `TRYBUILD=overwrite cargo test -p pprof-tests --test ui` writes the expectations anew.
 
@@ -21,6 +21,11 @@ fn mistakes_are_explained_where_they_are() {
         "wrong_result",
         "wrong_body_in_block",
         "select_mistakes",
+        "main_on_another",
+        "main_async",
+        "main_options",
+        "main_twice",
+        "main_const",
     ] {
         cases.compile_fail(format!("ui/{case}.rs"));
     }

@@ -1,5 +1,6 @@
 //! A thread of our own that does something at intervals, until it is dropped.
 
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -66,8 +67,10 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.state().stopping = true;
         self.shared.changed.notify_all();
-        // Dropped by `tick` itself, it ends once that returns.
-        let others = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        // Dropped by `tick` itself, it ends once that returns. At the end of the process `std::thread::current` panics.
+        // SAFETY: always valid to call.
+        let this = unsafe { libc::pthread_self() };
+        let others = |thread: &JoinHandle<()>| thread.as_pthread_t() != this;
         if let Some(thread) = self.thread.take().filter(others) {
             // A panic of `tick` has been reported by the panic hook; there is nothing to add.
             let _ = thread.join();

@@ -1,0 +1,2 @@
+#[pprof_runtime::main]
+const fn main() {}

@@ -1,0 +1,2 @@
+#[pprof_runtime::main(cpu = 100)]
+fn main() {}

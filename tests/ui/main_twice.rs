@@ -1,0 +1,3 @@
+#[pprof_runtime::main]
+#[pprof_runtime::main]
+fn main() {}
