@@ -8,6 +8,12 @@ use syn::{
     TypeParamBound,
 };
 
+/// Whether a function's body has to be looked at.
+pub(crate) fn may_be_made_by(signature: &Signature) -> bool {
+    let ReturnType::Type(_, ty) = &signature.output else { return false };
+    is_boxed_future(ty) || is_impl_future(ty)
+}
+
 /// Wraps the future that a function returns, wherever it makes it. Where that cannot be seen, or it returns something else, nothing is
 /// changed and the result is false.
 pub(crate) fn wrap(

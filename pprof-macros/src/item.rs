@@ -7,14 +7,14 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{ImplItem, ImplItemFn, Item, ItemFn, Meta, TraitItem, TraitItemFn, Visibility};
 
+use crate::function::Function;
 use crate::parse::{self, Attribute, Options};
 use crate::{expand, validate};
 
 /// The item, annotated.
 pub(crate) fn item(options: &Options, tokens: TokenStream) -> syn::Result<TokenStream> {
     let no_function = match syn::parse2(tokens.clone()) {
-        Ok(function) => {
-            let function: ImplItemFn = function;
+        Ok(Function(function)) => {
             validate::once(&function.attrs)?;
             let refusal = validate::refusal(&function);
             return refusal.map_or_else(|| Ok(expand::function(options, function)), Err);

@@ -1,11 +1,12 @@
 //! Macros of `pprof-runtime`, which re-exports them: use them through that crate.
 //!
-//! One file per phase: `parse` the attribute's options, find the functions in the `item`, `validate` each, `expand` it, as what it returns
+//! One file per phase: `parse` the attribute's options, find the functions in the `item`, `validate` each `function`, `expand` it, as what it returns
 //! asks for (`future`); `entry` and `select` are other macros, each with its own.
 #![forbid(unsafe_code)]
 
 mod entry;
 mod expand;
+mod function;
 mod future;
 mod item;
 mod parse;
