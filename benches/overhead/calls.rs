@@ -65,7 +65,7 @@ mod peers {
 
 /// The value of a future that never waits.
 #[inline(always)]
-fn finish<F: Future<Output = u64>>(future: F) -> u64 {
+pub(crate) fn finish<F: Future<Output = u64>>(future: F) -> u64 {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => unreachable!("it never waits"),
@@ -115,6 +115,8 @@ pub(crate) fn sync() -> Vec<Contender> {
             time!(peers::tracing_sync)
         }),
     ]);
+    #[cfg(feature = "peers")]
+    contenders.extend(crate::tracers::sync());
     contenders
 }
 
@@ -137,5 +139,7 @@ pub(crate) fn asynchronous() -> Vec<Contender> {
             time!(peers::tracing_poll)
         }),
     ]);
+    #[cfg(feature = "peers")]
+    contenders.extend(crate::tracers::asynchronous());
     contenders
 }

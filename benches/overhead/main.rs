@@ -6,6 +6,8 @@ mod calls;
 mod cpu;
 mod labels;
 mod locks;
+#[cfg(feature = "peers")]
+mod tracers;
 
 use std::process::ExitCode;
 
