@@ -17,7 +17,7 @@ pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 /// counted on `pprof_runtime::lost_calls`.
 pub const MAX_CALL_DEPTH: u32 = 128;
 
-/// Call paths of annotated functions kept for all running threads, each about 80 bytes; calls on further ones are counted on
+/// Call paths of annotated functions kept for all running threads, each about 150 bytes; calls on further ones are counted on
 /// `pprof_runtime::lost_calls`.
 pub const MAX_CALL_PATHS: usize = 262_144;
 

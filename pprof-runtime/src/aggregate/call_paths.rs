@@ -14,72 +14,10 @@ use std::ptr;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-use std::time::{Duration, SystemTime};
 
-use super::snapshot::Lost;
+use super::columns::{COLUMNS, Column, Values};
+use super::site::{Site, SiteKey};
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS};
-
-/// An annotated function: one static for each `#[profile]`.
-#[derive(Debug)]
-pub struct Site {
-    name: &'static str,
-    type_name: fn() -> &'static str,
-    file: &'static str,
-    line: u32,
-    address: AtomicU64,
-}
-
-impl Site {
-    /// `name` is the user's choice, else empty; `type_name` is that of an item in the function.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new(
-        name: &'static str,
-        type_name: fn() -> &'static str,
-        file: &'static str,
-        line: u32,
-    ) -> Self {
-        Site { name, type_name, file, line, address: AtomicU64::new(0) }
-    }
-
-    /// The name to show.
-    pub(crate) fn name(&self) -> &'static str {
-        if self.is_renamed() { self.name } else { self.path() }
-    }
-
-    /// Whether the user chose the name.
-    pub(crate) fn is_renamed(&self) -> bool {
-        !self.name.is_empty()
-    }
-
-    /// The function's Rust path.
-    pub(crate) fn path(&self) -> &'static str {
-        // The item is named `path::of::function::Item`; in an async function `{{closure}}` stands between.
-        let name = (self.type_name)();
-        let name = name.rsplit_once("::").map_or(name, |(function, _item)| function);
-        name.strip_suffix("::{{closure}}").unwrap_or(name)
-    }
-
-    pub(crate) fn file(&self) -> &'static str {
-        self.file
-    }
-
-    /// Line of the attribute's function.
-    pub(crate) fn line(&self) -> u32 {
-        self.line
-    }
-
-    /// An address inside the function's code; zero if none is known.
-    pub(crate) fn address(&self) -> u64 {
-        // ORDERING: Relaxed: a number that refers to nothing of ours.
-        self.address.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_address(&self, address: u64) {
-        // ORDERING: Relaxed, as above.
-        self.address.store(address, Ordering::Relaxed);
-    }
-}
 
 /// What there was when a call began, in ticks: the time, and all that calls of the thread had been charged with.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +33,7 @@ pub(crate) struct Node {
     /// Null for the root and for the node of calls that found no room.
     site: *const Site,
     depth: u32,
-    calls: AtomicI64,
-    self_ticks: AtomicU64,
+    values: [AtomicI64; COLUMNS],
     first_child: AtomicPtr<Node>,
     next_sibling: AtomicPtr<Node>,
     /// The child entered last: the one most often entered next.
@@ -117,8 +54,7 @@ impl Node {
             parent,
             site,
             depth,
-            calls: AtomicI64::new(0),
-            self_ticks: AtomicU64::new(0),
+            values: [const { AtomicI64::new(0) }; COLUMNS],
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
             recent_child: AtomicPtr::new(ptr::null_mut()),
@@ -156,19 +92,30 @@ impl Node {
         (start != 0).then_some(Began { start, charged })
     }
 
-    /// Counts a call. By the tree's own thread.
-    #[inline]
-    pub(crate) fn count_call(&self) {
+    /// Adds to a value. By the tree's own thread.
+    #[inline(always)]
+    pub(crate) fn add(&self, column: Column, value: i64) {
+        let sum = &self.values[column as usize];
         // ORDERING: Relaxed, not read-modify-write: there is one writer.
-        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        sum.store(sum.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
     }
 
-    /// Adds self time. By the tree's own thread.
-    #[inline]
-    pub(crate) fn add_ticks(&self, ticks: u64) {
-        // ORDERING: Relaxed, as above.
-        let sum = self.self_ticks.load(Ordering::Relaxed).wrapping_add(ticks);
-        self.self_ticks.store(sum, Ordering::Relaxed);
+    fn values(&self) -> Values {
+        // ORDERING: Relaxed: counters that order nothing.
+        Values::of(|column| self.values[column as usize].load(Ordering::Relaxed))
+    }
+
+    /// The sites from here to the root. By whoever keeps the tree alive.
+    fn path(&self) -> Vec<SiteKey> {
+        let mut path = Vec::with_capacity(self.depth as usize);
+        let mut at: *const Node = self;
+        // SAFETY: parents are nodes of this tree; the root's is null.
+        while let Some(node) = unsafe { at.as_ref() } {
+            // SAFETY: null or a static.
+            path.extend(unsafe { node.site.as_ref() }.map(SiteKey));
+            at = node.parent;
+        }
+        path
     }
 }
 
@@ -244,22 +191,14 @@ impl Tree {
     /// Adds this tree's values to `sums`; those of paths for which there is no room among `most` are its overflow.
     pub(crate) fn add_to(&self, sums: &mut PathSums, most: usize) {
         self.walk(&self.root, &mut |node| {
-            let mut path = Vec::with_capacity(node.depth as usize);
-            let mut at: *const Node = node;
-            // SAFETY: parents are nodes of this tree, which `self` keeps alive; the root's is null.
-            while let Some(node) = unsafe { at.as_ref() } {
-                // SAFETY: null or a static.
-                path.extend(unsafe { node.site.as_ref() }.map(SiteKey));
-                at = node.parent;
-            }
             let room = sums.paths.len() < most;
-            match sums.paths.entry(path) {
-                Entry::Occupied(known) => add(known.into_mut(), node),
-                Entry::Vacant(new) if room => add(new.insert((0, 0)), node),
-                Entry::Vacant(_) => add(&mut sums.overflow, node),
+            match sums.paths.entry(node.path()) {
+                Entry::Occupied(mut known) => *known.get_mut() += node.values(),
+                Entry::Vacant(new) if room => *new.insert(Values::default()) += node.values(),
+                Entry::Vacant(_) => sums.overflow += node.values(),
             }
         });
-        add(&mut sums.overflow, &self.overflow);
+        sums.overflow += self.overflow.values();
     }
 
     /// Visits every node but `node` itself.
@@ -280,12 +219,6 @@ impl Tree {
     }
 }
 
-fn add(sum: &mut (i64, u64), node: &Node) {
-    // ORDERING: Relaxed: counters that order nothing.
-    sum.0 += node.calls.load(Ordering::Relaxed);
-    sum.1 = sum.1.wrapping_add(node.self_ticks.load(Ordering::Relaxed));
-}
-
 impl Drop for Tree {
     fn drop(&mut self) {
         // By the links themselves: what is made of a shared reference does not own the node.
@@ -302,49 +235,11 @@ impl Drop for Tree {
     }
 }
 
-/// A site, told from others by its address alone, so that what changes in it does not matter to a map.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SiteKey(pub(crate) &'static Site);
-
-impl PartialEq for SiteKey {
-    fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self.0, other.0)
-    }
-}
-
-impl Eq for SiteKey {}
-
-impl std::hash::Hash for SiteKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        ptr::from_ref(self.0).hash(state);
-    }
-}
-
-/// (calls, self ticks) of paths, leaf first, summed over threads.
+/// Values of paths, leaf first, summed over threads; times in ticks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathSums {
-    pub(crate) paths: HashMap<Vec<SiteKey>, (i64, u64)>,
-    pub(crate) overflow: (i64, u64),
-}
-
-/// A copy of the `functions` profile.
-#[derive(Clone, Debug)]
-pub(crate) struct PathSnapshot {
-    pub(crate) time: SystemTime,
-    /// `None` for values accumulated since the process began.
-    pub(crate) duration: Option<Duration>,
-    pub(crate) paths: Vec<PathSample>,
-    pub(crate) lost: Vec<Lost>,
-    pub(crate) comments: Vec<String>,
-}
-
-/// One call path and its values.
-#[derive(Clone, Debug)]
-pub(crate) struct PathSample {
-    /// Leaf first.
-    pub(crate) path: Vec<&'static Site>,
-    pub(crate) calls: i64,
-    pub(crate) self_ns: i64,
+    pub(crate) paths: HashMap<Vec<SiteKey>, Values>,
+    pub(crate) overflow: Values,
 }
 
 #[cfg(test)]
@@ -362,19 +257,24 @@ mod tests {
             let a = tree.find_child(tree.root(), &A);
             let ab = tree.find_child(a, &B);
             assert!(ptr::eq(a, tree.root().recent_child(&A).unwrap()));
-            tree.find_child(tree.root(), &B).count_call();
+            tree.find_child(tree.root(), &B).add(Column::Calls, 1);
             assert!(tree.root().recent_child(&A).is_none());
             assert!(ptr::eq(a, tree.find_child(tree.root(), &A)), "found again behind a sibling");
-            a.count_call();
-            a.add_ticks(5);
-            ab.count_call();
-            ab.count_call();
-            ab.add_ticks(7);
+            a.add(Column::Calls, 1);
+            a.add(Column::Busy, 5);
+            ab.add(Column::Calls, 1);
+            ab.add(Column::Calls, 1);
+            ab.add(Column::Busy, 7);
             tree.add_to(&mut sums, usize::MAX);
         }
-        assert_eq!(sums.paths[&vec![SiteKey(&A)]], (2, 10));
-        assert_eq!(sums.paths[&vec![SiteKey(&B), SiteKey(&A)]], (4, 14));
-        assert_eq!(sums.paths[&vec![SiteKey(&B)]], (2, 0));
+        let sums = |path: &[&'static Site]| {
+            let path: Vec<_> = path.iter().map(|site| SiteKey(site)).collect();
+            let values = sums.paths[&path];
+            (values[Column::Calls], values[Column::Busy])
+        };
+        assert_eq!(sums(&[&A]), (2, 10));
+        assert_eq!(sums(&[&B, &A]), (4, 14));
+        assert_eq!(sums(&[&B]), (2, 0));
     }
 
     #[test]
@@ -383,13 +283,14 @@ mod tests {
         for _ in 0..2 {
             let tree = Tree::new();
             let a = tree.find_child(tree.root(), &A);
-            a.count_call();
-            tree.find_child(a, &B).count_call();
+            a.add(Column::Calls, 1);
+            tree.find_child(a, &B).add(Column::Calls, 1);
             tree.add_to(&mut sums, 1);
         }
         assert_eq!(sums.paths.len(), 1);
-        assert_eq!(sums.paths[&vec![SiteKey(&A)]].0 + sums.overflow.0, 4);
-        assert_eq!(sums.overflow.0, 2);
+        let calls = sums.paths[&vec![SiteKey(&A)]][Column::Calls];
+        assert_eq!(calls + sums.overflow[Column::Calls], 4);
+        assert_eq!(sums.overflow[Column::Calls], 2);
     }
 
     #[test]
@@ -398,14 +299,17 @@ mod tests {
         let mut node = tree.root();
         for _ in 0..MAX_CALL_DEPTH * 3 {
             node = tree.find_child(node, &A);
-            node.count_call();
+            node.add(Column::Calls, 1);
         }
         let elsewhere = tree.find_child(node, &B);
-        elsewhere.count_call();
+        elsewhere.add(Column::Calls, 1);
         let mut sums = PathSums::default();
         tree.add_to(&mut sums, usize::MAX);
         assert_eq!(sums.paths.len(), MAX_CALL_DEPTH as usize);
-        assert_eq!(sums.paths.values().map(|v| v.0).sum::<i64>(), i64::from(MAX_CALL_DEPTH) * 3);
-        assert_eq!(sums.overflow.0, 1);
+        assert_eq!(
+            sums.paths.values().map(|v| v[Column::Calls]).sum::<i64>(),
+            i64::from(MAX_CALL_DEPTH) * 3
+        );
+        assert_eq!(sums.overflow[Column::Calls], 1);
     }
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use super::is_enabled;
 use super::local::{self, LOCAL, Local};
 use super::registry;
-use crate::aggregate::call_paths::{Began, Node, Site};
+use crate::aggregate::call_paths::{Began, Node};
+use crate::aggregate::columns::Column;
+use crate::aggregate::site::Site;
 use crate::capture::registers;
 use crate::clock;
 
@@ -19,110 +21,151 @@ use crate::clock;
 #[doc(hidden)]
 #[derive(Debug)]
 #[must_use]
-pub struct FunctionGuard {
-    /// Null if nothing is recorded for this call; the other fields are then not set.
-    pub(super) node: *const Node,
-    /// What to return to.
-    pub(super) caller: MaybeUninit<*const Node>,
-    pub(super) began: MaybeUninit<Began>,
+pub struct FunctionGuard<'f> {
+    /// Null if nothing is recorded for this call; `frame` is then not set.
+    node: *const Node,
+    frame: &'f mut Frame,
     not_send: PhantomData<*const ()>,
 }
 
-impl FunctionGuard {
-    /// A guard of no call yet, to be entered where it stays.
+impl<'f> FunctionGuard<'f> {
+    /// Enters `site` as a call. The frame is the caller's, so that the guard is in registers, where it is known not to have changed.
+    #[inline(always)]
+    pub fn enter(frame: &'f mut Frame, site: &'static Site) -> FunctionGuard<'f> {
+        let node = if is_enabled() {
+            out_of_the_way();
+            frame.open(site, Entry::Call, registers::pc())
+        } else {
+            ptr::null()
+        };
+        FunctionGuard { node, frame, not_send: PhantomData }
+    }
+}
+
+impl Drop for FunctionGuard<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.node.is_null() {
+            out_of_the_way();
+            self.frame.close(self.node);
+        }
+    }
+}
+
+/// Tells the compiler that what follows is not for the straight line: there, a program that does not profile takes no jump.
+#[cold]
+#[inline]
+pub(super) fn out_of_the_way() {}
+
+/// How a site is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Call,
+    /// A stretch of a call that was counted before.
+    Again,
+}
+
+/// What a call has to know at its end.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Frame(MaybeUninit<Opened>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    /// What to return to.
+    pub(super) caller: *const Node,
+    pub(super) began: Began,
+    /// The thread was unwinding before: that does not end this call.
+    pub(super) was_unwinding: bool,
+}
+
+impl Frame {
+    /// Of no call yet.
     #[allow(clippy::new_without_default)]
     #[inline(always)]
-    pub const fn new() -> FunctionGuard {
-        FunctionGuard {
-            node: ptr::null(),
-            caller: MaybeUninit::uninit(),
-            began: MaybeUninit::uninit(),
-            not_send: PhantomData,
-        }
+    pub const fn new() -> Frame {
+        Frame(MaybeUninit::uninit())
     }
 
-    /// Enters `site` as a call.
-    #[inline(always)]
-    pub fn enter(&mut self, site: &'static Site) {
-        if is_enabled() {
-            self.open(site, true, registers::pc());
-        }
-    }
-
-    /// `address` is one inside the function; zero if the function tells by itself.
+    /// The path that `site` is entered on; null, with nothing set, if there is none. `address` is one inside the function; zero if the
+    /// function tells by itself.
     #[inline(never)]
-    pub(super) fn open(&mut self, site: &'static Site, is_call: bool, address: u64) {
-        LOCAL.with(|local| {
-            // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
-            let known = unsafe { local.current.get().as_ref() }
-                .and_then(|caller| Some((caller, caller.recent_child(site)?)));
-            match known {
-                Some((caller, node)) => self.begin(local, caller, node, is_call),
-                None => self.open_slowly(site, is_call, address),
-            }
-        });
+    pub(super) fn open(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
+        LOCAL.with(|local| match local.known(site) {
+            Some((caller, node)) => self.begin(local, caller, node, entry),
+            None => self.open_slowly(site, entry, address),
+        })
     }
 
     #[inline(always)]
-    fn begin(&mut self, local: &Local, caller: &Node, node: &Node, is_call: bool) {
-        if is_call {
-            node.count_call();
+    fn begin(&mut self, local: &Local, caller: &Node, node: &Node, entry: Entry) -> *const Node {
+        if entry == Entry::Call {
+            node.add(Column::Calls, 1);
         }
         local.current.set(node);
-        self.node = node;
-        self.caller.write(caller);
+        let was_unwinding = std::thread::panicking();
         let charged = local.charged_ticks.get();
         // Last: what came before is not the function's time.
-        self.began.write(Began { start: clock::ticks(), charged });
+        let began = Began { start: clock::ticks(), charged };
+        self.0.write(Opened { caller, began, was_unwinding });
+        node
     }
 
     /// The first call on a thread, or from a path whose last call went elsewhere.
     #[cold]
     #[inline(never)]
-    fn open_slowly(&mut self, site: &'static Site, is_call: bool, address: u64) {
+    fn open_slowly(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
         if address != 0 {
             site.set_address(address);
         }
         LOCAL.with(|local| {
-            if local.current.get().is_null() && !local::open_tree() {
-                if is_call {
+            let Some((caller, node)) = local::child(local, site) else {
+                if entry == Entry::Call {
                     // ORDERING: Relaxed: a counter.
                     registry::OUTSIDE.fetch_add(1, Ordering::Relaxed);
                 }
-                return;
-            }
-            // SAFETY: set from `open_tree` to the thread's end.
-            let tree = unsafe { &*local.tree.get() };
-            // SAFETY: set with `tree`.
-            let caller = unsafe { &*local.current.get() };
-            self.begin(local, caller, tree.find_child(caller, site), is_call);
-        });
+                return ptr::null();
+            };
+            self.begin(local, caller, node, entry)
+        })
     }
 
+    /// As `open`, of a path of this thread's tree that is known.
+    pub(super) fn open_again(&mut self, node: *const Node) -> *const Node {
+        LOCAL.with(|local| {
+            // SAFETY: null, or a node of this thread's tree, which lives until the thread's end.
+            let caller = unsafe { local.current.get().as_ref() };
+            // SAFETY: as above.
+            match (caller, unsafe { node.as_ref() }) {
+                (Some(caller), Some(node)) => self.begin(local, caller, node, Entry::Again),
+                _ => ptr::null(),
+            }
+        })
+    }
+
+    /// What was set where a path was opened that is not null.
+    pub(super) fn opened(&self) -> Opened {
+        // SAFETY: so the caller has it; `Opened` is plain.
+        unsafe { self.0.assume_init() }
+    }
+
+    /// Ends the call on `node`, which `open` gave. Returns when.
     #[inline(never)]
-    fn close(&mut self) {
+    pub(super) fn close(&mut self, node: *const Node) -> u64 {
         let now = clock::ticks();
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
-        let Some(node) = (unsafe { self.node.as_ref() }) else { return };
-        // SAFETY: set where `node` is.
-        let caller = unsafe { self.caller.assume_init() };
-        // SAFETY: as above.
-        let began = unsafe { self.began.assume_init() };
+        let Some(node) = (unsafe { node.as_ref() }) else { return now };
+        let Opened { caller, began, was_unwinding } = self.opened();
         LOCAL.with(|local| {
             local.charge(node, began, now);
+            if std::thread::panicking() && !was_unwinding {
+                node.add(Column::Panics, 1);
+            }
             local.current.set(caller);
             if local.has_strays.get() {
                 local.leave_strays(now);
             }
         });
-    }
-}
-
-impl Drop for FunctionGuard {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if !self.node.is_null() {
-            self.close();
-        }
+        now
     }
 }

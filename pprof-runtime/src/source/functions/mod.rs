@@ -11,13 +11,13 @@ mod span;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::aggregate::call_paths::Site;
+use crate::aggregate::site::Site;
 use crate::capture::registers;
 use crate::clock;
 
-pub use guard::FunctionGuard;
+pub use guard::{Frame, FunctionGuard};
 pub use instrumented::Instrumented;
-pub(crate) use registry::{count, difference, reset, snapshot};
+pub(crate) use registry::{count, reset, snapshot};
 pub use span::Span;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);

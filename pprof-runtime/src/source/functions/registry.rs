@@ -1,14 +1,14 @@
 //! The trees of all threads, and what is in them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::aggregate::call_paths::{PathSample, PathSnapshot, PathSums, SiteKey, Tree};
-use crate::aggregate::snapshot::Lost;
+use crate::aggregate::call_paths::{PathSums, Tree};
+use crate::aggregate::columns::{Column, Values};
+use crate::aggregate::path_snapshot::{LostCalls, PathSample, PathSnapshot};
 use crate::clock;
 use crate::config::MAX_ENDED_CALL_PATHS;
 
@@ -65,7 +65,7 @@ fn sums() -> PathSums {
 pub(crate) fn snapshot() -> PathSnapshot {
     let now = since_start();
     match &*BASE.lock() {
-        Some(base) => PathSnapshot { duration: None, ..difference(&now, base) },
+        Some(base) => PathSnapshot { duration: None, ..now.since(base) },
         None => now,
     }
 }
@@ -80,30 +80,33 @@ pub(crate) fn reset() {
 
 fn since_start() -> PathSnapshot {
     let sums = sums();
-    let ns = |ticks| i64::try_from(clock::ticks_to_ns(ticks)).unwrap_or(i64::MAX);
-    let paths = sums
+    let paths: Vec<PathSample> = sums
         .paths
         .iter()
-        .filter(|(_, (calls, ticks))| (*calls, *ticks) != (0, 0))
-        .map(|(path, (calls, ticks))| PathSample {
+        .filter(|(_, values)| !values.is_zero())
+        .map(|(path, values)| PathSample {
             path: path.iter().map(|site| site.0).collect(),
-            calls: *calls,
-            self_ns: ns(*ticks),
+            values: in_ns(values),
         })
         .collect();
-    // ORDERING: Relaxed: a counter.
-    let outside = OUTSIDE.load(Ordering::Relaxed);
+    let outside = Values::of(|column| match column {
+        // ORDERING: Relaxed: a counter.
+        Column::Calls => OUTSIDE.load(Ordering::Relaxed),
+        _ => 0,
+    });
     let lost = [
-        ("pprof_runtime::lost_calls (no room for the call path)", sums.overflow.0, sums.overflow.1),
-        ("pprof_runtime::lost_calls (thread ending)", outside, 0),
+        ("pprof_runtime::lost_calls (no room for the call path)", in_ns(&sums.overflow)),
+        ("pprof_runtime::lost_calls (thread ending)", outside),
     ];
-    let lost = lost
+    let lost: Vec<LostCalls> = lost
         .into_iter()
-        .filter(|(_, calls, ticks)| (*calls, *ticks) != (0, 0))
-        .map(|(reason, calls, ticks)| Lost { reason, values: [calls, ns(ticks)] })
+        .filter(|(_, values)| !values.is_zero())
+        .map(|(reason, values)| LostCalls { reason, values })
         .collect();
-    let mut comments =
-        vec!["calls and times are exact; time of async functions is time inside poll".into()];
+    let all = || paths.iter().map(|p| &p.values).chain(lost.iter().map(|l| &l.values));
+    let is_recorded = |column: &Column| all().any(|values| values[*column] != 0);
+    let columns = Column::ALL.into_iter().filter(is_recorded).collect();
+    let mut comments = vec!["calls and times are exact".to_owned()];
     // ORDERING: Relaxed: a counter.
     let strays = STRAY_SPANS.load(Ordering::Relaxed);
     if strays != 0 {
@@ -112,47 +115,19 @@ fn since_start() -> PathSnapshot {
              inside of them, or their time is in what they were inside of"
         ));
     }
-    PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, comments }
+    PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, columns, comments }
 }
 
-/// What was added between two snapshots.
-pub(crate) fn difference(later: &PathSnapshot, earlier: &PathSnapshot) -> PathSnapshot {
-    let key = |p: &PathSample| -> Vec<SiteKey> { p.path.iter().map(|s| SiteKey(s)).collect() };
-    let before: HashMap<Vec<SiteKey>, (i64, i64)> =
-        earlier.paths.iter().map(|p| (key(p), (p.calls, p.self_ns))).collect();
-    let paths = later
-        .paths
-        .iter()
-        .filter_map(|p| {
-            let (calls, self_ns) = before.get(&key(p)).copied().unwrap_or_default();
-            let grown = PathSample {
-                path: p.path.clone(),
-                calls: p.calls - calls,
-                self_ns: p.self_ns - self_ns,
-            };
-            (grown.calls != 0 || grown.self_ns != 0).then_some(grown)
-        })
-        .collect();
-    let lost = later
-        .lost
-        .iter()
-        .map(|l| {
-            let before =
-                earlier.lost.iter().find(|e| e.reason == l.reason).map_or([0, 0], |e| e.values);
-            Lost { reason: l.reason, values: [l.values[0] - before[0], l.values[1] - before[1]] }
-        })
-        .filter(|l| l.values != [0, 0])
-        .collect();
-    PathSnapshot {
-        time: later.time,
-        duration: Some(later.time.duration_since(earlier.time).unwrap_or_default()),
-        paths,
-        lost,
-        comments: later.comments.clone(),
-    }
+/// Times in nanoseconds, of values in ticks.
+fn in_ns(values: &Values) -> Values {
+    let ns = |ticks: i64| {
+        let ns = clock::ticks_to_ns(ticks.unsigned_abs());
+        ticks.signum() * i64::try_from(ns).unwrap_or(i64::MAX)
+    };
+    Values::of(|column| if column.is_in_ticks() { ns(values[column]) } else { values[column] })
 }
 
 /// Number of distinct call paths.
 pub(crate) fn count() -> usize {
-    sums().paths.values().filter(|values| **values != (0, 0)).count()
+    sums().paths.values().filter(|values| !values.is_zero()).count()
 }

@@ -4,42 +4,47 @@ use std::mem;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use super::guard::FunctionGuard;
+use super::guard::{Entry, Frame};
+use super::is_enabled;
 use super::local::LOCAL;
 use super::registry;
-use crate::aggregate::call_paths::Site;
+use crate::aggregate::call_paths::Node;
+use crate::aggregate::site::Site;
+use crate::capture::registers;
 
 /// A region inside of a function, from where [`span!`](macro@crate::span) stands to where this is dropped.
 #[derive(Debug)]
 #[must_use = "a span ends where it is dropped: bind it to a name, such as `_span`"]
-pub struct Span(FunctionGuard);
+pub struct Span {
+    /// Null if nothing is recorded for it; `frame` is then not set.
+    node: *const Node,
+    frame: Frame,
+}
 
 impl Span {
     #[doc(hidden)]
     #[inline(always)]
     pub fn enter(site: &'static Site) -> Span {
-        let mut guard = FunctionGuard::new();
-        guard.enter(site);
-        if !guard.node.is_null() {
-            guard.take_path();
+        let mut span = Span { node: ptr::null(), frame: Frame::new() };
+        if is_enabled() {
+            span.open(site, registers::pc());
         }
-        Span(guard)
+        span
     }
-}
 
-impl FunctionGuard {
     /// What may end out of order needs a path of its own, on which that can be noted: without one this is a call and no time.
-    fn take_path(&mut self) {
-        // SAFETY: a node of this thread's tree, which is there while calls begin.
-        let Some(node) = (unsafe { self.node.as_ref() }) else { return };
-        // SAFETY: set where `node` is.
-        let caller = unsafe { self.caller.assume_init() };
+    #[inline(never)]
+    fn open(&mut self, site: &'static Site, address: u64) {
+        let opened = self.frame.open(site, Entry::Call, address);
+        // SAFETY: null, or a node of this thread's tree, which is there while calls begin.
+        let Some(node) = (unsafe { opened.as_ref() }) else { return };
+        let caller = self.frame.opened().caller;
         if node.parent() == caller {
             // One that was never left, as the call that it was inside of ended first.
             node.take_ended_span();
+            self.node = node;
         } else {
             LOCAL.with(|local| local.current.set(caller));
-            self.node = ptr::null();
         }
     }
 }
@@ -49,21 +54,23 @@ impl Drop for Span {
     /// In the first case it is left together with that; the second one does no harm until this path is taken again.
     #[inline]
     fn drop(&mut self) {
+        if self.node.is_null() {
+            return;
+        }
+        let node = mem::replace(&mut self.node, ptr::null());
         let current = LOCAL.with(|local| local.current.get());
-        if self.0.node.is_null() || self.0.node == current {
+        if node == current {
+            self.frame.close(node);
             return;
         }
         // ORDERING: Relaxed: a counter.
         registry::STRAY_SPANS.fetch_add(1, Ordering::Relaxed);
-        let node = mem::replace(&mut self.0.node, ptr::null());
         // The thread's tree is gone, and the node with it.
         if current.is_null() {
             return;
         }
-        // SAFETY: set where `node` was.
-        let began = unsafe { self.0.began.assume_init() };
         // SAFETY: a node of this thread's tree.
-        unsafe { &*node }.end_span(began);
+        unsafe { &*node }.end_span(self.frame.opened().began);
         LOCAL.with(|local| local.has_strays.set(true));
     }
 }
