@@ -41,9 +41,10 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         }
     } else {
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
+        let frame = Ident::new("__pprof_frame", Span::mixed_site());
         quote! {
-            let mut #guard = #support::FunctionGuard::new();
-            #guard.enter(#site);
+            let mut #frame = #support::Frame::new();
+            let #guard = #support::FunctionGuard::enter(&mut #frame, #site);
             #(#statements)*
         }
     };

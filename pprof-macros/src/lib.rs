@@ -21,12 +21,25 @@ use proc_macro::TokenStream;
 /// Goes on functions and methods of every kind but `const fn` and naked ones: generic, `unsafe`, `extern`, `async`, of traits and of
 /// impls. The body is left as it is: `?`, `return`, panics and recursion are all counted. Nothing is asked of arguments or result.
 ///
-/// Time is wall time from entry to exit, less annotated callees for the function's own share. An `async fn` is timed while it is
-/// polled, not while it is suspended, and counts as one call from its first poll. So is a function that returns `impl Future` or a
-/// boxed future (by these names), if it can be seen to make it: in its last expression, and where it is boxed in each `return` too, by
-/// `Box::pin(...)` or `....boxed()`. What comes before that is in no time. Else the call that makes the future is timed: with an
-/// `impl Future` that is more than that (`+ Clone`, say), or that some `return` makes, or whose last expression has a `#[cfg]`. Macros
-/// that hide a `return`, and traits that are called `Future` and are another one, need `skip`.
+/// Time is wall time from entry to exit, less annotated callees for the function's own share. Calls that end by unwinding are counted as
+/// `panics` too, but for those that begin while their thread is unwinding already.
+///
+/// # Async functions
+/// An `async fn` is one call from its first poll on, and is recorded as:
+/// - `busy`: time while it is polled or dropped, `polls`: how often it was polled;
+/// - `idle`: time from a poll that ended `Pending` to the next one, on whatever thread. It is charged once, to the innermost annotated
+///   future, and to each of several that are pending side by side, as in `join!`. The `wall` time is both together;
+/// - `cancelled`: dropped after its first poll and before it was ready, and not by a panic's unwinding, which is one of `panics`. It is
+///   counted on the path on which it was last polled, or on another thread on the one that drops it.
+///
+/// What polls only those of its futures that were woken, as `FuturesUnordered` does, hides the others: a wait in which it polls none
+/// that stays pending is also that of the future around it.
+///
+/// So is a function that returns `impl Future` or a boxed future (by these names), if it can be seen to make it: in its last
+/// expression, and where it is boxed in each `return` too, by `Box::pin(...)` or `....boxed()`. What comes before that is in no time.
+/// Else the call that makes the future is timed: with an `impl Future` that is more than that (`+ Clone`, say), or that some `return`
+/// makes, or whose last expression has a `#[cfg]`. Macros that hide a `return`, and traits that are called `Future` and are another
+/// one, need `skip`.
 ///
 /// # Blocks
 /// On an `impl`, a `trait` or a `mod { ... }` it stands for one on every function with a body there, in a module also on those of its

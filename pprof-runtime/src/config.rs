@@ -17,7 +17,7 @@ pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 /// counted on `pprof_runtime::lost_calls`.
 pub const MAX_CALL_DEPTH: u32 = 128;
 
-/// Call paths of annotated functions kept for all running threads, each about 80 bytes; calls on further ones are counted on
+/// Call paths of annotated functions kept for all running threads, each about 150 bytes; calls on further ones are counted on
 /// `pprof_runtime::lost_calls`.
 pub const MAX_CALL_PATHS: usize = 262_144;
 
@@ -31,6 +31,10 @@ pub const MAX_SAMPLED_LABEL_SETS: usize = 65_536;
 /// Label sets kept for profiles that accumulate while the program runs, all taken together; what is recorded with further ones is labelled
 /// `labels=overflow`.
 pub const MAX_RECORDED_LABEL_SETS: usize = 16_384;
+
+/// Sets of labels that calls of one function from one path are told apart by, in each thread; calls with further ones are labelled
+/// `labels=overflow`.
+pub const MAX_PATH_LABEL_SETS: usize = 128;
 
 /// Bytes kept of a label's key, and of its value; what is longer is cut there.
 pub const MAX_LABEL_BYTES: usize = 256;

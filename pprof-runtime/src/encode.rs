@@ -4,12 +4,15 @@ mod primitives;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use pprof_format::{
     Builder, LabelValue, LocationId, MappingId, NewFunction, NewLabel, NewLine, NewMapping, Profile,
 };
 
-use crate::aggregate::call_paths::{PathSnapshot, Site};
+use crate::aggregate::columns::{Column, Values};
+use crate::aggregate::path_snapshot::PathSnapshot;
+use crate::aggregate::site::Site;
 use crate::aggregate::snapshot::{
     LabelSet, Labels, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, Waiter,
 };
@@ -140,7 +143,10 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
 }
 
 /// The program's own labels come first: readers show them in this order.
-fn new_labels<'l>(labels: &'l Labels, set: Option<&'l LabelSet>) -> Vec<NewLabel<'l>> {
+fn new_labels<'l>(
+    labels: &'l [(&'static str, Arc<str>)],
+    set: Option<&'l LabelSet>,
+) -> Vec<NewLabel<'l>> {
     let set = set.map_or(&[][..], |set| set).iter().map(|(key, value)| (&**key, &**value));
     let labels = labels.iter().map(|(key, value)| (*key, &**value));
     set.chain(labels).map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) }).collect()
@@ -215,12 +221,11 @@ pub(crate) fn functions(snapshot: &PathSnapshot) -> Result<Profile, Error> {
     let symbols = Symbols::of(sites().map(Site::address).filter(|a| *a != 0));
     let mut encoder = Encoder::new(&symbols);
     let builder = &mut encoder.builder;
-    builder
-        .sample_type("calls", "count")
-        .sample_type("wall", "nanoseconds")
-        .period("calls", "count", 1)
-        .default_sample_type("wall")
-        .time(snapshot.time);
+    let types = call_types(&snapshot.columns);
+    for (ty, unit, _) in &types {
+        builder.sample_type(ty, unit);
+    }
+    builder.period("calls", "count", 1).default_sample_type("wall").time(snapshot.time);
     if let Some(duration) = snapshot.duration {
         builder.duration(duration);
     }
@@ -235,13 +240,43 @@ pub(crate) fn functions(snapshot: &PathSnapshot) -> Result<Profile, Error> {
                 *known.entry(std::ptr::from_ref(*site)).or_insert_with(|| encoder.site(site));
             locations.push(location);
         }
-        encoder.builder.sample(&locations, &[sample.calls, sample.self_ns], &[]);
+        let labels = new_labels(&[], sample.set.as_ref());
+        encoder.builder.sample(&locations, &values(&types, &sample.values), &labels);
     }
     for lost in &snapshot.lost {
         let location = encoder.pseudo(lost.reason);
-        encoder.builder.sample(&[location], &lost.values, &[]);
+        encoder.builder.sample(&[location], &values(&types, &lost.values), &[]);
     }
     encoder.build()
+}
+
+/// Name and unit of a sample type, and the columns that it is the sum of.
+type CallType = (&'static str, &'static str, &'static [Column]);
+
+/// The sample types of call paths: those of a profile in which only these columns have values.
+fn call_types(recorded: &[Column]) -> Vec<CallType> {
+    const ALWAYS: [CallType; 2] = [
+        ("calls", "count", &[Column::Calls]),
+        ("wall", "nanoseconds", &[Column::Busy, Column::Idle]),
+    ];
+    const ASYNC: [CallType; 4] = [
+        ("busy", "nanoseconds", &[Column::Busy]),
+        ("idle", "nanoseconds", &[Column::Idle]),
+        ("polls", "count", &[Column::Polls]),
+        ("cancelled", "count", &[Column::Cancelled]),
+    ];
+    const OTHERS: [CallType; 1] = [("panics", "count", &[Column::Panics])];
+    let mut types = ALWAYS.to_vec();
+    if recorded.contains(&Column::Polls) {
+        types.extend(ASYNC);
+    }
+    types.extend(OTHERS.iter().filter(|(_, _, of)| of.iter().any(|c| recorded.contains(c))));
+    types
+}
+
+/// The values for these types. Sums of weighted times may be below zero, which is no time for readers.
+fn values(types: &[CallType], values: &Values) -> Vec<i64> {
+    types.iter().map(|(_, _, of)| of.iter().map(|c| values[*c].max(0)).sum()).collect()
 }
 
 struct Encoder<'s> {

@@ -149,6 +149,14 @@ pub fn set_contention_labels(on: bool) -> bool {
 /// Switches the recording of functions annotated with [`#[profile]`](macro@profile) on or off, and returns the former setting.
 ///
 /// Off initially, when an annotated call costs one look at a flag.
+///
+/// Sample types of the profile, all without annotated callees' share:
+///
+/// | type | unit | there |
+/// |---|---|---|
+/// | `calls`, `wall` | count, nanoseconds | always |
+/// | `busy`, `idle`, `polls`, `cancelled` | nanoseconds, count | once an async function was recorded |
+/// | `panics` | count | once a call ended by unwinding |
 pub fn set_function_profile(on: bool) -> bool {
     source::functions::set_enabled(on)
 }
@@ -201,9 +209,9 @@ macro_rules! span {
 /// What the expansions of this crate's macros use. Not part of the public API: no stability is promised.
 #[doc(hidden)]
 pub mod __macro_support {
-    pub use crate::aggregate::call_paths::Site;
+    pub use crate::aggregate::site::Site;
     pub use crate::env::main;
-    pub use crate::source::functions::{FunctionGuard, Instrumented, locate};
+    pub use crate::source::functions::{Frame, FunctionGuard, Instrumented, locate};
 }
 
 /// Compiles and runs the README's examples.

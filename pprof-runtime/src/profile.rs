@@ -105,7 +105,7 @@ static KINDS: [Kind; 4] = [
         delta: |wait| {
             let before = functions::snapshot();
             wait()?;
-            encode::functions(&functions::difference(&functions::snapshot(), &before))
+            encode::functions(&functions::snapshot().since(&before))
         },
     },
     Kind {

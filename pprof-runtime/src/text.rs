@@ -12,12 +12,13 @@
 //! `go tool pprof` reads the `mutex` and `block` text too, and multiplies by what it says of cycles and sampling: times are
 //! in nanoseconds and already scaled, so it says so. Other profiles begin with a line of their sample types.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use pprof_format::{Function, Location, Profile, Sample};
+use pprof_format::{Function, Location, Profile, Sample, ValueType};
 
-/// Writes `profile`, of the kind `name`, the largest last value first.
+/// Writes `profile`, of the kind `name`, the largest first by the default sample type, else by the last.
 pub(crate) fn write(name: &str, profile: &Profile, writer: &mut dyn Write) -> io::Result<()> {
     let contention = matches!(name, "mutex" | "block");
     match name {
@@ -40,7 +41,10 @@ pub(crate) fn write(name: &str, profile: &Profile, writer: &mut dyn Write) -> io
         functions: profile.function.iter().map(|f| (f.id, f)).collect(),
     };
     let mut samples: Vec<&Sample> = profile.sample.iter().collect();
-    samples.sort_by(|a, b| b.value.last().cmp(&a.value.last()));
+    let is_default = |ty: &&ValueType| ty.ty == profile.default_sample_type && ty.ty != 0;
+    let last = profile.sample_type.len().saturating_sub(1);
+    let shown = profile.sample_type.iter().position(|ty| is_default(&ty)).unwrap_or(last);
+    samples.sort_by_key(|sample| Reverse(sample.value.get(shown)));
     for sample in samples {
         tables.sample(sample, contention, writer)?;
     }

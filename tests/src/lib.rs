@@ -36,6 +36,12 @@ pub fn sum(
     stacks(profile).iter().filter(|(names, _)| keep(names)).map(|(_, values)| values[value]).sum()
 }
 
+/// The place of the sample type of that name, if the profile has it.
+#[must_use]
+pub fn column(profile: &pprof_format::Profile, ty: &str) -> Option<usize> {
+    profile.sample_type.iter().position(|sample_type| profile.string(sample_type.ty) == ty)
+}
+
 /// Every sample's names, leaf first, inlined frames apart, and its values.
 #[must_use]
 pub fn stacks(profile: &pprof_format::Profile) -> Vec<(Vec<&str>, &[i64])> {

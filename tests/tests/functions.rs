@@ -273,7 +273,8 @@ fn futures_count_once_wherever_they_are_polled_and_however_they_end() {
     let after = snapshot();
     assert_eq!(calls(&after, "task") - calls(&before, "task"), 4);
     assert_eq!(calls(&after, "step") - calls(&before, "step"), 3);
-    let time = self_ns(&after, "task") + self_ns(&after, "step");
+    let busy = pprof_tests::column(&after, "busy").expect("an async function was recorded");
+    let time = sum(&after, busy, leaf_is("task")) + sum(&after, busy, leaf_is("step"));
     let polled = POLLED_NS.load(Ordering::Relaxed);
     assert!(
         time >= 20_000_000 && time <= polled + polled / 500,
@@ -281,6 +282,57 @@ fn futures_count_once_wherever_they_are_polled_and_however_they_end() {
     );
     let roots = |names: &[&str]| names.last().is_some_and(|n| n.ends_with("::step"));
     assert_eq!(sum(&after, 0, roots), 0, "step is always under task: {:?}", stacks(&after));
+}
+
+#[profile]
+fn catches() -> bool {
+    std::panic::catch_unwind(|| deep_panic(3)).is_err()
+}
+
+#[profile]
+fn deep_panic(depth: u32) {
+    if depth == 0 {
+        panic!("expected");
+    }
+    deep_panic(depth - 1);
+}
+
+/// Calls while its thread unwinds what is no end of the call.
+struct Cleans;
+
+impl Drop for Cleans {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking());
+        tiny(1);
+        assert!(catches());
+    }
+}
+
+#[profile]
+fn cleans_up() {
+    let _cleans = Cleans;
+    panic!("expected");
+}
+
+#[test]
+fn panics_are_counted_for_the_calls_they_end() {
+    let _alone = alone();
+    pprof_runtime::set_function_profile(true);
+    let before = snapshot();
+    let panics = |profile: &pprof_format::Profile, function| {
+        let column = pprof_tests::column(profile, "panics");
+        column.map_or(0, |column| sum(profile, column, leaf_is(function)))
+    };
+    assert!(catches());
+    assert!(std::panic::catch_unwind(cleans_up).is_err());
+    let after = snapshot();
+    assert!(pprof_tests::column(&after, "panics").is_some());
+    for (function, count) in [("cleans_up", 1), ("catches", 0), ("tiny", 0)] {
+        assert_eq!(panics(&after, function) - panics(&before, function), count, "{function}");
+    }
+    // Of those in the destructor it is not known: their thread was unwinding before.
+    assert_eq!(panics(&after, "deep_panic") - panics(&before, "deep_panic"), 4);
+    assert_eq!(calls(&after, "deep_panic") - calls(&before, "deep_panic"), 8);
 }
 
 #[test]

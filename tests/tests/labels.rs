@@ -277,3 +277,92 @@ fn labels_that_come_and_go_leave_nothing_behind() {
     let grown = resident().saturating_sub(before);
     assert!(grown < 1 << 20, "{grown} bytes");
 }
+
+#[pprof_runtime::profile]
+fn counted(next: u32) {
+    if next > 0 {
+        counted(next - 1);
+    }
+}
+
+#[pprof_runtime::profile]
+async fn counted_async() {
+    YieldAfter::default().await;
+    counted(0);
+}
+
+/// (calls of `function`, labels), by the value of the label `key`.
+fn calls(profile: &Profile, function: &str, key: &str) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    for sample in &profile.sample {
+        let one = Profile { sample: vec![sample.clone()], ..profile.clone() };
+        let leaf = pprof_tests::stacks(&one)[0].0[0].to_owned();
+        if leaf.ends_with(function) {
+            let label = sample.label.iter().find(|label| profile.string(label.key) == key);
+            let value = label.map_or("", |label| profile.string(label.str));
+            *sums.entry(value.to_owned()).or_default() += sample.value[0];
+        }
+    }
+    sums
+}
+
+fn map<const N: usize>(pairs: [(&str, i64); N]) -> BTreeMap<String, i64> {
+    pairs.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+#[test]
+fn calls_have_the_labels_that_they_were_made_with() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    pprof_runtime::set_function_profile(true);
+    let source = pprof_runtime::lookup("functions").unwrap();
+    source.reset();
+    counted(2);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for call in 0..1_000 {
+                    with_labels(
+                        labels! { "parity" => ["even", "odd"][(thread + call) % 2] },
+                        || counted(1),
+                    );
+                    counted(0);
+                }
+            });
+        }
+    });
+    let counts = calls(&snapshot("functions"), "labels::counted", "parity");
+    assert_eq!(counts, map([("", 4_003), ("even", 4_000), ("odd", 4_000)]));
+    for (runtime, name) in runtimes().iter().zip(["current", "multi"]) {
+        runtime.block_on(async {
+            for id in 0..3 {
+                let request = labels! { "request" => format!("{name} {id}") };
+                tokio::spawn(labelled(request, counted_async())).await.unwrap();
+            }
+        });
+    }
+    let profile = snapshot("functions");
+    let expected = ["current 0", "current 1", "current 2", "multi 0", "multi 1", "multi 2"];
+    assert_eq!(
+        calls(&profile, "labels::counted_async", "request"),
+        map(expected.map(|id| (id, 1)))
+    );
+    let inside = calls(&profile, "labels::counted", "request");
+    assert!(expected.iter().all(|id| inside[*id] == 1), "{inside:?}");
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    source.snapshot().unwrap().write_to(&mut file).unwrap();
+    file.flush().unwrap();
+    let path = file.path().to_str().unwrap();
+    let top = report(&["-sample_index=calls", "-top", "-tagfocus=parity=odd", path]);
+    assert!(top.contains("4000") && top.contains("labels::counted"), "{top}");
+    let tags = report(&["-sample_index=calls", "-tags", path]);
+    assert!(tags.contains("multi 2"), "{tags}");
+
+    // More than are told apart: the calls are there all the same.
+    source.reset();
+    (0..500).for_each(|id| with_labels(labels! { "request" => id }, || counted(0)));
+    let counts = calls(&snapshot("functions"), "labels::counted", "labels");
+    assert_eq!(counts.values().sum::<i64>(), 500);
+    assert!(counts["overflow"] >= 500 - 128, "{counts:?}");
+    pprof_runtime::set_function_profile(false);
+}

@@ -14,78 +14,32 @@ use std::ptr;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-use std::time::{Duration, SystemTime};
 
-use super::snapshot::Lost;
-use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS};
-
-/// An annotated function: one static for each `#[profile]`.
-#[derive(Debug)]
-pub struct Site {
-    name: &'static str,
-    type_name: fn() -> &'static str,
-    file: &'static str,
-    line: u32,
-    address: AtomicU64,
-}
-
-impl Site {
-    /// `name` is the user's choice, else empty; `type_name` is that of an item in the function.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new(
-        name: &'static str,
-        type_name: fn() -> &'static str,
-        file: &'static str,
-        line: u32,
-    ) -> Self {
-        Site { name, type_name, file, line, address: AtomicU64::new(0) }
-    }
-
-    /// The name to show.
-    pub(crate) fn name(&self) -> &'static str {
-        if self.is_renamed() { self.name } else { self.path() }
-    }
-
-    /// Whether the user chose the name.
-    pub(crate) fn is_renamed(&self) -> bool {
-        !self.name.is_empty()
-    }
-
-    /// The function's Rust path.
-    pub(crate) fn path(&self) -> &'static str {
-        // The item is named `path::of::function::Item`; in an async function `{{closure}}` stands between.
-        let name = (self.type_name)();
-        let name = name.rsplit_once("::").map_or(name, |(function, _item)| function);
-        name.strip_suffix("::{{closure}}").unwrap_or(name)
-    }
-
-    pub(crate) fn file(&self) -> &'static str {
-        self.file
-    }
-
-    /// Line of the attribute's function.
-    pub(crate) fn line(&self) -> u32 {
-        self.line
-    }
-
-    /// An address inside the function's code; zero if none is known.
-    pub(crate) fn address(&self) -> u64 {
-        // ORDERING: Relaxed: a number that refers to nothing of ours.
-        self.address.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_address(&self, address: u64) {
-        // ORDERING: Relaxed, as above.
-        self.address.store(address, Ordering::Relaxed);
-    }
-}
+use super::columns::{COLUMNS, Column, Values};
+use super::site::{Site, SiteKey};
+use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS, MAX_PATH_LABEL_SETS, OVERFLOW_LABELS};
 
 /// What there was when a call began, in ticks: the time, and all that calls of the thread had been charged with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Began {
     pub(crate) start: u64,
     pub(crate) charged: u64,
+}
+
+/// The labels that a call was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Labelling {
+    /// Where their set is: no other one ever is there, as this one is kept. Zero for none.
+    set: usize,
+    /// The set's number; zero for none.
+    id: u64,
+}
+
+impl Labelling {
+    const NONE: Labelling = Labelling { set: 0, id: 0 };
+
+    /// Of sets that found no room. No set is there.
+    const OVERFLOW: Labelling = Labelling { set: usize::MAX, id: OVERFLOW_LABELS };
 }
 
 /// One call path of one thread.
@@ -95,8 +49,8 @@ pub(crate) struct Node {
     /// Null for the root and for the node of calls that found no room.
     site: *const Site,
     depth: u32,
-    calls: AtomicI64,
-    self_ticks: AtomicU64,
+    labels: Labelling,
+    values: [AtomicI64; COLUMNS],
     first_child: AtomicPtr<Node>,
     next_sibling: AtomicPtr<Node>,
     /// The child entered last: the one most often entered next.
@@ -112,13 +66,13 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 impl Node {
-    fn new(parent: *const Node, site: *const Site, depth: u32) -> Node {
+    fn new(parent: *const Node, site: *const Site, depth: u32, labels: Labelling) -> Node {
         Node {
             parent,
             site,
             depth,
-            calls: AtomicI64::new(0),
-            self_ticks: AtomicU64::new(0),
+            labels,
+            values: [const { AtomicI64::new(0) }; COLUMNS],
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
             recent_child: AtomicPtr::new(ptr::null_mut()),
@@ -127,13 +81,36 @@ impl Node {
         }
     }
 
-    /// The node of `site` called from here, if it is the one entered last. By the tree's own thread.
+    /// The node of `site` called from here with the set of labels that is at `set`, if it is the one entered last. By the tree's own
+    /// thread.
     #[inline]
-    pub(crate) fn recent_child(&self, site: &'static Site) -> Option<&Node> {
+    pub(crate) fn recent_child(&self, site: &'static Site, set: usize) -> Option<&Node> {
         // ORDERING: Relaxed: written by this thread.
         let recent = self.recent_child.load(Ordering::Relaxed);
         // SAFETY: null or a node of this node's tree, whose nodes live as long as each other.
-        unsafe { recent.as_ref() }.filter(|recent| ptr::eq(recent.site, site))
+        unsafe { recent.as_ref() }.filter(|recent| recent.is(site, set))
+    }
+
+    #[inline]
+    fn is(&self, site: &'static Site, set: usize) -> bool {
+        ptr::eq(self.site, site) && self.labels.set == set
+    }
+
+    /// The child that is entered so, which is the one entered last from now on; else how many there are of that site.
+    fn known_child(&self, site: &'static Site, set: usize) -> Result<&Node, usize> {
+        let mut others = 0;
+        // ORDERING: Relaxed here and below: links of the thread's own tree, written by itself.
+        let mut next = self.first_child.load(Ordering::Relaxed);
+        // SAFETY: null or a node of this tree.
+        while let Some(node) = unsafe { next.as_ref() } {
+            if node.is(site, set) {
+                self.recent_child.store(next, Ordering::Relaxed);
+                return Ok(node);
+            }
+            others += usize::from(ptr::eq(node.site, site));
+            next = node.next_sibling.load(Ordering::Relaxed);
+        }
+        Err(others)
     }
 
     /// The path that this one goes on from; null for the root, and for calls that found no room.
@@ -156,19 +133,30 @@ impl Node {
         (start != 0).then_some(Began { start, charged })
     }
 
-    /// Counts a call. By the tree's own thread.
-    #[inline]
-    pub(crate) fn count_call(&self) {
+    /// Adds to a value. By the tree's own thread.
+    #[inline(always)]
+    pub(crate) fn add(&self, column: Column, value: i64) {
+        let sum = &self.values[column as usize];
         // ORDERING: Relaxed, not read-modify-write: there is one writer.
-        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        sum.store(sum.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
     }
 
-    /// Adds self time. By the tree's own thread.
-    #[inline]
-    pub(crate) fn add_ticks(&self, ticks: u64) {
-        // ORDERING: Relaxed, as above.
-        let sum = self.self_ticks.load(Ordering::Relaxed).wrapping_add(ticks);
-        self.self_ticks.store(sum, Ordering::Relaxed);
+    fn values(&self) -> Values {
+        // ORDERING: Relaxed: counters that order nothing.
+        Values::of(|column| self.values[column as usize].load(Ordering::Relaxed))
+    }
+
+    /// The sites from here to the root. By whoever keeps the tree alive.
+    fn path(&self) -> Vec<SiteKey> {
+        let mut path = Vec::with_capacity(self.depth as usize);
+        let mut at: *const Node = self;
+        // SAFETY: parents are nodes of this tree; the root's is null.
+        while let Some(node) = unsafe { at.as_ref() } {
+            // SAFETY: null or a static.
+            path.extend(unsafe { node.site.as_ref() }.map(SiteKey));
+            at = node.parent;
+        }
+        path
     }
 }
 
@@ -189,8 +177,13 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn new() -> Tree {
         Tree {
-            root: Box::new(Node::new(ptr::null(), ptr::null(), 0)),
-            overflow: Box::new(Node::new(ptr::null(), ptr::null(), MAX_CALL_DEPTH)),
+            root: Box::new(Node::new(ptr::null(), ptr::null(), 0, Labelling::NONE)),
+            overflow: Box::new(Node::new(
+                ptr::null(),
+                ptr::null(),
+                MAX_CALL_DEPTH,
+                Labelling::NONE,
+            )),
             nodes: AtomicU32::new(0),
             growing: AtomicBool::new(false),
         }
@@ -200,25 +193,43 @@ impl Tree {
         &self.root
     }
 
-    /// The node of `site` called from `parent`, made if need be. By the tree's own thread.
+    /// The node of `site` called from `parent` with the set of labels that is at `set`, made if need be. By the tree's own thread. `keep`
+    /// has the set kept, and gives its number.
+    ///
+    /// Of one call from one path a bounded number of sets is told apart, and all together take half of the room at most: in what is left all
+    /// further ones are one, so that the paths are there still.
     #[cold]
     #[inline(never)]
-    pub(crate) fn find_child<'t>(&'t self, parent: &'t Node, site: &'static Site) -> &'t Node {
+    pub(crate) fn find_child<'t>(
+        &'t self,
+        parent: &'t Node,
+        site: &'static Site,
+        set: usize,
+        keep: impl FnOnce() -> u64,
+    ) -> &'t Node {
         if parent.depth >= MAX_CALL_DEPTH {
             // Recursion without end folds into its last frame; anything else has no room.
             return if ptr::eq(parent.site, site) { parent } else { &self.overflow };
         }
-        // ORDERING: Relaxed here and below: links of the thread's own tree, written by itself.
-        let mut next = parent.first_child.load(Ordering::Relaxed);
-        // SAFETY: null or a node of this tree.
-        while let Some(node) = unsafe { next.as_ref() } {
-            if ptr::eq(node.site, site) {
-                parent.recent_child.store(next, Ordering::Relaxed);
-                return node;
+        let mut labels = Labelling::NONE;
+        match parent.known_child(site, set) {
+            Ok(node) => return node,
+            Err(_) if set == 0 => {}
+            Err(others) => {
+                // ORDERING: Relaxed: a budget.
+                let is_full = NODES.load(Ordering::Relaxed) >= MAX_CALL_PATHS / 2;
+                let id =
+                    if is_full || others >= MAX_PATH_LABEL_SETS { OVERFLOW_LABELS } else { keep() };
+                labels = Labelling { set, id };
+                if id == OVERFLOW_LABELS {
+                    labels = Labelling::OVERFLOW;
+                    if let Ok(node) = parent.known_child(site, labels.set) {
+                        return node;
+                    }
+                }
             }
-            next = node.next_sibling.load(Ordering::Relaxed);
         }
-        // ORDERING: Relaxed: a budget.
+        // ORDERING: Relaxed, here and below: a budget, and links of the thread's own tree, written by itself.
         if NODES.fetch_add(1, Ordering::Relaxed) >= MAX_CALL_PATHS {
             NODES.fetch_sub(1, Ordering::Relaxed);
             return &self.overflow;
@@ -230,7 +241,7 @@ impl Tree {
             NODES.fetch_sub(1, Ordering::Relaxed);
             return &self.overflow;
         }
-        let node = Box::into_raw(Box::new(Node::new(parent, site, parent.depth + 1)));
+        let node = Box::into_raw(Box::new(Node::new(parent, site, parent.depth + 1, labels)));
         // SAFETY: just made, not shared yet.
         let made = unsafe { &*node };
         made.next_sibling.store(parent.first_child.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -244,22 +255,24 @@ impl Tree {
     /// Adds this tree's values to `sums`; those of paths for which there is no room among `most` are its overflow.
     pub(crate) fn add_to(&self, sums: &mut PathSums, most: usize) {
         self.walk(&self.root, &mut |node| {
-            let mut path = Vec::with_capacity(node.depth as usize);
-            let mut at: *const Node = node;
-            // SAFETY: parents are nodes of this tree, which `self` keeps alive; the root's is null.
-            while let Some(node) = unsafe { at.as_ref() } {
-                // SAFETY: null or a static.
-                path.extend(unsafe { node.site.as_ref() }.map(SiteKey));
-                at = node.parent;
-            }
             let room = sums.paths.len() < most;
-            match sums.paths.entry(path) {
-                Entry::Occupied(known) => add(known.into_mut(), node),
-                Entry::Vacant(new) if room => add(new.insert((0, 0)), node),
-                Entry::Vacant(_) => add(&mut sums.overflow, node),
+            let mut labels = node.labels.id;
+            let path = node.path();
+            if labels != 0 && sums.paths.len() >= most / 2 {
+                let known = sums.paths.get_mut(&(path.clone(), labels));
+                if let Some(known) = known {
+                    *known += node.values();
+                    return;
+                }
+                labels = OVERFLOW_LABELS;
+            }
+            match sums.paths.entry((path, labels)) {
+                Entry::Occupied(mut known) => *known.get_mut() += node.values(),
+                Entry::Vacant(new) if room => *new.insert(Values::default()) += node.values(),
+                Entry::Vacant(_) => sums.overflow += node.values(),
             }
         });
-        add(&mut sums.overflow, &self.overflow);
+        sums.overflow += self.overflow.values();
     }
 
     /// Visits every node but `node` itself.
@@ -280,12 +293,6 @@ impl Tree {
     }
 }
 
-fn add(sum: &mut (i64, u64), node: &Node) {
-    // ORDERING: Relaxed: counters that order nothing.
-    sum.0 += node.calls.load(Ordering::Relaxed);
-    sum.1 = sum.1.wrapping_add(node.self_ticks.load(Ordering::Relaxed));
-}
-
 impl Drop for Tree {
     fn drop(&mut self) {
         // By the links themselves: what is made of a shared reference does not own the node.
@@ -302,49 +309,11 @@ impl Drop for Tree {
     }
 }
 
-/// A site, told from others by its address alone, so that what changes in it does not matter to a map.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SiteKey(pub(crate) &'static Site);
-
-impl PartialEq for SiteKey {
-    fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self.0, other.0)
-    }
-}
-
-impl Eq for SiteKey {}
-
-impl std::hash::Hash for SiteKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        ptr::from_ref(self.0).hash(state);
-    }
-}
-
-/// (calls, self ticks) of paths, leaf first, summed over threads.
+/// Values of paths, leaf first, and of the labels' numbers, summed over threads; times in ticks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PathSums {
-    pub(crate) paths: HashMap<Vec<SiteKey>, (i64, u64)>,
-    pub(crate) overflow: (i64, u64),
-}
-
-/// A copy of the `functions` profile.
-#[derive(Clone, Debug)]
-pub(crate) struct PathSnapshot {
-    pub(crate) time: SystemTime,
-    /// `None` for values accumulated since the process began.
-    pub(crate) duration: Option<Duration>,
-    pub(crate) paths: Vec<PathSample>,
-    pub(crate) lost: Vec<Lost>,
-    pub(crate) comments: Vec<String>,
-}
-
-/// One call path and its values.
-#[derive(Clone, Debug)]
-pub(crate) struct PathSample {
-    /// Leaf first.
-    pub(crate) path: Vec<&'static Site>,
-    pub(crate) calls: i64,
-    pub(crate) self_ns: i64,
+    pub(crate) paths: HashMap<(Vec<SiteKey>, u64), Values>,
+    pub(crate) overflow: Values,
 }
 
 #[cfg(test)]
@@ -354,27 +323,60 @@ mod tests {
     static A: Site = Site::new("a", || "", "a.rs", 1);
     static B: Site = Site::new("b", || "", "b.rs", 1);
 
+    fn child<'t>(tree: &'t Tree, parent: &'t Node, site: &'static Site, set: usize) -> &'t Node {
+        tree.find_child(parent, site, set, || set as u64 + 100)
+    }
+
+    #[test]
+    fn calls_with_other_labels_are_other_nodes_up_to_a_bound() {
+        let tree = Tree::new();
+        let mut sums = PathSums::default();
+        for _ in 0..2 {
+            for set in 0..MAX_PATH_LABEL_SETS + 20 {
+                let a = child(&tree, tree.root(), &A, set);
+                a.add(Column::Calls, 1);
+                let known = tree.root().recent_child(&A, set);
+                assert_eq!(known.is_some(), set < MAX_PATH_LABEL_SETS, "{set}");
+                child(&tree, a, &B, 0).add(Column::Calls, 1);
+            }
+        }
+        tree.add_to(&mut sums, usize::MAX);
+        let calls = |path: &[&'static Site], labels| {
+            let path: Vec<_> = path.iter().map(|site| SiteKey(site)).collect();
+            sums.paths[&(path, labels)][Column::Calls]
+        };
+        assert_eq!((calls(&[&A], 0), calls(&[&A], 101), calls(&[&A], OVERFLOW_LABELS)), (2, 2, 40));
+        // Of all sets: it has none itself.
+        assert_eq!(calls(&[&B, &A], 0), 2 * (MAX_PATH_LABEL_SETS as i64 + 20));
+        assert_eq!(sums.overflow[Column::Calls], 0);
+    }
+
     #[test]
     fn a_path_is_a_node_and_nodes_add_up_by_path() {
         let mut sums = PathSums::default();
         for _ in 0..2 {
             let tree = Tree::new();
-            let a = tree.find_child(tree.root(), &A);
-            let ab = tree.find_child(a, &B);
-            assert!(ptr::eq(a, tree.root().recent_child(&A).unwrap()));
-            tree.find_child(tree.root(), &B).count_call();
-            assert!(tree.root().recent_child(&A).is_none());
-            assert!(ptr::eq(a, tree.find_child(tree.root(), &A)), "found again behind a sibling");
-            a.count_call();
-            a.add_ticks(5);
-            ab.count_call();
-            ab.count_call();
-            ab.add_ticks(7);
+            let a = child(&tree, tree.root(), &A, 0);
+            let ab = child(&tree, a, &B, 0);
+            assert!(ptr::eq(a, tree.root().recent_child(&A, 0).unwrap()));
+            child(&tree, tree.root(), &B, 0).add(Column::Calls, 1);
+            assert!(tree.root().recent_child(&A, 0).is_none());
+            assert!(ptr::eq(a, child(&tree, tree.root(), &A, 0)), "found again behind a sibling");
+            a.add(Column::Calls, 1);
+            a.add(Column::Busy, 5);
+            ab.add(Column::Calls, 1);
+            ab.add(Column::Calls, 1);
+            ab.add(Column::Busy, 7);
             tree.add_to(&mut sums, usize::MAX);
         }
-        assert_eq!(sums.paths[&vec![SiteKey(&A)]], (2, 10));
-        assert_eq!(sums.paths[&vec![SiteKey(&B), SiteKey(&A)]], (4, 14));
-        assert_eq!(sums.paths[&vec![SiteKey(&B)]], (2, 0));
+        let sums = |path: &[&'static Site]| {
+            let path: Vec<_> = path.iter().map(|site| SiteKey(site)).collect();
+            let values = sums.paths[&(path, 0)];
+            (values[Column::Calls], values[Column::Busy])
+        };
+        assert_eq!(sums(&[&A]), (2, 10));
+        assert_eq!(sums(&[&B, &A]), (4, 14));
+        assert_eq!(sums(&[&B]), (2, 0));
     }
 
     #[test]
@@ -382,14 +384,15 @@ mod tests {
         let mut sums = PathSums::default();
         for _ in 0..2 {
             let tree = Tree::new();
-            let a = tree.find_child(tree.root(), &A);
-            a.count_call();
-            tree.find_child(a, &B).count_call();
+            let a = child(&tree, tree.root(), &A, 0);
+            a.add(Column::Calls, 1);
+            child(&tree, a, &B, 0).add(Column::Calls, 1);
             tree.add_to(&mut sums, 1);
         }
         assert_eq!(sums.paths.len(), 1);
-        assert_eq!(sums.paths[&vec![SiteKey(&A)]].0 + sums.overflow.0, 4);
-        assert_eq!(sums.overflow.0, 2);
+        let calls = sums.paths[&(vec![SiteKey(&A)], 0)][Column::Calls];
+        assert_eq!(calls + sums.overflow[Column::Calls], 4);
+        assert_eq!(sums.overflow[Column::Calls], 2);
     }
 
     #[test]
@@ -397,15 +400,18 @@ mod tests {
         let tree = Tree::new();
         let mut node = tree.root();
         for _ in 0..MAX_CALL_DEPTH * 3 {
-            node = tree.find_child(node, &A);
-            node.count_call();
+            node = child(&tree, node, &A, 0);
+            node.add(Column::Calls, 1);
         }
-        let elsewhere = tree.find_child(node, &B);
-        elsewhere.count_call();
+        let elsewhere = child(&tree, node, &B, 0);
+        elsewhere.add(Column::Calls, 1);
         let mut sums = PathSums::default();
         tree.add_to(&mut sums, usize::MAX);
         assert_eq!(sums.paths.len(), MAX_CALL_DEPTH as usize);
-        assert_eq!(sums.paths.values().map(|v| v.0).sum::<i64>(), i64::from(MAX_CALL_DEPTH) * 3);
-        assert_eq!(sums.overflow.0, 1);
+        assert_eq!(
+            sums.paths.values().map(|v| v[Column::Calls]).sum::<i64>(),
+            i64::from(MAX_CALL_DEPTH) * 3
+        );
+        assert_eq!(sums.overflow[Column::Calls], 1);
     }
 }

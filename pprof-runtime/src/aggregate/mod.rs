@@ -4,6 +4,9 @@
 //! no locks, no panics. The reading half (`snapshot`) copies the counters out and subtracts two copies.
 
 pub(crate) mod call_paths;
+pub(crate) mod columns;
 pub(crate) mod intern;
+pub(crate) mod path_snapshot;
+pub(crate) mod site;
 pub(crate) mod snapshot;
 pub(crate) mod stack_table;

@@ -1,0 +1,79 @@
+//! What is recorded of each call path.
+
+use std::iter::zip;
+use std::ops::{AddAssign, Index, IndexMut, Sub};
+
+/// One of the values of a path. Times are the path's own, without callees'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    Calls,
+    /// Time on the thread.
+    Busy,
+    /// Time from a poll that ended `Pending` to the next.
+    Idle,
+    Polls,
+    /// Calls that ended by unwinding.
+    Panics,
+    /// Futures that were dropped between their first poll and the last.
+    Cancelled,
+}
+
+pub(crate) const COLUMNS: usize = 6;
+
+impl Column {
+    pub(crate) const ALL: [Column; COLUMNS] = [
+        Column::Calls,
+        Column::Busy,
+        Column::Idle,
+        Column::Polls,
+        Column::Panics,
+        Column::Cancelled,
+    ];
+
+    /// Whether it is kept in ticks of the clock.
+    pub(crate) fn is_in_ticks(self) -> bool {
+        matches!(self, Column::Busy | Column::Idle)
+    }
+}
+
+/// A value for each column: ticks or, in snapshots, nanoseconds for times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Values([i64; COLUMNS]);
+
+impl Values {
+    pub(crate) fn of(each: impl FnMut(Column) -> i64) -> Values {
+        Values(Column::ALL.map(each))
+    }
+
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0 == [0; COLUMNS]
+    }
+}
+
+impl Index<Column> for Values {
+    type Output = i64;
+
+    fn index(&self, column: Column) -> &i64 {
+        &self.0[column as usize]
+    }
+}
+
+impl IndexMut<Column> for Values {
+    fn index_mut(&mut self, column: Column) -> &mut i64 {
+        &mut self.0[column as usize]
+    }
+}
+
+impl AddAssign for Values {
+    fn add_assign(&mut self, other: Values) {
+        zip(&mut self.0, other.0).for_each(|(sum, value)| *sum = sum.wrapping_add(value));
+    }
+}
+
+impl Sub for Values {
+    type Output = Values;
+
+    fn sub(self, before: Values) -> Values {
+        Values::of(|column| self[column].wrapping_sub(before[column]))
+    }
+}

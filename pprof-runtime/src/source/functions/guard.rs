@@ -1,0 +1,171 @@
+//! What times a call.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use super::is_enabled;
+use super::local::{self, LOCAL, Local};
+use super::registry;
+use crate::aggregate::call_paths::{Began, Node};
+use crate::aggregate::columns::Column;
+use crate::aggregate::site::Site;
+use crate::capture::registers;
+use crate::clock;
+
+/// Times one call of an annotated function, from `enter` to drop.
+///
+/// What the function itself carries is a test and a call at each end: the rest is out of line, so that neither the code nor
+/// the registers of a program that does not profile pay for it.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use]
+pub struct FunctionGuard<'f> {
+    /// Null if nothing is recorded for this call; `frame` is then not set.
+    node: *const Node,
+    frame: &'f mut Frame,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<'f> FunctionGuard<'f> {
+    /// Enters `site` as a call. The frame is the caller's, so that the guard is in registers, where it is known not to have changed.
+    #[inline(always)]
+    pub fn enter(frame: &'f mut Frame, site: &'static Site) -> FunctionGuard<'f> {
+        let node = if is_enabled() {
+            out_of_the_way();
+            frame.open(site, Entry::Call, registers::pc())
+        } else {
+            ptr::null()
+        };
+        FunctionGuard { node, frame, not_send: PhantomData }
+    }
+}
+
+impl Drop for FunctionGuard<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.node.is_null() {
+            out_of_the_way();
+            self.frame.close(self.node);
+        }
+    }
+}
+
+/// Tells the compiler that what follows is not for the straight line: there, a program that does not profile takes no jump.
+#[cold]
+#[inline]
+pub(super) fn out_of_the_way() {}
+
+/// How a site is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Call,
+    /// A stretch of a call that was counted before.
+    Again,
+}
+
+/// What a call has to know at its end.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Frame(MaybeUninit<Opened>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    /// What to return to.
+    pub(super) caller: *const Node,
+    pub(super) began: Began,
+    /// The thread was unwinding before: that does not end this call.
+    pub(super) was_unwinding: bool,
+}
+
+impl Frame {
+    /// Of no call yet.
+    #[allow(clippy::new_without_default)]
+    #[inline(always)]
+    pub const fn new() -> Frame {
+        Frame(MaybeUninit::uninit())
+    }
+
+    /// The path that `site` is entered on; null, with nothing set, if there is none. `address` is one inside the function; zero if the
+    /// function tells by itself.
+    #[inline(never)]
+    pub(super) fn open(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
+        LOCAL.with(|local| match local.known(site) {
+            Some((caller, node)) => self.begin(local, caller, node, entry),
+            None => self.open_slowly(site, entry, address),
+        })
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, local: &Local, caller: &Node, node: &Node, entry: Entry) -> *const Node {
+        if entry == Entry::Call {
+            node.add(Column::Calls, 1);
+        }
+        local.current.set(node);
+        let was_unwinding = std::thread::panicking();
+        let charged = local.charged_ticks.get();
+        // Last: what came before is not the function's time.
+        let began = Began { start: clock::ticks(), charged };
+        self.0.write(Opened { caller, began, was_unwinding });
+        node
+    }
+
+    /// The first call on a thread, or from a path whose last call went elsewhere.
+    #[cold]
+    #[inline(never)]
+    fn open_slowly(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
+        if address != 0 {
+            site.set_address(address);
+        }
+        LOCAL.with(|local| {
+            let Some((caller, node)) = local::child(local, site) else {
+                if entry == Entry::Call {
+                    // ORDERING: Relaxed: a counter.
+                    registry::OUTSIDE.fetch_add(1, Ordering::Relaxed);
+                }
+                return ptr::null();
+            };
+            self.begin(local, caller, node, entry)
+        })
+    }
+
+    /// As `open`, of a path of this thread's tree that is known.
+    pub(super) fn open_again(&mut self, node: *const Node) -> *const Node {
+        LOCAL.with(|local| {
+            // SAFETY: null, or a node of this thread's tree, which lives until the thread's end.
+            let caller = unsafe { local.current.get().as_ref() };
+            // SAFETY: as above.
+            match (caller, unsafe { node.as_ref() }) {
+                (Some(caller), Some(node)) => self.begin(local, caller, node, Entry::Again),
+                _ => ptr::null(),
+            }
+        })
+    }
+
+    /// What was set where a path was opened that is not null.
+    pub(super) fn opened(&self) -> Opened {
+        // SAFETY: so the caller has it; `Opened` is plain.
+        unsafe { self.0.assume_init() }
+    }
+
+    /// Ends the call on `node`, which `open` gave. Returns when.
+    #[inline(never)]
+    pub(super) fn close(&mut self, node: *const Node) -> u64 {
+        let now = clock::ticks();
+        // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
+        let Some(node) = (unsafe { node.as_ref() }) else { return now };
+        let Opened { caller, began, was_unwinding } = self.opened();
+        LOCAL.with(|local| {
+            local.charge(node, began, now);
+            if std::thread::panicking() && !was_unwinding {
+                node.add(Column::Panics, 1);
+            }
+            local.current.set(caller);
+            if local.has_strays.get() {
+                local.leave_strays(now);
+            }
+        });
+        now
+    }
+}

@@ -1,0 +1,144 @@
+//! The thread's place in its tree.
+
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::super::{cpu, labels};
+use super::registry;
+use crate::aggregate::call_paths::{Began, Node, Tree};
+use crate::aggregate::columns::Column;
+use crate::aggregate::site::Site;
+use crate::capture;
+
+/// The next tree's.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// The thread's place in its tree. No destructor: usable at any time of the thread's life.
+pub(super) struct Local {
+    pub(super) tree: Cell<*const Tree>,
+    /// The path of the call now running. Null before the first call, as `tree` is.
+    pub(super) current: Cell<*const Node>,
+    /// The tree's number: no other has it, before or after. Zero if there is none.
+    pub(super) number: Cell<u64>,
+    /// Ticks that calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
+    pub(super) charged_ticks: Cell<u64>,
+    /// Whether a span may have ended that is still to be left.
+    pub(super) has_strays: Cell<bool>,
+    /// Annotated futures that were left pending since the stretch of an annotated future now running began, and are still there.
+    pub(super) suspended: Cell<u32>,
+    /// When that stretch began; zero if there is none.
+    pub(super) stretch_began: Cell<u64>,
+    /// Nothing is recorded: the tree is being made, or is gone.
+    closed: Cell<bool>,
+}
+
+thread_local! {
+    pub(super) static LOCAL: Local = const {
+        Local {
+            tree: Cell::new(ptr::null()),
+            current: Cell::new(ptr::null()),
+            number: Cell::new(0),
+            charged_ticks: Cell::new(0),
+            has_strays: Cell::new(false),
+            suspended: Cell::new(0),
+            stretch_began: Cell::new(0),
+            closed: Cell::new(false),
+        }
+    };
+    /// Folds the thread's tree into the registry when the thread ends.
+    static FOLD: Fold = const { Fold(Cell::new(None)) };
+}
+
+impl Local {
+    /// The path that runs, and that of `site` called from there, if it is the one entered last.
+    #[inline(always)]
+    pub(super) fn known(&self, site: &'static Site) -> Option<(&Node, &Node)> {
+        // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
+        let caller = unsafe { self.current.get().as_ref() }?;
+        Some((caller, caller.recent_child(site, set())?))
+    }
+
+    /// Charges a call that ends now with what no other was charged with meanwhile.
+    #[inline(always)]
+    pub(super) fn charge(&self, node: &Node, began: Began, now: u64) {
+        let charged = self.charged_ticks.get();
+        let elapsed = now.wrapping_sub(began.start);
+        // Below zero where callees were charged with more than they took: all that a thread's calls are charged with is what it took.
+        let own = elapsed.wrapping_sub(charged.wrapping_sub(began.charged));
+        node.add(Column::Busy, own.cast_signed());
+        self.charged_ticks.set(charged.wrapping_add(own));
+    }
+
+    /// Leaves spans that have ended, with nothing inside of them any more.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn leave_strays(&self, now: u64) {
+        // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
+        while let Some(node) = unsafe { self.current.get().as_ref() }
+            && let Some(began) = node.take_ended_span()
+        {
+            self.charge(node, began, now);
+            self.current.set(node.parent());
+        }
+    }
+}
+
+struct Fold(Cell<Option<Arc<Tree>>>);
+
+impl Drop for Fold {
+    fn drop(&mut self) {
+        LOCAL.with(|local| {
+            local.closed.set(true);
+            local.current.set(ptr::null());
+            local.tree.set(ptr::null());
+            local.number.set(0);
+        });
+        if let Some(tree) = self.0.take() {
+            registry::fold(&tree);
+        }
+    }
+}
+
+/// The path that runs, and that of `site` called from there, made if need be; `None` if this thread may have no tree now.
+pub(super) fn child<'l>(local: &'l Local, site: &'static Site) -> Option<(&'l Node, &'l Node)> {
+    if local.current.get().is_null() && !open_tree() {
+        return None;
+    }
+    // SAFETY: set from `open_tree` to the thread's end.
+    let tree = unsafe { &*local.tree.get() };
+    // SAFETY: set with `tree`.
+    let caller = unsafe { &*local.current.get() };
+    Some((caller, tree.find_child(caller, site, set(), labels::recorded)))
+}
+
+/// Where the running code's set of labels is.
+#[inline(always)]
+fn set() -> usize {
+    capture::labels::current().addr()
+}
+
+/// Makes this thread's tree; false if it may not have one now.
+fn open_tree() -> bool {
+    LOCAL.with(|local| {
+        // Closed meanwhile: an annotated allocator is called by what follows.
+        if local.closed.replace(true) {
+            return false;
+        }
+        let tree = Arc::new(Tree::new());
+        // Refused when the thread is ending and its destructors have run.
+        if FOLD.try_with(|fold| fold.0.set(Some(Arc::clone(&tree)))).is_err() {
+            return false;
+        }
+        local.current.set(tree.root());
+        local.tree.set(Arc::as_ptr(&tree));
+        // ORDERING: Relaxed: numbers that only have to differ.
+        local.number.set(NUMBERS.fetch_add(1, Ordering::Relaxed));
+        registry::add(tree);
+        cpu::register_thread(Duration::ZERO);
+        local.closed.set(false);
+        true
+    })
+}
