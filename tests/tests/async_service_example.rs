@@ -19,11 +19,13 @@ fn run(out: &Path) {
 fn profiles_tell_routes_apart() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path());
-    let [cpu, block, mutex] = ["cpu", "block", "mutex"]
+    let [cpu, block, mutex, functions] = ["cpu", "block", "mutex", "functions"]
         .map(|name| dir.path().join(format!("{name}.pb.gz")).display().to_string());
     for (profile, routes) in [
         // The third one uses next to no CPU time.
         (&cpu, &["/search/{words}", "/orders/{item}"]),
+        (&functions, &["/search/{words}", "/orders/{item}"]),
+        (&functions, &["/orders/{item}", "/stock/{item}"]),
         (&block, &["/orders/{item}", "/stock/{item}"]),
         (&mutex, &["/orders/{item}", "/stock/{item}"]),
     ] {
@@ -42,4 +44,17 @@ fn profiles_tell_routes_apart() {
     assert!(ledger.contains("POST") && !ledger.contains("GET"), "{ledger}");
     let store = report(&["-tags", "-tagfocus=lock=store", &mutex]);
     assert!(store.contains("/stock/{item}") && !store.contains("/orders/{item}"), "{store}");
+    // What waits is told from what computes, and each is the route's.
+    let first = |sample_index: &str| {
+        let top = report(&["-top", sample_index, &functions]);
+        let line = top.lines().skip_while(|line| !line.contains("flat%")).nth(1);
+        line.unwrap_or_default().to_owned()
+    };
+    let (idle, busy) = (first("-sample_index=idle"), first("-sample_index=busy"));
+    assert!(idle.contains("service::stock") || idle.contains("service::order"), "{idle}");
+    assert!(busy.contains("service::matches") || busy.contains("service::write_down"), "{busy}");
+    let idle = report(&["-tags", "-sample_index=idle", &functions]);
+    let stock = idle.lines().position(|line| line.contains("/stock/{item}"));
+    let search = idle.lines().position(|line| line.contains("/search/{words}"));
+    assert!(stock.is_some() && search.is_none_or(|search| stock < Some(search)), "{idle}");
 }
