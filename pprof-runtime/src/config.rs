@@ -17,9 +17,13 @@ pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 /// counted on `pprof_runtime::lost_calls`.
 pub const MAX_CALL_DEPTH: u32 = 128;
 
-/// Call paths of annotated functions kept for all running threads, each about 150 bytes; calls on further ones are counted on
+/// Call paths of annotated functions kept for all running threads, each about 180 bytes; calls on further ones are counted on
 /// `pprof_runtime::lost_calls`.
 pub const MAX_CALL_PATHS: usize = 262_144;
 
 /// Call paths kept of threads that ended, each up to 1 KiB; calls on further ones are counted on `pprof_runtime::lost_calls`.
 pub const MAX_ENDED_CALL_PATHS: usize = 65_536;
+
+/// Instances of generic functions with `#[profile(generic = each)]` that have a site of their own, in the whole process, each about 150
+/// bytes; calls of further ones are counted on the function as a whole, and in a comment of the profile.
+pub const MAX_GENERIC_INSTANCES: usize = 4096;
