@@ -31,6 +31,18 @@ function!(
     #[pprof_runtime::profile]
     ours
 );
+function!(
+    #[pprof_runtime::profile(time = off)]
+    counted
+);
+function!(
+    #[pprof_runtime::profile(time = sampled(64))]
+    sampled
+);
+function!(
+    #[pprof_runtime::profile(generic = each)]
+    each
+);
 function!(async bare_async);
 function!(#[pprof_runtime::profile] async ours_async);
 
@@ -104,6 +116,19 @@ pub(crate) fn sync() -> Vec<Contender> {
         ns("ours, on", || {
             pprof_runtime::set_function_profile(true);
             time!(ours)
+        }),
+        ns("ours, time = sampled(64)", || {
+            pprof_runtime::set_function_profile(true);
+            time!(sampled)
+        }),
+        ns("ours, time = off", || {
+            pprof_runtime::set_function_profile(true);
+            time!(counted)
+        }),
+        ns("ours, time = off, off", || time!(counted)),
+        ns("ours, generic = each", || {
+            pprof_runtime::set_function_profile(true);
+            time!(each)
         }),
     ];
     #[cfg(feature = "peers")]

@@ -6,7 +6,7 @@ use syn::visit::Visit;
 use syn::{AttrStyle, Expr, ImplItemFn, ReturnType, Stmt, Type, TypeImplTrait};
 
 use crate::future;
-use crate::parse::Options;
+use crate::parse::{Generic, Options, Time};
 
 /// A method or any other function: a method may have all that others have.
 pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
@@ -16,6 +16,9 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     attrs.iter_mut().for_each(|attribute| attribute.style = AttrStyle::Outer);
     let runtime = options.runtime();
     let support = quote!(#runtime::__macro_support);
+    // A block may ask for the CPU time of all that it holds.
+    let is_future = signature.asyncness.is_some() || future::is_returned(&signature);
+    let options = &Options { cpu: options.cpu.filter(|_| !is_future), ..options.clone() };
     let site = site(options, &support, signature.ident.span());
     let name = Ident::new("__pprof_site", Span::mixed_site());
     // Those stay first, as is good style.
@@ -42,9 +45,14 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     } else {
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
         let frame = Ident::new("__pprof_frame", Span::mixed_site());
+        let (frame_type, guard_type) = match (options.time, options.cpu) {
+            (None | Some(Time::Exact), None) => (quote!(Frame), quote!(FunctionGuard)),
+            (Some(Time::Off), None) => (quote!(LightFrame), quote!(LightGuard::<'_, false>)),
+            _ => (quote!(LightFrame), quote!(LightGuard::<'_, true>)),
+        };
         quote! {
-            let mut #frame = #support::Frame::new();
-            let #guard = #support::FunctionGuard::enter(&mut #frame, #site);
+            let mut #frame = #support::#frame_type::new();
+            let #guard = #support::#guard_type::enter(&mut #frame, #site);
             #(#statements)*
         }
     };
@@ -61,12 +69,24 @@ fn site(options: &Options, support: &TokenStream, place: Span) -> TokenStream {
     let name = options.name.as_ref().map_or_else(|| quote!(""), |name| quote!(#name));
     let file = quote_spanned!(place=> ::core::file!());
     let line = quote_spanned!(place=> ::core::line!());
+    let cpu = options.cpu.map_or(0, |cpu| cpu.every);
+    let time = match options.time {
+        None | Some(Time::Exact) => 1,
+        Some(Time::Sampled(every)) => every,
+        Some(Time::Off) => 0,
+    };
+    let looked_at = ((time, cpu) != (1, 0)).then(|| quote!(.looked_at(#time, #cpu)));
+    // The type of a closure has the function's type arguments.
+    let value = match options.generic {
+        Some(Generic::Each) => quote!(#support::instance(&SITE, || {})),
+        _ => quote!(&SITE),
+    };
     quote! {
         {
             struct Here;
             static SITE: #support::Site =
-                #support::Site::new(#name, ::core::any::type_name::<Here>, #file, #line);
-            &SITE
+                #support::Site::new(#name, ::core::any::type_name::<Here>, #file, #line)#looked_at;
+            #value
         }
     }
 }

@@ -40,6 +40,12 @@ pub(crate) fn wrap(
     for_each_return(statements, |returned| boxed(returned).map(&mut replace).is_some())
 }
 
+/// Whether what is returned is a future by its type.
+pub(crate) fn is_returned(signature: &Signature) -> bool {
+    let ReturnType::Type(_, ty) = &signature.output else { return false };
+    is_boxed_future(ty) || is_impl_future(ty)
+}
+
 /// `impl Future<...>`, and nothing besides that what wraps it would not be.
 fn is_impl_future(ty: &Type) -> bool {
     let Type::ImplTrait(ty) = ty else { return false };

@@ -16,7 +16,7 @@ pub(crate) fn item(options: &Options, tokens: TokenStream) -> syn::Result<TokenS
     let no_function = match syn::parse2(tokens.clone()) {
         Ok(Function(function)) => {
             validate::once(&function.attrs)?;
-            let refusal = validate::refusal(&function);
+            let refusal = validate::refusal(options, &function);
             return refusal.map_or_else(|| Ok(expand::function(options, function)), Err);
         }
         Err(error) => error,
@@ -83,7 +83,7 @@ fn function_inside(outer: &Options, mut function: ImplItemFn) -> TokenStream {
         Ok(None) => return function.into_token_stream(),
         Err(mistake) => return with_error(&mistake, &function),
     };
-    match validate::refusal(&function) {
+    match validate::refusal(&inside.options, &function) {
         None => expand::function(&inside.options, function),
         Some(refusal) if inside.is_asked_for => with_error(&refusal, &function),
         Some(_) => function.into_token_stream(),
@@ -140,10 +140,9 @@ fn inside(outer: &Options, attributes: &mut Vec<syn::Attribute>) -> syn::Result<
             Attribute::Profile(options) => options,
             Attribute::Skip => return Ok(None),
         },
-        None => Options { name: None, runtime: None },
+        None => Options::default(),
     };
-    let runtime = own.runtime.or_else(|| outer.runtime.clone());
-    Ok(Some(Inside { options: Options { runtime, ..own }, is_asked_for }))
+    Ok(Some(Inside { options: own.inside(outer), is_asked_for }))
 }
 
 fn options_of(attribute: syn::Attribute) -> syn::Result<TokenStream> {

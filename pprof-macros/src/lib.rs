@@ -48,15 +48,25 @@ use proc_macro::TokenStream;
 /// - `const fn` and naked functions;
 /// - modules in files of their own, functions inside of functions, and what macros make.
 ///
-/// A function in there may have a `#[profile(name = "...")]` of its own; one with `#[cfg_attr(..., profile)]` is left to that.
+/// A function in there may have a `#[profile(...)]` of its own, whose options win; one with `#[cfg_attr(..., profile)]` is left to that.
 ///
 /// # Options
 /// - `name = "..."`: the name shown, instead of the function's path;
+/// - `time = exact`, the default; `time = sampled(N)`: every call is counted, and 1 of N is timed, by chance, and counts N times, so that
+///   sums are right in the mean; `time = off`: calls are counted, and their time is their caller's. Of async functions a call is timed in
+///   all of its polls or in none. The profile's comments say on how many functions times are not exact;
+/// - `cpu = sampled(N)`: the CPU time of 1 of N calls is measured, by a system call at both ends, and counts N times, as `cpu`. That of
+///   functions that do not ask for it is their caller's. Not on async functions;
+/// - `generic = each`: each instance of a generic function is a function of its own, named with its type arguments: `each<u8>`. The
+///   default is `generic = one`. Lifetimes make no difference;
 /// - `crate = path`: where `pprof_runtime` is, if it has been renamed or re-exported;
 /// - `skip`: leaves the function or block as it is.
 ///
+/// On a block they hold for all functions inside that do not say otherwise, but for `name` and `skip`.
+///
 /// # Overhead
-/// Two looks at the CPU's time stamp counter while the profile is on; one predictable branch while it is off.
+/// Two looks at the CPU's time stamp counter while the profile is on, some 20 ns; one predictable branch while it is off. With
+/// `time = off` or `time = sampled(64)` a call costs 1 to 2 ns: that is for functions of a few nanoseconds.
 ///
 /// # Examples
 /// ```ignore
@@ -67,6 +77,11 @@ use proc_macro::TokenStream;
 /// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
 ///     let number: u32 = text.trim().parse()?;
 ///     Ok(number)
+/// }
+///
+/// #[profile(time = sampled(64))] // called by the million
+/// fn digit(c: char) -> Option<u32> {
+///     c.to_digit(10)
 /// }
 ///
 /// #[profile(name = "request")]

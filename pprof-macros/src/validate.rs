@@ -5,8 +5,19 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Attribute, ImplItemFn, Item, Meta, TraitItemFn};
 
+use crate::future;
+use crate::parse::Options;
+
 /// Why a function cannot be annotated.
-pub(crate) fn refusal(function: &ImplItemFn) -> Option<syn::Error> {
+pub(crate) fn refusal(options: &Options, function: &ImplItemFn) -> Option<syn::Error> {
+    if let Some(place) = options.cpu.and_then(|cpu| cpu.asked_at)
+        && (function.sig.asyncness.is_some() || future::is_returned(&function.sig))
+    {
+        return Some(syn::Error::new(
+            place,
+            "the CPU time of futures is not measured: leave this out, and put it on what they call",
+        ));
+    }
     if let Some(constness) = &function.sig.constness {
         return Some(syn::Error::new(
             constness.span(),

@@ -265,7 +265,8 @@ fn call_types(recorded: &[Column]) -> Vec<CallType> {
         ("polls", "count", &[Column::Polls]),
         ("cancelled", "count", &[Column::Cancelled]),
     ];
-    const OTHERS: [CallType; 1] = [("panics", "count", &[Column::Panics])];
+    const OTHERS: [CallType; 2] =
+        [("panics", "count", &[Column::Panics]), ("cpu", "nanoseconds", &[Column::Cpu])];
     let mut types = ALWAYS.to_vec();
     if recorded.contains(&Column::Polls) {
         types.extend(ASYNC);
@@ -407,13 +408,17 @@ impl<'s> Encoder<'s> {
         let frames = self.resolved(site.address()).map_or(&[][..], |r| &r.frames);
         let frame = match frames.iter().find(|f| is_of(f, site)) {
             // An async body is a closure of its function.
-            Some(frame) if site.is_renamed() || frame.name.contains("{closure") => SourceFrame {
-                name: site.name().to_owned(),
-                system_name: site.name().to_owned(),
-                line: site.line(),
-                column: 0,
-                ..frame.clone()
-            },
+            Some(frame)
+                if site.is_renamed() || site.is_instance() || frame.name.contains("{closure") =>
+            {
+                SourceFrame {
+                    name: site.name().to_owned(),
+                    system_name: site.name().to_owned(),
+                    line: site.line(),
+                    column: 0,
+                    ..frame.clone()
+                }
+            }
             Some(frame) => SourceFrame { line: site.line(), column: 0, ..frame.clone() },
             None => SourceFrame {
                 name: site.name().to_owned(),

@@ -157,6 +157,7 @@ pub fn set_contention_labels(on: bool) -> bool {
 /// | `calls`, `wall` | count, nanoseconds | always |
 /// | `busy`, `idle`, `polls`, `cancelled` | nanoseconds, count | once an async function was recorded |
 /// | `panics` | count | once a call ended by unwinding |
+/// | `cpu` | nanoseconds | once it was measured, of functions with `cpu = sampled(N)` |
 pub fn set_function_profile(on: bool) -> bool {
     source::functions::set_enabled(on)
 }
@@ -211,7 +212,9 @@ macro_rules! span {
 pub mod __macro_support {
     pub use crate::aggregate::site::Site;
     pub use crate::env::main;
-    pub use crate::source::functions::{Frame, FunctionGuard, Instrumented, locate};
+    pub use crate::source::functions::{
+        Frame, FunctionGuard, Instrumented, LightFrame, LightGuard, instance, locate,
+    };
 }
 
 /// Compiles and runs the README's examples.

@@ -75,7 +75,7 @@ mod service {
     mod tests {
         #[test]
         fn is_a_test_all_the_same() {
-            assert_eq!(super::free(), 2);
+            assert_eq!(super::constant(), 1);
         }
     }
 }

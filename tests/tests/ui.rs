@@ -16,6 +16,7 @@ fn mistakes_are_explained_where_they_are() {
         "no_body",
         "unknown_option",
         "option_twice",
+        "wrong_options",
         "empty_name",
         "twice",
         "wrong_result",

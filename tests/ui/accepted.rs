@@ -317,7 +317,33 @@ fn assert_send<T: Send>(value: T) -> T {
     value
 }
 
+#[profile(time = off)]
+fn counted() -> u32 {
+    1
+}
+
+#[profile(cpu = sampled(8), time = sampled(64))]
+impl Counter {
+    fn sampled(&self) -> u32 {
+        self.0
+    }
+
+    // Not its CPU time.
+    #[profile(time = exact)]
+    async fn sampled_later(&self) -> u32 {
+        self.0
+    }
+}
+
+#[profile(generic = each)]
+fn each<'a, T: ?Sized + ToString, const N: usize>(value: &'a T) -> [(&'a T, String); N] {
+    std::array::from_fn(|_| (value, value.to_string()))
+}
+
 fn main() {
+    assert_eq!(counted() + Counter(1).sampled(), 2);
+    drop(Counter(1).sampled_later());
+    assert_eq!(each::<str, 2>("a").len(), 2);
     let opaque = takes_and_returns(Opaque([1].as_ptr()));
     assert!(!opaque.0.is_null());
     assert_eq!(generic([1u8, 2]), 3);

@@ -16,6 +16,7 @@ use std::sync::atomic::{
 };
 
 use super::columns::{COLUMNS, Column, Values};
+use super::looks::Looks;
 use super::site::{Site, SiteKey};
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS, MAX_PATH_LABEL_SETS, OVERFLOW_LABELS};
 
@@ -55,6 +56,7 @@ pub(crate) struct Node {
     next_sibling: AtomicPtr<Node>,
     /// The child entered last: the one most often entered next.
     recent_child: AtomicPtr<Node>,
+    looks: Looks,
     /// When a span began that has ended and is still to be left; zero if there is none.
     ended_span_start: AtomicU64,
     ended_span_charged: AtomicU64,
@@ -76,6 +78,7 @@ impl Node {
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
             recent_child: AtomicPtr::new(ptr::null_mut()),
+            looks: Looks::new(),
             ended_span_start: AtomicU64::new(0),
             ended_span_charged: AtomicU64::new(0),
         }
@@ -111,6 +114,12 @@ impl Node {
             next = node.next_sibling.load(Ordering::Relaxed);
         }
         Err(others)
+    }
+
+    /// Which of the calls are looked at; `None` if it is of no one site, as where calls go that find no room.
+    #[inline(always)]
+    pub(crate) fn looks(&self) -> Option<&Looks> {
+        (!self.site.is_null()).then_some(&self.looks)
     }
 
     /// The path that this one goes on from; null for the root, and for calls that found no room.

@@ -16,9 +16,11 @@ pub(crate) enum Column {
     Panics,
     /// Futures that were dropped between their first poll and the last.
     Cancelled,
+    /// CPU time, in nanoseconds.
+    Cpu,
 }
 
-pub(crate) const COLUMNS: usize = 6;
+pub(crate) const COLUMNS: usize = 7;
 
 impl Column {
     pub(crate) const ALL: [Column; COLUMNS] = [
@@ -28,6 +30,7 @@ impl Column {
         Column::Polls,
         Column::Panics,
         Column::Cancelled,
+        Column::Cpu,
     ];
 
     /// Whether it is kept in ticks of the clock.

@@ -6,6 +6,7 @@
 pub(crate) mod call_paths;
 pub(crate) mod columns;
 pub(crate) mod intern;
+pub(crate) mod looks;
 pub(crate) mod path_snapshot;
 pub(crate) mod site;
 pub(crate) mod snapshot;

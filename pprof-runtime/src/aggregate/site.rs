@@ -1,7 +1,9 @@
 //! Annotated functions.
 
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+use crate::config::MAX_GENERIC_INSTANCES;
 
 /// An annotated function: one static for each `#[profile]`.
 #[derive(Debug)]
@@ -10,8 +12,26 @@ pub struct Site {
     type_name: fn() -> &'static str,
     file: &'static str,
     line: u32,
+    /// 1 of so many calls is timed; zero for none.
+    time: u32,
+    /// As `time`, of CPU time.
+    cpu: u32,
     address: AtomicU64,
+    /// The sites of a generic function's instances, latest first.
+    instances: AtomicPtr<Instance>,
+    is_instance: bool,
 }
+
+/// One of the functions that a generic one stands for; never freed.
+#[derive(Debug)]
+struct Instance {
+    site: Site,
+    type_name: &'static str,
+    next: *mut Instance,
+}
+
+/// Instances of all sites.
+static INSTANCES: AtomicUsize = AtomicUsize::new(0);
 
 impl Site {
     /// `name` is the user's choice, else empty; `type_name` is that of an item in the function.
@@ -23,7 +43,93 @@ impl Site {
         file: &'static str,
         line: u32,
     ) -> Self {
-        Site { name, type_name, file, line, address: AtomicU64::new(0) }
+        Site {
+            name,
+            type_name,
+            file,
+            line,
+            time: 1,
+            cpu: 0,
+            address: AtomicU64::new(0),
+            instances: AtomicPtr::new(ptr::null_mut()),
+            is_instance: false,
+        }
+    }
+
+    /// With 1 of `time` calls timed, none if it is zero, and the CPU time of 1 of `cpu` calls.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn looked_at(mut self, time: u32, cpu: u32) -> Self {
+        self.time = time;
+        self.cpu = cpu;
+        self
+    }
+
+    /// How many calls there are for each that is timed; zero if none is.
+    pub(crate) fn time(&self) -> u32 {
+        self.time
+    }
+
+    /// As `time`, of CPU time.
+    pub(crate) fn cpu(&self) -> u32 {
+        self.cpu
+    }
+
+    /// The site of the instance in which a type has this name.
+    pub(crate) fn known_instance(&'static self, type_name: &'static str) -> Option<&'static Site> {
+        // ORDERING: Acquire pairs with the Release in `make_instance`: an instance is whole.
+        let mut next = self.instances.load(Ordering::Acquire);
+        // SAFETY: null or an instance, which is never freed.
+        while let Some(instance) = unsafe { next.as_ref() } {
+            // Names are compared by place first: there is mostly one copy of each.
+            if ptr::eq(instance.type_name, type_name) || instance.type_name == type_name {
+                return Some(&instance.site);
+            }
+            next = instance.next;
+        }
+        None
+    }
+
+    /// Makes the site of an instance; `None` if there are too many. `type_name` tells the name of an item in it.
+    #[cold]
+    pub(crate) fn make_instance(
+        &'static self,
+        type_name: fn() -> &'static str,
+    ) -> Option<&'static Site> {
+        // ORDERING: Relaxed: a budget.
+        if INSTANCES.fetch_add(1, Ordering::Relaxed) >= MAX_GENERIC_INSTANCES {
+            INSTANCES.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let mut site =
+            Site::new("", type_name, self.file, self.line).looked_at(self.time, self.cpu);
+        site.is_instance = true;
+        let next = ptr::null_mut();
+        let mut made = Box::new(Instance { site, type_name: type_name(), next });
+        // ORDERING: Acquire, here and below: pairs with the Release of whoever made the first one.
+        let mut first = self.instances.load(Ordering::Acquire);
+        loop {
+            // Another thread may have been faster; what was made is then one too many.
+            if let Some(known) = self.known_instance(type_name()) {
+                INSTANCES.fetch_sub(1, Ordering::Relaxed);
+                return Some(known);
+            }
+            made.next = first;
+            let pushed = Box::into_raw(made);
+            // ORDERING: Release pairs with the Acquire in `known_instance`.
+            match self.instances.compare_exchange(
+                first,
+                pushed,
+                Ordering::Release,
+                Ordering::Acquire,
+            ) {
+                // SAFETY: made above, and never freed from here on.
+                Ok(_) => return Some(unsafe { &(*pushed).site }),
+                Err(other) => first = other,
+            }
+            // SAFETY: made above, and not shared, as it was not pushed.
+            made = unsafe { Box::from_raw(pushed) };
+        }
     }
 
     /// The name to show.
@@ -34,6 +140,11 @@ impl Site {
     /// Whether the user chose the name.
     pub(crate) fn is_renamed(&self) -> bool {
         !self.name.is_empty()
+    }
+
+    /// Whether it is one of several that have their code's name but for type arguments.
+    pub(crate) fn is_instance(&self) -> bool {
+        self.is_instance
     }
 
     /// The function's Rust path.

@@ -47,6 +47,14 @@ pub(crate) fn ticks_to_ns(ticks: u64) -> u64 {
     u64::try_from((u128::from(ticks) * u128::from(scale)) >> 32).unwrap_or(u64::MAX)
 }
 
+/// CPU time that the thread has used, in nanoseconds; a system call. Zero where it cannot be read.
+pub(crate) fn thread_cpu_ns() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a local for the call to fill.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec)
+}
+
 /// Both clocks at one moment: the best of a few tries, in case the thread is interrupted between them.
 fn both() -> (u64, u64) {
     let attempt = || {

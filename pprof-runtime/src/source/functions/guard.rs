@@ -92,16 +92,18 @@ impl Frame {
     #[inline(never)]
     pub(super) fn open(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
         LOCAL.with(|local| match local.known(site) {
-            Some((caller, node)) => self.begin(local, caller, node, entry),
+            Some((caller, node)) => {
+                if entry == Entry::Call {
+                    node.add(Column::Calls, 1);
+                }
+                self.begin(local, caller, node)
+            }
             None => self.open_slowly(site, entry, address),
         })
     }
 
     #[inline(always)]
-    fn begin(&mut self, local: &Local, caller: &Node, node: &Node, entry: Entry) -> *const Node {
-        if entry == Entry::Call {
-            node.add(Column::Calls, 1);
-        }
+    fn begin(&mut self, local: &Local, caller: &Node, node: &Node) -> *const Node {
         local.current.set(node);
         let was_unwinding = std::thread::panicking();
         let charged = local.charged_ticks.get();
@@ -115,32 +117,40 @@ impl Frame {
     #[cold]
     #[inline(never)]
     fn open_slowly(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
-        if address != 0 {
-            site.set_address(address);
-        }
-        LOCAL.with(|local| {
-            let Some((caller, node)) = local::child(local, site) else {
-                if entry == Entry::Call {
-                    // ORDERING: Relaxed: a counter.
-                    registry::OUTSIDE.fetch_add(1, Ordering::Relaxed);
-                }
-                return ptr::null();
-            };
-            self.begin(local, caller, node, entry)
+        LOCAL.with(|local| match Self::find(local, site, entry, address) {
+            Some((caller, node)) => self.begin(local, caller, node),
+            None => ptr::null(),
         })
     }
 
-    /// As `open`, of a path of this thread's tree that is known.
-    pub(super) fn open_again(&mut self, node: *const Node) -> *const Node {
-        LOCAL.with(|local| {
-            // SAFETY: null, or a node of this thread's tree, which lives until the thread's end.
-            let caller = unsafe { local.current.get().as_ref() };
-            // SAFETY: as above.
-            match (caller, unsafe { node.as_ref() }) {
-                (Some(caller), Some(node)) => self.begin(local, caller, node, Entry::Again),
-                _ => ptr::null(),
+    /// The path that runs, and that of `site` called from there, on which a call is counted.
+    pub(super) fn find<'l>(
+        local: &'l Local,
+        site: &'static Site,
+        entry: Entry,
+        address: u64,
+    ) -> Option<(&'l Node, &'l Node)> {
+        if address != 0 && site.address() == 0 {
+            site.set_address(address);
+        }
+        let found = local::child(local, site);
+        match found {
+            Some((_, node)) if entry == Entry::Call => node.add(Column::Calls, 1),
+            None if entry == Entry::Call => {
+                // ORDERING: Relaxed: a counter.
+                registry::OUTSIDE.fetch_add(1, Ordering::Relaxed);
             }
-        })
+            _ => {}
+        }
+        found
+    }
+
+    /// The path that runs, and `node`, of this thread's tree.
+    pub(super) fn here(local: &Local, node: *const Node) -> Option<(&Node, &Node)> {
+        // SAFETY: null, or a node of this thread's tree, which lives until the thread's end.
+        let caller = unsafe { local.current.get().as_ref() }?;
+        // SAFETY: as above.
+        Some((caller, unsafe { node.as_ref() }?))
     }
 
     /// What was set where a path was opened that is not null.
@@ -157,7 +167,7 @@ impl Frame {
         let Some(node) = (unsafe { node.as_ref() }) else { return now };
         let Opened { caller, began, was_unwinding } = self.opened();
         LOCAL.with(|local| {
-            local.charge(node, began, now);
+            local.charge(node, began, now, 1);
             if std::thread::panicking() && !was_unwinding {
                 node.add(Column::Panics, 1);
             }

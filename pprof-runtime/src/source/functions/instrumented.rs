@@ -12,11 +12,13 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
 
-use super::guard::{Entry, Frame};
+use super::guard::Entry;
 use super::is_enabled;
+use super::light::LightFrame;
 use super::local::LOCAL;
 use crate::aggregate::call_paths::Node;
 use crate::aggregate::columns::Column;
+use crate::aggregate::looks::Weights;
 use crate::aggregate::site::Site;
 
 /// An async function's body: timed while it is polled, and from one poll to the next.
@@ -55,7 +57,8 @@ impl<F: Future> Future for Instrumented<F> {
         if !is_enabled() && this.call.stage == Stage::New {
             return future.poll(context);
         }
-        let mut stretch = Stretch::of_poll(&mut this.call);
+        let mut stretch = Stretch::new(&mut this.call);
+        stretch.begin_poll();
         let result = future.poll(context);
         if result.is_pending() {
             stretch.suspends = true;
@@ -68,11 +71,10 @@ impl<F> Drop for Instrumented<F> {
     #[inline]
     fn drop(&mut self) {
         // What is dropped is inside of this call, as what was polled.
-        let _stretch = if self.call.stage == Stage::Suspended && is_enabled() {
-            Some(Stretch::of_drop(&mut self.call))
-        } else {
-            None
-        };
+        let mut stretch = Stretch::new(&mut self.call);
+        if stretch.call.stage == Stage::Suspended && is_enabled() {
+            stretch.begin_drop();
+        }
         // SAFETY: dropped here alone, once; where it is, so that it stays pinned to the end.
         unsafe { ManuallyDrop::drop(&mut self.future) };
     }
@@ -102,10 +104,24 @@ struct Call {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     place: Place,
-    /// When it ended; zero if that is not known.
-    end: u64,
-    /// No annotated future inside of it was left pending: the time from then on is its own.
-    is_innermost: bool,
+    /// The number of the stretch around it.
+    around: u64,
+    /// When it ended, if the time from then on is its own: if no annotated future inside of it was left pending. Else zero.
+    idle_since: u64,
+    /// What the call counts.
+    weight: u32,
+    /// Whether the stretch around it was told that it is pending.
+    is_noted: bool,
+}
+
+impl Last {
+    const NOWHERE: Last = Last {
+        place: Place { node: ptr::null(), tree: 0 },
+        around: 0,
+        idle_since: 0,
+        weight: 0,
+        is_noted: false,
+    };
 }
 
 /// A node in the tree of this number. Only to be followed on the thread whose tree that is: others may be gone.
@@ -126,93 +142,112 @@ impl Call {
         Call { site, stage: Stage::New, last: MaybeUninit::uninit() }
     }
 
-    fn last(&self) -> Option<Last> {
-        // SAFETY: set where the stage is another one; plain.
-        (self.stage != Stage::New).then(|| unsafe { self.last.assume_init() })
+    fn last(&self) -> Option<&Last> {
+        // SAFETY: set where the stage is another one.
+        (self.stage != Stage::New).then(|| unsafe { self.last.assume_init_ref() })
     }
 }
 
 /// A stretch of a call on a thread: a poll, or the drop.
 struct Stretch<'c> {
     call: &'c mut Call,
-    /// Null if nothing is recorded; `frame` is then not set.
+    /// Null if nothing is recorded; what follows is then not set.
     node: *const Node,
-    frame: Frame,
-    /// What the thread had noted of the stretch around this one.
-    around: (u32, u64),
+    frame: LightFrame,
+    /// How many futures were left pending in the stretch around this one.
+    suspended: u32,
     /// It ends with the future pending.
     suspends: bool,
 }
 
 impl<'c> Stretch<'c> {
+    #[inline(always)]
+    fn new(call: &'c mut Call) -> Self {
+        Stretch { call, node: ptr::null(), frame: LightFrame::new(), suspended: 0, suspends: false }
+    }
+
     #[inline(never)]
-    fn of_poll(call: &'c mut Call) -> Self {
-        let mut frame = Frame::new();
-        let node = if is_enabled() {
-            let entry = if call.stage == Stage::New { Entry::Call } else { Entry::Again };
-            frame.open(call.site, entry, 0)
-        } else {
-            ptr::null()
+    fn begin_poll(&mut self) {
+        let (entry, known) = match self.call.last() {
+            Some(last) => (Entry::Again, Some(last.weight)),
+            // Decided for a call, not for a poll.
+            None => (Entry::Call, (self.call.site.time() == 1).then_some(1)),
         };
-        Stretch::begin(call, node, frame, Column::Polls)
+        if is_enabled() {
+            let weights = known.map(|time| Weights { time, cpu: 0 });
+            self.node = self.frame.open(self.call.site, entry, weights, 0);
+        }
+        self.begin(Column::Polls);
     }
 
     #[cold]
     #[inline(never)]
-    fn of_drop(call: &'c mut Call) -> Self {
-        let mut frame = Frame::new();
-        let tree = LOCAL.with(|local| local.number.get());
-        let node = match call.last() {
-            Some(last) if last.place.tree == tree => frame.open_again(last.place.node),
-            _ => frame.open(call.site, Entry::Again, 0),
+    fn begin_drop(&mut self) {
+        let Some(last) = self.call.last() else { return };
+        let weights = Weights { time: last.weight, cpu: 0 };
+        self.node = if LOCAL.with(|local| local.number.get()) == last.place.tree {
+            self.frame.open_again(last.place.node, weights)
+        } else {
+            self.frame.open(self.call.site, Entry::Again, Some(weights), 0)
         };
-        let is_panic = !node.is_null() && frame.opened().was_unwinding;
-        let counted = if is_panic { Column::Panics } else { Column::Cancelled };
-        Stretch::begin(call, node, frame, counted)
+        let is_panic = std::thread::panicking();
+        self.begin(if is_panic { Column::Panics } else { Column::Cancelled });
     }
 
     #[inline(always)]
-    fn begin(call: &'c mut Call, path: *const Node, frame: Frame, counted: Column) -> Self {
-        let mut around = (0, 0);
-        let last = call.last();
-        let mut place = Place { node: path, tree: 0 };
+    fn begin(&mut self, counted: Column) {
+        let is_first = self.call.stage == Stage::New;
         // SAFETY: null, or a node of this thread's tree.
-        if let Some(node) = unsafe { path.as_ref() } {
-            node.add(counted, 1);
-            let now = frame.opened().began.start;
-            LOCAL.with(|local| {
-                place.tree = local.number.get();
-                around = (local.suspended.take(), local.stretch_began.replace(now));
-            });
-            if let Some(last) = last.filter(|last| last.end != 0) {
-                if last.is_innermost {
+        let Some(node) = (unsafe { self.node.as_ref() }) else {
+            // What is not recorded from the start is as if it had not been polled; else the poll is one that nothing is known of.
+            if !is_first {
+                self.call.stage = Stage::Over;
+                self.call.last.write(Last {
+                    weight: self.call.last().map_or(0, |l| l.weight),
+                    ..Last::NOWHERE
+                });
+            }
+            return;
+        };
+        node.add(counted, 1);
+        let weight = self.frame.weights().time;
+        LOCAL.with(|local| {
+            let number = local.stretches.get() + 1;
+            local.stretches.set(number);
+            let around = local.stretch.replace(number);
+            let tree = local.number.get();
+            self.suspended = local.suspended.take();
+            if let Some(last) = self.call.last() {
+                if last.idle_since != 0 && weight != 0 {
                     // Clocks of two cores may differ by a little.
-                    node.add(Column::Idle, now.saturating_sub(last.end).cast_signed());
+                    let idle = self.frame.opened().began.start.saturating_sub(last.idle_since);
+                    node.add(Column::Idle, (idle * u64::from(weight)).cast_signed());
                 }
-                if last.end >= around.1 && last.place.tree == place.tree {
-                    around.0 = around.0.saturating_sub(1);
+                if last.is_noted && (last.place.tree, last.around) == (tree, around) {
+                    self.suspended = self.suspended.saturating_sub(1);
                 }
             }
-        }
-        // What is not recorded from the start is as if it had not been polled.
-        if last.is_some() || !path.is_null() {
-            call.stage = Stage::Over;
-            call.last.write(Last { place, end: 0, is_innermost: false });
-        }
-        Stretch { call, node: path, frame, around, suspends: false }
+            let place = Place { node, tree };
+            self.call.stage = Stage::Over;
+            self.call.last.write(Last { place, around, idle_since: 0, weight, is_noted: false });
+        });
     }
 
     #[inline(never)]
     fn end(&mut self) {
         let end = self.frame.close(self.node);
-        let place = Place { node: self.node, tree: LOCAL.with(|local| local.number.get()) };
+        // SAFETY: set where `node` is not null.
+        let last = unsafe { self.call.last.assume_init_mut() };
         LOCAL.with(|local| {
-            let (suspended, began) = self.around;
-            local.stretch_began.set(began);
-            let inside = local.suspended.replace(suspended + u32::from(self.suspends));
+            local.stretch.set(last.around);
+            let inside = local.suspended.get();
+            // One that is never timed is not there for those around it: the time that it waits is theirs.
+            let is_noted = self.suspends && (self.call.site.time() != 0 || inside != 0);
+            local.suspended.set(self.suspended + u32::from(is_noted));
             if self.suspends {
                 self.call.stage = Stage::Suspended;
-                self.call.last.write(Last { place, end, is_innermost: inside == 0 });
+                last.idle_since = if inside == 0 { end } else { 0 };
+                last.is_noted = is_noted;
             }
         });
     }

@@ -10,8 +10,10 @@ use super::super::{cpu, labels};
 use super::registry;
 use crate::aggregate::call_paths::{Began, Node, Tree};
 use crate::aggregate::columns::Column;
+use crate::aggregate::looks::Random;
 use crate::aggregate::site::Site;
 use crate::capture;
+use crate::clock;
 
 /// The next tree's.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -25,12 +27,19 @@ pub(super) struct Local {
     pub(super) number: Cell<u64>,
     /// Ticks that calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
     pub(super) charged_ticks: Cell<u64>,
+    /// As `charged_ticks`, of CPU time.
+    pub(super) charged_cpu_ns: Cell<i64>,
+    random: Cell<Random>,
     /// Whether a span may have ended that is still to be left.
     pub(super) has_strays: Cell<bool>,
     /// Annotated futures that were left pending since the stretch of an annotated future now running began, and are still there.
     pub(super) suspended: Cell<u32>,
-    /// When that stretch began; zero if there is none.
-    pub(super) stretch_began: Cell<u64>,
+    /// The number of that stretch; zero if there is none.
+    pub(super) stretch: Cell<u64>,
+    /// The number of the latest stretch.
+    pub(super) stretches: Cell<u64>,
+    /// The site of an instance is being made.
+    pub(super) makes_instance: Cell<bool>,
     /// Nothing is recorded: the tree is being made, or is gone.
     closed: Cell<bool>,
 }
@@ -42,9 +51,13 @@ thread_local! {
             current: Cell::new(ptr::null()),
             number: Cell::new(0),
             charged_ticks: Cell::new(0),
+            charged_cpu_ns: Cell::new(0),
+            random: Cell::new(Random::new(1)),
             has_strays: Cell::new(false),
             suspended: Cell::new(0),
-            stretch_began: Cell::new(0),
+            stretch: Cell::new(0),
+            stretches: Cell::new(0),
+            makes_instance: Cell::new(false),
             closed: Cell::new(false),
         }
     };
@@ -61,15 +74,24 @@ impl Local {
         Some((caller, caller.recent_child(site, set())?))
     }
 
-    /// Charges a call that ends now with what no other was charged with meanwhile.
+    /// Charges a call that ends now with what no other was charged with meanwhile, `weight` times: in the mean its caller is then left
+    /// what others of its calls that are not looked at would leave it.
     #[inline(always)]
-    pub(super) fn charge(&self, node: &Node, began: Began, now: u64) {
+    pub(super) fn charge(&self, node: &Node, began: Began, now: u64, weight: u32) {
         let charged = self.charged_ticks.get();
         let elapsed = now.wrapping_sub(began.start);
         // Below zero where callees were charged with more than they took: all that a thread's calls are charged with is what it took.
         let own = elapsed.wrapping_sub(charged.wrapping_sub(began.charged));
+        let own = own.wrapping_mul(u64::from(weight));
         node.add(Column::Busy, own.cast_signed());
         self.charged_ticks.set(charged.wrapping_add(own));
+    }
+
+    pub(super) fn with_random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        let mut random = self.random.get();
+        let drawn = draw(&mut random);
+        self.random.set(random);
+        drawn
     }
 
     /// Leaves spans that have ended, with nothing inside of them any more.
@@ -80,7 +102,7 @@ impl Local {
         while let Some(node) = unsafe { self.current.get().as_ref() }
             && let Some(began) = node.take_ended_span()
         {
-            self.charge(node, began, now);
+            self.charge(node, began, now, 1);
             self.current.set(node.parent());
         }
     }
@@ -135,7 +157,10 @@ fn open_tree() -> bool {
         local.current.set(tree.root());
         local.tree.set(Arc::as_ptr(&tree));
         // ORDERING: Relaxed: numbers that only have to differ.
-        local.number.set(NUMBERS.fetch_add(1, Ordering::Relaxed));
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        local.number.set(number);
+        // Threads that do the same at the same time are not to look at the same calls. The factor is 2^64 divided by the golden ratio.
+        local.random.set(Random::new(clock::ticks() ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         registry::add(tree);
         cpu::register_thread(Duration::ZERO);
         local.closed.set(false);

@@ -4,7 +4,9 @@
 //! [`Span`]. All keep the thread's place in its tree of call paths ([`local`]); [`registry`] knows the trees of all threads.
 
 mod guard;
+mod instances;
 mod instrumented;
+mod light;
 mod local;
 mod registry;
 mod span;
@@ -16,7 +18,9 @@ use crate::capture::registers;
 use crate::clock;
 
 pub use guard::{Frame, FunctionGuard};
+pub use instances::instance;
 pub use instrumented::Instrumented;
+pub use light::{LightFrame, LightGuard};
 pub(crate) use registry::{count, reset, snapshot};
 pub use span::Span;
 

@@ -1,5 +1,6 @@
 //! The trees of all threads, and what is in them.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -7,9 +8,11 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use super::super::labels::{self, Texts};
+use super::instances;
 use crate::aggregate::call_paths::{PathSums, Tree};
 use crate::aggregate::columns::{Column, Values};
 use crate::aggregate::path_snapshot::{LostCalls, PathSample, PathSnapshot};
+use crate::aggregate::site::SiteKey;
 use crate::capture::labels::RECORDED;
 use crate::clock;
 use crate::config::MAX_ENDED_CALL_PATHS;
@@ -109,7 +112,7 @@ fn since_start() -> PathSnapshot {
     let all = || paths.iter().map(|p| &p.values).chain(lost.iter().map(|l| &l.values));
     let is_recorded = |column: &Column| all().any(|values| values[*column] != 0);
     let columns = Column::ALL.into_iter().filter(is_recorded).collect();
-    let mut comments = vec!["calls and times are exact".to_owned()];
+    let mut comments = comments(&sums);
     comments.extend(labels::remark(&RECORDED, 0));
     // ORDERING: Relaxed: a counter.
     let strays = STRAY_SPANS.load(Ordering::Relaxed);
@@ -120,6 +123,41 @@ fn since_start() -> PathSnapshot {
         ));
     }
     PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, columns, comments }
+}
+
+/// What is not exact, and on how many functions.
+fn comments(sums: &PathSums) -> Vec<String> {
+    let sites: HashSet<SiteKey> =
+        sums.paths.keys().filter_map(|(path, _)| path.first().copied()).collect();
+    let mut kinds: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+    for SiteKey(site) in &sites {
+        *kinds.entry((site.time(), site.cpu())).or_default() += 1;
+    }
+    let mut comments = Vec::new();
+    for ((time, cpu), count) in &kinds {
+        match time {
+            0 => comments.push(format!("time off on {count} functions: it is their callers'")),
+            1 => {}
+            _ => comments.push(format!("time sampled 1/{time} on {count} functions")),
+        }
+        if *cpu != 0 {
+            comments.push(format!("CPU time sampled 1/{cpu} on {count} functions"));
+        }
+    }
+    let what = if comments.is_empty() {
+        "and times are"
+    } else {
+        "are exact; times, but for what follows, are"
+    };
+    comments.insert(0, format!("calls {what} exact"));
+    // ORDERING: Relaxed: a counter.
+    let without_site = instances::WITHOUT_SITE.load(Ordering::Relaxed);
+    if without_site != 0 {
+        comments.push(format!(
+            "{without_site} calls of generic functions found no room for a site of their type arguments: they are counted without"
+        ));
+    }
+    comments
 }
 
 /// Times in nanoseconds, of values in ticks.

@@ -1,0 +1,156 @@
+//! Which calls on a path are looked at by a clock, where not all are.
+//!
+//! The distance from one that is to the next is drawn from 1 to 2 N - 1, N in the mean: a fixed one would see the same of every loop whose
+//! length it divides. What is seen counts N times. That is right for every call, the first ones too, if each is seen with a chance of 1 in N:
+//! so the first distance has to be drawn as if the calls had begun long ago, at a moment in a distance of which the long ones take up more.
+//! It is then k with a chance of (2 N - k) / (N (2 N - 1)), as is the lesser of two different numbers up to 2 N.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::site::Site;
+
+/// Of one path. Written and read by its thread alone: all loads and stores are Relaxed.
+#[derive(Debug)]
+pub(crate) struct Looks {
+    /// The call to look at, counted from the next one as 1; zero before the first.
+    next: AtomicU32,
+    /// What `next` was when it was set.
+    distance: AtomicU32,
+    /// As `next` when that was set, of each clock; `NEVER` if it is not used.
+    time: AtomicU32,
+    cpu: AtomicU32,
+}
+
+const NEVER: u32 = u32::MAX;
+
+/// How often a call counts by each clock that looks at it; zero for one that does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weights {
+    pub(crate) time: u32,
+    pub(crate) cpu: u32,
+}
+
+impl Looks {
+    pub(super) const fn new() -> Looks {
+        Looks {
+            next: AtomicU32::new(0),
+            distance: AtomicU32::new(0),
+            time: AtomicU32::new(0),
+            cpu: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether this call is one that is not looked at, which is thereby over.
+    #[inline(always)]
+    pub(crate) fn skip(&self) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        if next <= 1 {
+            return false;
+        }
+        self.next.store(next - 1, Ordering::Relaxed);
+        true
+    }
+
+    /// What this call counts, which is none to `skip`.
+    pub(crate) fn take(&self, site: &Site, random: &mut Random) -> Weights {
+        let mut weights = Weights::default();
+        if self.next.load(Ordering::Relaxed) == 0 {
+            self.time.store(first(site.time(), random), Ordering::Relaxed);
+            self.cpu.store(first(site.cpu(), random), Ordering::Relaxed);
+            self.draw();
+            if self.skip() {
+                return weights;
+            }
+        }
+        let distance = self.distance.load(Ordering::Relaxed);
+        for (clock, every, weight) in [
+            (&self.time, site.time(), &mut weights.time),
+            (&self.cpu, site.cpu(), &mut weights.cpu),
+        ] {
+            let left = clock.load(Ordering::Relaxed);
+            if left == distance && every != 0 {
+                *weight = every;
+                clock.store(random.up_to(2 * every - 1), Ordering::Relaxed);
+            } else if left != NEVER {
+                clock.store(left - distance, Ordering::Relaxed);
+            }
+        }
+        self.draw();
+        weights
+    }
+
+    fn draw(&self) {
+        let next = self.time.load(Ordering::Relaxed).min(self.cpu.load(Ordering::Relaxed));
+        self.distance.store(next, Ordering::Relaxed);
+        self.next.store(next, Ordering::Relaxed);
+    }
+}
+
+/// The first distance, 1 of `every` calls being looked at.
+fn first(every: u32, random: &mut Random) -> u32 {
+    if every == 0 {
+        return NEVER;
+    }
+    let one = random.up_to(2 * every);
+    let other = random.up_to(2 * every - 1);
+    one.min(if other >= one { other + 1 } else { other })
+}
+
+/// Numbers without a pattern, by xorshift (Marsaglia, 2003).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) const fn new(seed: u64) -> Random {
+        // Zero would stay zero.
+        Random(seed | 1)
+    }
+
+    /// From 1 to `most`, which is not zero.
+    fn up_to(&mut self, most: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        1 + (((self.0 >> 32) * u64::from(most)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many runs of so many calls, how often each call is looked at, by both clocks, times what it counts.
+    fn seen(site: &Site, calls: usize, runs: usize) -> Vec<[f64; 2]> {
+        let mut random = Random::new(42);
+        let mut seen = vec![[0.0; 2]; calls];
+        for _ in 0..runs {
+            let looks = Looks::new();
+            for seen in &mut seen {
+                if !looks.skip() {
+                    let weights = looks.take(site, &mut random);
+                    seen[0] += f64::from(weights.time) / runs as f64;
+                    seen[1] += f64::from(weights.cpu) / runs as f64;
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn every_call_counts_once_in_the_mean_the_first_ones_too() {
+        let site = Site::new("", || "", "", 1).looked_at(8, 3);
+        for (call, [time, cpu]) in seen(&site, 40, 40_000).into_iter().enumerate() {
+            // Standard deviations: sqrt(7 / 40 000) and sqrt(2 / 40 000).
+            assert!((time - 1.0).abs() < 5.0 * 0.0133, "{call}: {time}");
+            assert!((cpu - 1.0).abs() < 5.0 * 0.0071, "{call}: {cpu}");
+        }
+    }
+
+    #[test]
+    fn one_of_one_is_all_and_one_of_none_is_none() {
+        let site = Site::new("", || "", "", 1).looked_at(1, 0);
+        assert!(seen(&site, 10, 3).iter().all(|[time, cpu]| (*time, *cpu) == (1.0, 0.0)));
+        let site = Site::new("", || "", "", 1).looked_at(0, 0);
+        assert!(seen(&site, 10, 3).iter().all(|[time, cpu]| (*time, *cpu) == (0.0, 0.0)));
+    }
+}

@@ -1,0 +1,378 @@
+//! What the options of `#[profile]` change: which calls are timed and how generic functions are told apart. One process, as the recorder is
+//! the process's.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use pprof_runtime::profile;
+use pprof_tests::{YieldOnce, column, cpu_time, has_burnt, stacks, sum};
+
+/// The recorder is one for all tests of this file: they run one after the other.
+static SERIAL: Mutex<()> = Mutex::new(());
+
+/// The profile of what `work` does.
+fn recorded(work: impl FnOnce()) -> pprof_format::Profile {
+    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    pprof_runtime::set_function_profile(true);
+    let source = pprof_runtime::lookup("functions").unwrap();
+    source.reset();
+    work();
+    source.snapshot().unwrap().proto().clone()
+}
+
+/// Sum of a column over paths that begin with these names, leaf first; zero if there is no such column.
+fn value(profile: &pprof_format::Profile, ty: &str, path: &[&str]) -> i64 {
+    let is_it = |names: &[&str]| {
+        names.len() >= path.len() && names.iter().zip(path).all(|(name, end)| name.ends_with(end))
+    };
+    column(profile, ty).map_or(0, |column| sum(profile, column, is_it))
+}
+
+fn assert_calls(profile: &pprof_format::Profile, expected: &[(&[&str], i64)]) {
+    for (path, calls) in expected {
+        assert_eq!(value(profile, "calls", path), *calls, "{path:?}: {:?}", stacks(profile));
+    }
+}
+
+fn comments(profile: &pprof_format::Profile) -> Vec<&str> {
+    profile.comment.iter().map(|comment| profile.string(*comment)).collect()
+}
+
+fn sleep(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+fn ms(ms: i64) -> i64 {
+    ms * 1_000_000
+}
+
+#[profile(time = off)]
+fn counted(ms: u64) {
+    sleep(ms);
+    exact(0);
+}
+
+#[profile(time = exact)]
+fn exact(ms: u64) {
+    sleep(ms);
+}
+
+#[profile]
+fn calls_counted() {
+    (0..3).for_each(|_| counted(10));
+}
+
+#[test]
+fn what_is_not_timed_is_counted_and_its_time_is_its_callers() {
+    let profile = recorded(calls_counted);
+    assert_calls(
+        &profile,
+        &[
+            (&["::counted", "::calls_counted"], 3),
+            (&["::exact", "::counted", "::calls_counted"], 3),
+        ],
+    );
+    assert_eq!(value(&profile, "wall", &["::counted"]), 0);
+    assert!(value(&profile, "wall", &["::calls_counted"]) >= ms(30));
+    let comments = comments(&profile);
+    assert!(comments.contains(&"time off on 1 functions: it is their callers'"), "{comments:?}");
+}
+
+fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+#[profile(time = sampled(8))]
+fn sampled() {
+    spin(Duration::from_micros(5));
+    inside_sampled();
+}
+
+#[profile(time = sampled(4))]
+fn inside_sampled() {
+    spin(Duration::from_micros(5));
+}
+
+#[profile]
+fn calls_sampled() {
+    (0..2000).for_each(|_| sampled());
+}
+
+#[test]
+fn sampled_times_are_those_of_all_calls_and_add_up() {
+    // The machine may stop the thread in a call that counts eightfold, which spoils a round, but not every round.
+    let rounds: Vec<_> = (0..20).map_while(|_| sample_a_round().err()).collect();
+    assert!(rounds.len() < 20, "{rounds:?}");
+}
+
+fn sample_a_round() -> Result<(), String> {
+    let mut wall = 0;
+    let profile = recorded(|| {
+        let start = Instant::now();
+        calls_sampled();
+        wall = start.elapsed().as_nanos() as i64;
+    });
+    assert_calls(
+        &profile,
+        &[
+            (&["::sampled", "::calls_sampled"], 2000),
+            (&["::inside_sampled", "::sampled", "::calls_sampled"], 2000),
+        ],
+    );
+    let times = ["::sampled", "::inside_sampled", "::calls_sampled"];
+    let times = times.map(|name| value(&profile, "wall", &[name]));
+    let near = |time: i64| (ms(10) * 3 / 4..=ms(10) * 5 / 4).contains(&time);
+    let sum: i64 = times.iter().sum();
+    // Or the last one is below zero, where less was left than it took itself.
+    let adds_up = times[2] == 0 || (sum - wall).abs() <= wall / 100;
+    let comments = comments(&profile);
+    assert!(comments.contains(&"time sampled 1/8 on 1 functions"), "{comments:?}");
+    let is_right = near(times[0]) && near(times[1]) && adds_up;
+    if is_right { Ok(()) } else { Err(format!("{times:?} of {wall}")) }
+}
+
+#[profile(time = sampled(1))]
+fn sampled_all(ms: u64) {
+    sleep(ms);
+}
+
+#[test]
+fn one_of_one_is_exact() {
+    let profile = recorded(|| (0..5).for_each(|_| sampled_all(5)));
+    assert_calls(&profile, &[(&["::sampled_all"], 5)]);
+    assert!(value(&profile, "wall", &["::sampled_all"]) >= ms(25));
+}
+
+#[profile(cpu = sampled(1))]
+fn burns() {
+    let start = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID);
+    while !has_burnt(start, Duration::from_millis(20)) {
+        std::hint::spin_loop();
+    }
+    burns_inside();
+}
+
+#[profile(cpu = sampled(1), time = off)]
+fn burns_inside() {
+    let start = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID);
+    while !has_burnt(start, Duration::from_millis(20)) {
+        std::hint::spin_loop();
+    }
+    sleep(50);
+}
+
+#[test]
+fn cpu_time_is_without_sleep_and_without_callees() {
+    let profile = recorded(burns);
+    for name in ["::burns", "::burns_inside"] {
+        let cpu = value(&profile, "cpu", &[name]);
+        assert!((ms(20)..ms(40)).contains(&cpu), "{name}: {cpu}");
+    }
+    assert!(value(&profile, "wall", &["::burns"]) >= ms(90), "that of the other one too");
+    assert_eq!(value(&profile, "wall", &["::burns_inside"]), 0);
+}
+
+#[profile(generic = each)]
+fn each<T: Default>() -> T {
+    T::default()
+}
+
+#[profile(generic = one)]
+fn one<T: Default>() -> T {
+    T::default()
+}
+
+struct Of<T>(T);
+
+#[profile(generic = each)]
+impl<T: Copy> Of<T> {
+    fn method(&self) -> T {
+        self.0
+    }
+
+    async fn later(&self) -> T {
+        YieldOnce::default().await;
+        self.0
+    }
+
+    #[profile(name = "renamed")]
+    fn renamed(&self) -> T {
+        self.0
+    }
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn instances_of_generic_functions_are_told_apart_on_demand() {
+    let profile = recorded(|| {
+        for _ in 0..2 {
+            assert_eq!(each::<u8>() + each::<u8>(), 0);
+            assert_eq!(each::<Vec<String>>().len() + one::<Vec<u8>>().len(), 0);
+            assert_eq!(one::<i64>(), 0);
+            assert_eq!(Of(1i8).method() + Of(2i16).method() as i8, 3);
+            assert_eq!(Of(1i8).renamed() + Of(2i16).renamed() as i8, 3);
+            let of = Of(4i32);
+            let mut later = pin!(of.later());
+            assert!(poll(later.as_mut()).is_pending() && poll(later.as_mut()).is_ready());
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(each::<u128>(), 0));
+            }
+        });
+    });
+    assert_calls(
+        &profile,
+        &[
+            (&["options::each<u8>"], 4),
+            (&["options::each<alloc::vec::Vec<alloc::string::String>>"], 2),
+            (&["options::each<u128>"], 4),
+            (&["options::one"], 4),
+            (&["options::Of<i8>::method"], 2),
+            (&["options::Of<i16>::method"], 2),
+            (&["options::Of<i32>::later"], 2),
+            (&["renamed"], 4),
+        ],
+    );
+}
+
+#[profile(time = off)]
+mod untimed {
+    pub(super) fn inside() {
+        super::sleep(10);
+        itself();
+    }
+
+    #[profile(time = exact)]
+    fn itself() {
+        super::sleep(10);
+    }
+
+    pub(super) struct Inner;
+
+    #[profile(time = sampled(1))]
+    impl Inner {
+        pub(super) fn method(&self) {
+            super::sleep(10);
+        }
+    }
+}
+
+#[test]
+fn options_of_blocks_are_handed_down_and_ones_own_win() {
+    let profile = recorded(|| {
+        untimed::inside();
+        untimed::Inner.method();
+    });
+    assert_calls(
+        &profile,
+        &[(&["untimed::inside"], 1), (&["::itself", "::inside"], 1), (&["::method"], 1)],
+    );
+    assert_eq!(value(&profile, "wall", &["untimed::inside"]), 0);
+    assert!(value(&profile, "wall", &["::itself"]) >= ms(10));
+    assert!(value(&profile, "wall", &["::method"]) >= ms(10));
+}
+
+#[profile(time = off)]
+async fn counted_future() {
+    YieldOnce::default().await;
+}
+
+#[profile(time = sampled(1))]
+async fn sampled_future() {
+    YieldOnce::default().await;
+}
+
+#[profile(time = sampled(1000))]
+async fn rarely_timed() {
+    YieldOnce::default().await;
+}
+
+#[profile]
+async fn awaits() {
+    counted_future().await;
+    sampled_future().await;
+}
+
+#[test]
+fn futures_that_are_not_timed_wait_in_their_callers_time() {
+    let profile = recorded(|| {
+        let mut future = pin!(awaits());
+        assert!(poll(future.as_mut()).is_pending());
+        sleep(20);
+        assert!(poll(future.as_mut()).is_pending());
+        sleep(10);
+        assert!(poll(future.as_mut()).is_ready());
+        for _ in 0..10 {
+            let mut future = pin!(rarely_timed());
+            assert!(poll(future.as_mut()).is_pending() && poll(future.as_mut()).is_ready());
+        }
+    });
+    assert_calls(
+        &profile,
+        &[
+            (&["::awaits"], 1),
+            (&["::counted_future"], 1),
+            (&["::sampled_future"], 1),
+            (&["::rarely_timed"], 10),
+        ],
+    );
+    assert_eq!(value(&profile, "polls", &["::rarely_timed"]), 20);
+    assert_eq!(value(&profile, "wall", &["::counted_future"]), 0);
+    let (outside, inside) =
+        (value(&profile, "idle", &["::awaits"]), value(&profile, "idle", &["::sampled_future"]));
+    assert!(outside >= ms(20) && inside >= ms(10), "{outside} {inside}");
+}
+
+#[profile(time = off)]
+fn counted_recursion(depth: u32) {
+    match depth {
+        0 => panic!("expected"),
+        _ => sampled_recursion(depth - 1),
+    }
+}
+
+#[profile(time = sampled(2))]
+fn sampled_recursion(depth: u32) {
+    let _span = pprof_runtime::span!("span");
+    counted_recursion(depth);
+}
+
+#[profile(time = off)]
+fn takes(span: pprof_runtime::Span) {
+    drop(span);
+}
+
+#[test]
+fn panics_depth_and_spans_are_those_of_timed_functions() {
+    let profile = recorded(|| {
+        for _ in 0..20 {
+            let caught = std::panic::catch_unwind(AssertUnwindSafe(|| counted_recursion(100)));
+            assert!(caught.is_err());
+        }
+        for _ in 0..3 {
+            takes(pprof_runtime::span!("taken"));
+        }
+        exact(0);
+    });
+    let lost = value(&profile, "calls", &["pprof_runtime::lost_calls (no room for the call path)"]);
+    let kept = ["::counted_recursion", "::sampled_recursion", "span"];
+    let calls: i64 = kept.iter().map(|name| value(&profile, "calls", &[name])).sum();
+    assert_eq!(calls + lost, 20 * (101 + 100 + 100), "{lost}");
+    // Spans that are too deep to be left in any order are calls without an end.
+    let panics = column(&profile, "panics").map(|c| sum(&profile, c, |names| names[0] != "span"));
+    assert_eq!(panics, Some(20 * 201));
+    assert_calls(&profile, &[(&["::takes", "taken"], 3)]);
+    let root = |names: &[&str]| names.len() == 1 && names[0].ends_with("::exact");
+    assert_eq!(sum(&profile, 0, root), 1, "the path is back at its root: {:?}", stacks(&profile));
+}
