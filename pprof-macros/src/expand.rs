@@ -2,11 +2,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{AttrStyle, Expr, ImplItemFn, ReturnType, Stmt, Type, TypeImplTrait};
+use syn::{AttrStyle, Expr, ImplItemFn, Path, ReturnType, Stmt, Type, TypeImplTrait};
 
 use crate::future;
-use crate::parse::{Generic, Options, Time};
+use crate::parse::{Generic, Label, Options, Time};
 
 /// A method or any other function: a method may have all that others have.
 pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
@@ -24,25 +25,43 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     // Those stay first, as is good style.
     let items = statements.iter().take_while(|statement| matches!(statement, Stmt::Item(_)));
     let items: Vec<Stmt> = statements.drain(..items.count()).collect();
-    let instrumented = |future: &Expr| quote!(#support::Instrumented::new(#name, #future));
+    let labels = Ident::new("__pprof_labels", Span::mixed_site());
+    let set = options.labels.as_deref().map(|labels| label_set(&runtime, labels));
+    let made = set.as_ref().map(|set| quote!(let #labels = #set;));
+    // Each `return` of a future may be the one.
+    let labelled = |future: TokenStream| match &set {
+        Some(_) => {
+            let labels = quote!(::core::clone::Clone::clone(&#labels));
+            quote!(#runtime::labelled(#labels, #future))
+        }
+        None => future,
+    };
+    let instrumented =
+        |future: &Expr| labelled(quote!(#support::Instrumented::new(#name, #future)));
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
-        quote! {
-            let #name = #site;
+        let future = labelled(quote! {
             #support::Instrumented::new(#name, async move {
                 #support::locate(#name);
                 #typed_return
                 #(#statements)*
             })
-            .await
+        });
+        quote! {
+            let #name = #site;
+            #made
+            #future.await
         }
     } else if future::wrap(&signature, &mut statements, instrumented) {
         quote! {
             let #name = #site;
+            #made
             #support::locate(#name);
             #(#statements)*
         }
     } else {
+        // Before the call, which has them, and until it is over.
+        let made = set.as_ref().map(|set| quote!(let #labels = #set.set();));
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
         let frame = Ident::new("__pprof_frame", Span::mixed_site());
         let (frame_type, guard_type) = match (options.time, options.cpu) {
@@ -51,6 +70,7 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
             _ => (quote!(LightFrame), quote!(LightGuard::<'_, true>)),
         };
         quote! {
+            #made
             let mut #frame = #support::#frame_type::new();
             let #guard = #support::#guard_type::enter(&mut #frame, #site);
             #(#statements)*
@@ -61,6 +81,15 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote!(#(#items)* #body));
     group.set_span(block.brace_token.span.join());
     quote! { #(#attrs)* #vis #defaultness #signature #group }
+}
+
+/// A set of labels.
+fn label_set(runtime: &Path, labels: &[Label]) -> TokenStream {
+    let pairs = labels.iter().map(|Label { key, value, .. }| {
+        // Where it cannot be displayed, that is said of the user's own words.
+        quote_spanned!(value.span()=> (#key, ::std::string::ToString::to_string(&#value)))
+    });
+    quote!(#runtime::Labels::new([#(#pairs),*]))
 }
 
 /// A reference to the static. It is named after an item inside the function, whose type name tells the function's path; both live in a

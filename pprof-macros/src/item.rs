@@ -38,6 +38,11 @@ fn block(options: &Options, item: &mut Item) -> syn::Result<()> {
         let message = "a name is that of one function: put #[profile(name = \"...\")] there";
         return Err(syn::Error::new(name.span(), message));
     }
+    if let Some(label) = options.labels.iter().flatten().next() {
+        let message =
+            "labels are made of one function's arguments: put #[profile(labels(...))] there";
+        return Err(syn::Error::new(label.key.span(), message));
+    }
     if let Some(attributes) = attributes(item) {
         validate::once(attributes)?;
     }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Ident, LitInt, LitStr, Path, Token, parenthesized};
+use syn::{Expr, Ident, LitInt, LitStr, Path, Token, parenthesized};
 
 /// What stands in the parentheses of `#[profile(...)]`.
 pub(crate) enum Attribute {
@@ -22,6 +22,31 @@ pub(crate) struct Options {
     pub(crate) time: Option<Time>,
     pub(crate) cpu: Option<Cpu>,
     pub(crate) generic: Option<Generic>,
+    pub(crate) labels: Option<Vec<Label>>,
+}
+
+/// A key, and what its value is made of.
+#[derive(Clone)]
+pub(crate) struct Label {
+    pub(crate) key: LitStr,
+    pub(crate) value: Expr,
+    /// Of one that is called as an argument is: that.
+    pub(crate) argument: Option<Ident>,
+}
+
+impl Parse for Label {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if let Ok(argument) = input.parse::<Ident>() {
+            let key = LitStr::new(&argument.to_string(), argument.span());
+            let value = syn::parse_quote!(#argument);
+            return Ok(Label { key, value, argument: Some(argument) });
+        }
+        let message = "write the name of an argument, or `\"key\" = expression`";
+        let mistake = |e: syn::Error| syn::Error::new(e.span(), message);
+        let key: LitStr = input.parse().map_err(mistake)?;
+        input.parse::<Token![=]>().map_err(mistake)?;
+        Ok(Label { key, value: input.parse()?, argument: None })
+    }
 }
 
 /// Which calls are timed.
@@ -65,6 +90,7 @@ impl Options {
             time: self.time.or(outer.time),
             cpu: self.cpu.or(handed_down),
             generic: self.generic.or(generic),
+            labels: self.labels,
         }
     }
 }
@@ -75,6 +101,7 @@ enum Choice {
     Time(Ident, Time),
     Cpu(Ident, u32),
     Generic(Ident, Generic),
+    Labels(Ident, Vec<Label>),
     Skip(Ident),
 }
 
@@ -85,6 +112,7 @@ impl Choice {
             | Choice::Time(key, _)
             | Choice::Cpu(key, _)
             | Choice::Generic(key, _)
+            | Choice::Labels(key, _)
             | Choice::Skip(key) => key.span(),
             Choice::Crate(key, _) => key.span,
         }
@@ -107,16 +135,35 @@ impl Parse for Choice {
             "time" => time(input, &key).map(|time| Choice::Time(key, time)),
             "cpu" => cpu(input, &key).map(|every| Choice::Cpu(key, every)),
             "generic" => generic(input, &key).map(|generic| Choice::Generic(key, generic)),
+            "labels" => labels(input, &key).map(|labels| Choice::Labels(key, labels)),
             "skip" => Ok(Choice::Skip(key)),
             other => {
                 let message = format!(
-                    "unknown option `{other}`: write `name = \"...\"`, `time = ...`, `cpu = sampled(N)`, \
-                     `generic = each`, `crate = path` or `skip`"
+                    "unknown option `{other}`: write `name = \"...\"`, `labels(...)`, `time = ...`, \
+                     `cpu = sampled(N)`, `generic = each`, `crate = path` or `skip`"
                 );
                 Err(syn::Error::new(key.span(), message))
             }
         }
     }
+}
+
+fn labels(input: ParseStream<'_>, key: &Ident) -> syn::Result<Vec<Label>> {
+    let message =
+        "write which arguments are to be labels: `labels(user)`, `labels(\"user\" = user.id)`";
+    if !input.peek(syn::token::Paren) {
+        return Err(syn::Error::new(key.span(), message));
+    }
+    let inside;
+    parenthesized!(inside in input);
+    let labels = Punctuated::<Label, Token![,]>::parse_terminated(&inside)?;
+    if labels.is_empty() {
+        return Err(syn::Error::new(key.span(), message));
+    }
+    if let Some(empty) = labels.iter().find(|label| label.key.value().is_empty()) {
+        return Err(syn::Error::new(empty.key.span(), "a label needs a key"));
+    }
+    Ok(labels.into_iter().collect())
 }
 
 fn time(input: ParseStream<'_>, key: &Ident) -> syn::Result<Time> {
@@ -195,6 +242,7 @@ pub(crate) fn attribute(tokens: TokenStream) -> syn::Result<Attribute> {
                 options.cpu.replace(Cpu { every, asked_at: Some(span) }).is_some()
             }
             Choice::Generic(_, value) => options.generic.replace(value).is_some(),
+            Choice::Labels(_, value) => options.labels.replace(value).is_some(),
             Choice::Skip(key) => skip.replace(key).is_some(),
         };
         if is_twice {

@@ -3,7 +3,8 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, ImplItemFn, Item, Meta, TraitItemFn};
+use syn::visit::{self, Visit};
+use syn::{Attribute, Ident, ImplItemFn, Item, Meta, PatIdent, Signature, TraitItemFn};
 
 use crate::future;
 use crate::parse::Options;
@@ -18,6 +19,12 @@ pub(crate) fn refusal(options: &Options, function: &ImplItemFn) -> Option<syn::E
             "the CPU time of futures is not measured: leave this out, and put it on what they call",
         ));
     }
+    if let Some(unknown) = unknown_argument(options, &function.sig) {
+        let message = format!(
+            "there is no argument `{unknown}`: write the name of one, or `\"{unknown}\" = expression`"
+        );
+        return Some(syn::Error::new(unknown.span(), message));
+    }
     if let Some(constness) = &function.sig.constness {
         return Some(syn::Error::new(
             constness.span(),
@@ -31,6 +38,21 @@ pub(crate) fn refusal(options: &Options, function: &ImplItemFn) -> Option<syn::E
         "a naked function cannot be profiled: there is no room for a guard in it; put \
          #[profile] on its callers",
     ))
+}
+
+/// Of those that are to be labels.
+fn unknown_argument<'o>(options: &'o Options, signature: &Signature) -> Option<&'o Ident> {
+    struct Names(Vec<Ident>);
+    impl Visit<'_> for Names {
+        fn visit_pat_ident(&mut self, pattern: &PatIdent) {
+            self.0.push(pattern.ident.clone());
+            visit::visit_pat_ident(self, pattern);
+        }
+    }
+    let mut names = Names(Vec::new());
+    signature.inputs.iter().for_each(|input| names.visit_fn_arg(input));
+    let asked_for = options.labels.iter().flatten().filter_map(|label| label.argument.as_ref());
+    asked_for.into_iter().find(|name| !names.0.contains(name))
 }
 
 /// The attribute stands on an item once: one was taken from it.

@@ -366,3 +366,60 @@ fn calls_have_the_labels_that_they_were_made_with() {
     assert!(counts["overflow"] >= 500 - 128, "{counts:?}");
     pprof_runtime::set_function_profile(false);
 }
+
+struct Handler {
+    name: &'static str,
+}
+
+impl Handler {
+    #[pprof_runtime::profile(labels("handler" = self.name, id))]
+    fn handle(&self, id: u64, _secret: &str) -> Labels {
+        counted(0);
+        if id == 0 {
+            return Labels::current();
+        }
+        Labels::current()
+    }
+
+    #[pprof_runtime::profile(labels(id, "handler" = self.name))]
+    async fn handle_async(&self, id: String) -> Labels {
+        YieldAfter::default().await;
+        drop(id);
+        Labels::current()
+    }
+
+    #[pprof_runtime::profile(labels(id))]
+    fn handle_boxed(&self, id: u64) -> std::pin::Pin<Box<dyn Future<Output = Labels> + Send>> {
+        if id == 7 {
+            return Box::pin(async { Labels::current() });
+        }
+        Box::pin(async move {
+            YieldAfter::default().await;
+            black_box(id);
+            Labels::current()
+        })
+    }
+}
+
+#[test]
+fn arguments_become_labels_by_name() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    pprof_runtime::set_function_profile(true);
+    pprof_runtime::lookup("functions").unwrap().reset();
+    let handler = Handler { name: "h" };
+    assert_eq!(handler.handle(3, "secret"), labels! { "handler" => "h", "id" => 3 });
+    let [current, multi] = runtimes();
+    let labelled = current.block_on(handler.handle_async("4".to_owned()));
+    assert_eq!(labelled, labels! { "handler" => "h", "id" => 4 });
+    for id in [7, 8] {
+        let labelled = multi.block_on(multi.spawn(handler.handle_boxed(id))).unwrap();
+        assert_eq!(labelled, labels! { "id" => id });
+    }
+    assert!(Labels::current().is_empty());
+    let profile = snapshot("functions");
+    assert_eq!(calls(&profile, "Handler::handle", "id"), map([("3", 1)]));
+    assert_eq!(calls(&profile, "labels::counted", "handler"), map([("h", 1)]));
+    assert_eq!(calls(&profile, "Handler::handle_async", "id"), map([("4", 1)]));
+    assert_eq!(calls(&profile, "Handler::handle_boxed", "id"), map([("7", 1), ("8", 1)]));
+    pprof_runtime::set_function_profile(false);
+}

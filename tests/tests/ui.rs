@@ -16,6 +16,7 @@ fn mistakes_are_explained_where_they_are() {
         "no_body",
         "unknown_option",
         "option_twice",
+        "labels",
         "wrong_options",
         "empty_name",
         "twice",
