@@ -17,7 +17,7 @@ pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 /// counted on `pprof_runtime::lost_calls`.
 pub const MAX_CALL_DEPTH: u32 = 128;
 
-/// Call paths of annotated functions kept for all running threads, each about 180 bytes; calls on further ones are counted on
+/// Call paths of annotated functions kept for all running threads, each 256 bytes; calls on further ones are counted on
 /// `pprof_runtime::lost_calls`.
 pub const MAX_CALL_PATHS: usize = 262_144;
 
@@ -45,3 +45,7 @@ pub(crate) const OVERFLOW_LABELS: u64 = 1;
 /// Instances of generic functions with `#[profile(generic = each)]` that have a site of their own, in the whole process, each about 150
 /// bytes; calls of further ones are counted on the function as a whole, and in a comment of the profile.
 pub const MAX_GENERIC_INSTANCES: usize = 4096;
+
+/// Call paths of running threads whose calls' durations are kept, each 6 KiB; those of further paths are in no percentile, and in a
+/// comment of the profile. See [`set_function_histograms`](crate::set_function_histograms).
+pub const MAX_HISTOGRAMS: usize = 4096;

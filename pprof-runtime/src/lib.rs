@@ -54,6 +54,7 @@ pub mod futex;
 pub mod labels;
 #[cfg(all(feature = "parking_lot", feature = "instrument"))]
 pub mod parking_lot;
+pub mod report;
 #[cfg(feature = "instrument")]
 pub mod sync;
 #[cfg(feature = "instrument")]
@@ -160,6 +161,18 @@ pub fn set_contention_labels(on: bool) -> bool {
 /// | `cpu` | nanoseconds | once it was measured, of functions with `cpu = sampled(N)` |
 pub fn set_function_profile(on: bool) -> bool {
     source::functions::set_enabled(on)
+}
+
+/// Switches the keeping of how long each call takes on or off, and returns the former setting.
+///
+/// While it is on, the durations of exactly timed calls, callees included, are counted by size, to 3.2 %, for the percentiles of
+/// [`report::table`]. An async function's is the time from its first poll to its end. Up to
+/// [`MAX_HISTOGRAMS`](config::MAX_HISTOGRAMS) call paths. Off initially.
+///
+/// # Overhead
+/// Some 2 ns for each call, and 6 KiB for each call path of a running thread.
+pub fn set_function_histograms(on: bool) -> bool {
+    source::functions::set_histograms(on)
 }
 
 /// Times a region inside of a function as if it were a function that is called there: the result is a [`Span`], which ends it when it is

@@ -4,7 +4,10 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use crate::aggregate::path_snapshot::PathSnapshot;
+use crate::aggregate::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind};
+use crate::report::Table;
 use crate::source::{contention, functions};
 use crate::{encode, text};
 
@@ -13,11 +16,13 @@ use crate::{encode, text};
 pub struct Profile {
     name: &'static str,
     proto: pprof_format::Profile,
+    /// What the text form begins with.
+    table: Option<Table>,
 }
 
 impl Profile {
     pub(crate) fn new(name: &'static str, proto: pprof_format::Profile) -> Self {
-        Profile { name, proto }
+        Profile { name, proto, table: None }
     }
 
     /// The kind of profile: `cpu`, or the name it was looked up by.
@@ -42,12 +47,13 @@ impl Profile {
         self.proto.write_to(writer).map_err(|e| self.cannot_write(e))
     }
 
-    /// Writes the profile as text, in the layout of Go's `?debug=1`.
+    /// Writes the profile as text, in the layout of Go's `?debug=1`. That of `functions` begins with [`report::table`](crate::report::table).
     ///
     /// # Errors
     /// `Io` if the writer fails.
     pub fn write_text(&self, mut writer: impl Write) -> Result<(), Error> {
-        text::write(self.name, &self.proto, &mut writer).map_err(|e| self.cannot_write(e))
+        text::write(self.name, &self.proto, self.table.as_ref(), &mut writer)
+            .map_err(|e| self.cannot_write(e))
     }
 
     /// The decoded form.
@@ -71,10 +77,21 @@ struct Kind {
     name: &'static str,
     description: &'static str,
     count: fn() -> usize,
-    snapshot: fn() -> Result<pprof_format::Profile, Error>,
+    snapshot: fn() -> Result<Encoded, Error>,
     reset: fn(),
     /// Two snapshots and the time between them, which the argument waits for.
-    delta: fn(Wait<'_>) -> Result<pprof_format::Profile, Error>,
+    delta: fn(Wait<'_>) -> Result<Encoded, Error>,
+}
+
+/// A profile, and the table of one that has it.
+type Encoded = (pprof_format::Profile, Option<Table>);
+
+fn encode_stacks(shape: &encode::Shape, snapshot: &Snapshot) -> Result<Encoded, Error> {
+    Ok((encode::stacks(shape, snapshot)?, None))
+}
+
+fn encode_functions(snapshot: &PathSnapshot) -> Result<Encoded, Error> {
+    Ok((encode::functions(snapshot)?, Some(Table::of(snapshot))))
 }
 
 /// Lets the window of a delta pass; an error ends it.
@@ -88,11 +105,11 @@ static KINDS: [Kind; 4] = [
                       set_block_profile_rate.",
         count: contention::block_count,
         reset: contention::reset_block,
-        snapshot: || encode::stacks(&encode::BLOCK, &contention::block_snapshot()?),
+        snapshot: || encode_stacks(&encode::BLOCK, &contention::block_snapshot()?),
         delta: |wait| {
             let before = contention::block_snapshot()?;
             wait()?;
-            encode::stacks(&encode::BLOCK, &before.until(contention::block_snapshot()?))
+            encode_stacks(&encode::BLOCK, &before.until(contention::block_snapshot()?))
         },
     },
     Kind {
@@ -101,11 +118,11 @@ static KINDS: [Kind; 4] = [
                       on with set_function_profile.",
         count: functions::count,
         reset: functions::reset,
-        snapshot: || encode::functions(&functions::snapshot()),
+        snapshot: || encode_functions(&functions::snapshot()),
         delta: |wait| {
             let before = functions::snapshot();
             wait()?;
-            encode::functions(&functions::snapshot().since(&before))
+            encode_functions(&functions::snapshot().since(&before))
         },
     },
     Kind {
@@ -114,11 +131,11 @@ static KINDS: [Kind; 4] = [
                       set_hold_profile_rate.",
         count: contention::hold_count,
         reset: contention::reset_hold,
-        snapshot: || encode::stacks(&encode::HOLD, &contention::hold_snapshot()?),
+        snapshot: || encode_stacks(&encode::HOLD, &contention::hold_snapshot()?),
         delta: |wait| {
             let before = contention::hold_snapshot()?;
             wait()?;
-            encode::stacks(&encode::HOLD, &before.until(contention::hold_snapshot()?))
+            encode_stacks(&encode::HOLD, &before.until(contention::hold_snapshot()?))
         },
     },
     Kind {
@@ -127,11 +144,11 @@ static KINDS: [Kind; 4] = [
                       set_mutex_profile_fraction.",
         count: contention::mutex_count,
         reset: contention::reset_mutex,
-        snapshot: || encode::stacks(&encode::MUTEX, &contention::mutex_snapshot()?),
+        snapshot: || encode_stacks(&encode::MUTEX, &contention::mutex_snapshot()?),
         delta: |wait| {
             let before = contention::mutex_snapshot()?;
             wait()?;
-            encode::stacks(&encode::MUTEX, &before.until(contention::mutex_snapshot()?))
+            encode_stacks(&encode::MUTEX, &before.until(contention::mutex_snapshot()?))
         },
     },
 ];
@@ -192,7 +209,8 @@ impl Source {
     /// # Errors
     /// `Unsupported` on platforms whose stacks cannot be captured yet.
     pub fn snapshot(&self) -> Result<Profile, Error> {
-        Ok(Profile::new(self.name(), (self.0.snapshot)()?))
+        let (proto, table) = (self.0.snapshot)()?;
+        Ok(Profile { name: self.name(), proto, table })
     }
 
     /// Sets every value back to zero: later snapshots begin here. What is recorded at this very moment may be in or not.
@@ -207,8 +225,8 @@ impl Source {
     /// # Errors
     /// `Cancelled` if it was; otherwise as [`snapshot`](Source::snapshot).
     pub fn delta(&self, window: Duration, cancelled: &dyn Fn() -> bool) -> Result<Profile, Error> {
-        let proto = (self.0.delta)(&mut || wait(window, cancelled))?;
-        Ok(Profile::new(self.name(), proto))
+        let (proto, table) = (self.0.delta)(&mut || wait(window, cancelled))?;
+        Ok(Profile { name: self.name(), proto, table })
     }
 }
 

@@ -18,8 +18,15 @@ use std::io::{self, Write};
 
 use pprof_format::{Function, Location, Profile, Sample, ValueType};
 
+use crate::report::Table;
+
 /// Writes `profile`, of the kind `name`, the largest first by the default sample type, else by the last.
-pub(crate) fn write(name: &str, profile: &Profile, writer: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write(
+    name: &str,
+    profile: &Profile,
+    table: Option<&Table>,
+    writer: &mut dyn Write,
+) -> io::Result<()> {
     let contention = matches!(name, "mutex" | "block");
     match name {
         "mutex" => writeln!(writer, "--- mutex:\ncycles/second=1000000000\nsampling period=1")?,
@@ -34,6 +41,10 @@ pub(crate) fn write(name: &str, profile: &Profile, writer: &mut dyn Write) -> io
     }
     for comment in &profile.comment {
         writeln!(writer, "# {}", profile.string(*comment))?;
+    }
+    let table = table.map(Table::to_string).unwrap_or_default();
+    for row in table.lines() {
+        writeln!(writer, "# {row}")?;
     }
     let tables = Tables {
         profile,
@@ -131,7 +142,7 @@ mod tests {
 
     fn text(name: &str, profile: &Profile) -> String {
         let mut out = Vec::new();
-        write(name, profile, &mut out).unwrap();
+        write(name, profile, None, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -16,6 +16,7 @@ use std::sync::atomic::{
 };
 
 use super::columns::{COLUMNS, Column, Values};
+use super::histogram::{Durations, Histogram};
 use super::looks::Looks;
 use super::site::{Site, SiteKey};
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS, MAX_PATH_LABEL_SETS, OVERFLOW_LABELS};
@@ -44,19 +45,26 @@ impl Labelling {
 }
 
 /// One call path of one thread.
+///
+/// In the order of use: what every call touches is in the first cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Node {
-    parent: *const Node,
     /// Null for the root and for the node of calls that found no room.
     site: *const Site,
-    depth: u32,
-    labels: Labelling,
-    values: [AtomicI64; COLUMNS],
-    first_child: AtomicPtr<Node>,
-    next_sibling: AtomicPtr<Node>,
+    /// Of [`Labelling`], as `label_set` is.
+    set: usize,
     /// The child entered last: the one most often entered next.
     recent_child: AtomicPtr<Node>,
     looks: Looks,
+    values: [AtomicI64; COLUMNS],
+    parent: *const Node,
+    /// Null until the first duration is kept.
+    histogram: AtomicPtr<Histogram>,
+    first_child: AtomicPtr<Node>,
+    next_sibling: AtomicPtr<Node>,
+    depth: u32,
+    label_set: u64,
     /// When a span began that has ended and is still to be left; zero if there is none.
     ended_span_start: AtomicU64,
     ended_span_charged: AtomicU64,
@@ -73,12 +81,14 @@ impl Node {
             parent,
             site,
             depth,
-            labels,
+            set: labels.set,
+            label_set: labels.id,
             values: [const { AtomicI64::new(0) }; COLUMNS],
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
             recent_child: AtomicPtr::new(ptr::null_mut()),
             looks: Looks::new(),
+            histogram: AtomicPtr::new(ptr::null_mut()),
             ended_span_start: AtomicU64::new(0),
             ended_span_charged: AtomicU64::new(0),
         }
@@ -96,7 +106,7 @@ impl Node {
 
     #[inline]
     fn is(&self, site: &'static Site, set: usize) -> bool {
-        ptr::eq(self.site, site) && self.labels.set == set
+        ptr::eq(self.site, site) && self.set == set
     }
 
     /// The child that is entered so, which is the one entered last from now on; else how many there are of that site.
@@ -148,6 +158,31 @@ impl Node {
         let sum = &self.values[column as usize];
         // ORDERING: Relaxed, not read-modify-write: there is one writer.
         sum.store(sum.load(Ordering::Relaxed).wrapping_add(value), Ordering::Relaxed);
+    }
+
+    /// Keeps the duration of a call. By the tree's own thread. False if there is no room yet, which `make_histogram` makes.
+    pub(crate) fn add_duration(&self, ticks: u64) -> bool {
+        // SAFETY: null, or made by `make_histogram` and freed with the node.
+        let histogram = unsafe { self.histogram.load(Ordering::Relaxed).as_ref() };
+        histogram.inspect(|histogram| histogram.add(ticks)).is_some()
+    }
+
+    /// By the tree's own thread, if there is none.
+    #[cold]
+    pub(crate) fn make_histogram(&self) -> bool {
+        let made = Histogram::new();
+        let is_made = made.is_some();
+        if let Some(made) = made {
+            // ORDERING: Release pairs with the Acquire in `histogram`.
+            self.histogram.store(Box::into_raw(made), Ordering::Release);
+        }
+        is_made
+    }
+
+    fn histogram(&self) -> Option<&Histogram> {
+        // ORDERING: Acquire pairs with the Release in `make_histogram`.
+        // SAFETY: as in `add_duration`.
+        unsafe { self.histogram.load(Ordering::Acquire).as_ref() }
     }
 
     fn values(&self) -> Values {
@@ -264,8 +299,13 @@ impl Tree {
     /// Adds this tree's values to `sums`; those of paths for which there is no room among `most` are its overflow.
     pub(crate) fn add_to(&self, sums: &mut PathSums, most: usize) {
         self.walk(&self.root, &mut |node| {
+            // SAFETY: null or a static.
+            let site = unsafe { node.site.as_ref() };
+            if let Some((site, histogram)) = site.zip(node.histogram()) {
+                sums.durations.entry(SiteKey(site)).or_default().add(histogram);
+            }
             let room = sums.paths.len() < most;
-            let mut labels = node.labels.id;
+            let mut labels = node.label_set;
             let path = node.path();
             if labels != 0 && sums.paths.len() >= most / 2 {
                 let known = sums.paths.get_mut(&(path.clone(), labels));
@@ -302,6 +342,16 @@ impl Tree {
     }
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        let histogram = *self.histogram.get_mut();
+        if !histogram.is_null() {
+            // SAFETY: made by `Box::into_raw` in `make_histogram`, and nobody reads the tree any more.
+            drop(unsafe { Box::from_raw(histogram) });
+        }
+    }
+}
+
 impl Drop for Tree {
     fn drop(&mut self) {
         // By the links themselves: what is made of a shared reference does not own the node.
@@ -323,6 +373,8 @@ impl Drop for Tree {
 pub(crate) struct PathSums {
     pub(crate) paths: HashMap<(Vec<SiteKey>, u64), Values>,
     pub(crate) overflow: Values,
+    /// By the function called, on whatever path.
+    pub(crate) durations: HashMap<SiteKey, Durations>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub(crate) mod call_paths;
 pub(crate) mod columns;
+pub(crate) mod histogram;
 pub(crate) mod intern;
 pub(crate) mod looks;
 pub(crate) mod path_snapshot;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::columns::{Column, Values};
+use super::histogram::Durations;
 use super::site::{Site, SiteKey};
 use super::snapshot::LabelSet;
 
@@ -17,6 +18,8 @@ pub(crate) struct PathSnapshot {
     pub(crate) lost: Vec<LostCalls>,
     /// Columns in which anything was recorded since the process began: a later snapshot has those of an earlier one.
     pub(crate) columns: Vec<Column>,
+    /// Durations of calls in ticks, by the function called.
+    pub(crate) durations: HashMap<SiteKey, Durations>,
     pub(crate) comments: Vec<String>,
 }
 
@@ -68,6 +71,11 @@ impl PathSnapshot {
             paths: self.paths.iter().filter_map(grown).collect(),
             lost,
             columns: self.columns.clone(),
+            durations: self
+                .durations
+                .iter()
+                .map(|(site, durations)| (*site, durations.since(earlier.durations.get(site))))
+                .collect(),
             comments: self.comments.clone(),
         }
     }

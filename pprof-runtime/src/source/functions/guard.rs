@@ -159,23 +159,33 @@ impl Frame {
         unsafe { self.0.assume_init() }
     }
 
-    /// Ends the call on `node`, which `open` gave. Returns when.
+    /// Ends the call on `node`, which `open` gave.
     #[inline(never)]
-    pub(super) fn close(&mut self, node: *const Node) -> u64 {
+    pub(super) fn close(&mut self, node: *const Node) {
         let now = clock::ticks();
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
-        let Some(node) = (unsafe { node.as_ref() }) else { return now };
+        let Some(node) = (unsafe { node.as_ref() }) else { return };
         let Opened { caller, began, was_unwinding } = self.opened();
         LOCAL.with(|local| {
             local.charge(node, began, now, 1);
-            if std::thread::panicking() && !was_unwinding {
-                node.add(Column::Panics, 1);
-            }
             local.current.set(caller);
-            if local.has_strays.get() {
-                local.leave_strays(now);
+            let is_panic = std::thread::panicking() && !was_unwinding;
+            // One test, and a call at the very end: no register has to be kept for what is rare.
+            if is_panic | local.has_strays.get() | local::keeps_durations() {
+                Self::close_rarely(local, node, began.start, now, is_panic);
             }
         });
-        now
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn close_rarely(local: &Local, node: &Node, start: u64, now: u64, is_panic: bool) {
+        if is_panic {
+            node.add(Column::Panics, 1);
+        }
+        local.keep_duration(node, now.saturating_sub(start));
+        if local.has_strays.get() {
+            local.leave_strays(now);
+        }
     }
 }

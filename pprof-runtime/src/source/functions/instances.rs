@@ -23,11 +23,11 @@ fn find(site: &'static Site, type_name: fn() -> &'static str) -> &'static Site {
     }
     LOCAL.with(|local| {
         // An annotated allocator comes back here for what is being made: that is counted with the others.
-        let made = if local.makes_instance.replace(true) {
+        let made = if local.makes_room.replace(true) {
             None
         } else {
             let made = site.make_instance(type_name);
-            local.makes_instance.set(false);
+            local.makes_room.set(false);
             made
         };
         made.unwrap_or_else(|| {

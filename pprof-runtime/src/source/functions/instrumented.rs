@@ -60,9 +60,8 @@ impl<F: Future> Future for Instrumented<F> {
         let mut stretch = Stretch::new(&mut this.call);
         stretch.begin_poll();
         let result = future.poll(context);
-        if result.is_pending() {
-            stretch.suspends = true;
-        }
+        stretch.suspends = result.is_pending();
+        stretch.is_ready = result.is_ready();
         result
     }
 }
@@ -108,6 +107,8 @@ struct Last {
     around: u64,
     /// When it ended, if the time from then on is its own: if no annotated future inside of it was left pending. Else zero.
     idle_since: u64,
+    /// When the first poll began; zero if that was not timed.
+    began: u64,
     /// What the call counts.
     weight: u32,
     /// Whether the stretch around it was told that it is pending.
@@ -119,6 +120,7 @@ impl Last {
         place: Place { node: ptr::null(), tree: 0 },
         around: 0,
         idle_since: 0,
+        began: 0,
         weight: 0,
         is_noted: false,
     };
@@ -158,12 +160,21 @@ struct Stretch<'c> {
     suspended: u32,
     /// It ends with the future pending.
     suspends: bool,
+    /// It ends with the future ready.
+    is_ready: bool,
 }
 
 impl<'c> Stretch<'c> {
     #[inline(always)]
     fn new(call: &'c mut Call) -> Self {
-        Stretch { call, node: ptr::null(), frame: LightFrame::new(), suspended: 0, suspends: false }
+        Stretch {
+            call,
+            node: ptr::null(),
+            frame: LightFrame::new(),
+            suspended: 0,
+            suspends: false,
+            is_ready: false,
+        }
     }
 
     #[inline(never)]
@@ -228,8 +239,19 @@ impl<'c> Stretch<'c> {
                 }
             }
             let place = Place { node, tree };
+            let began = match self.call.last() {
+                Some(last) => last.began,
+                None => self.frame.opened().began.start,
+            };
             self.call.stage = Stage::Over;
-            self.call.last.write(Last { place, around, idle_since: 0, weight, is_noted: false });
+            self.call.last.write(Last {
+                place,
+                around,
+                idle_since: 0,
+                began,
+                weight,
+                is_noted: false,
+            });
         });
     }
 
@@ -248,6 +270,10 @@ impl<'c> Stretch<'c> {
                 self.call.stage = Stage::Suspended;
                 last.idle_since = if inside == 0 { end } else { 0 };
                 last.is_noted = is_noted;
+            } else if self.is_ready && last.began != 0 && self.call.site.time() == 1 {
+                // SAFETY: not null, a node of this thread's tree.
+                let node = unsafe { &*self.node };
+                local.keep_duration(node, end.saturating_sub(last.began));
             }
         });
     }

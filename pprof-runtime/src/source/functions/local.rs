@@ -3,17 +3,27 @@
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::super::{cpu, labels};
 use super::registry;
 use crate::aggregate::call_paths::{Began, Node, Tree};
 use crate::aggregate::columns::Column;
+use crate::aggregate::histogram;
 use crate::aggregate::looks::Random;
 use crate::aggregate::site::Site;
 use crate::capture;
 use crate::clock;
+
+/// See [`crate::set_function_histograms`].
+pub(super) static HISTOGRAMS: AtomicBool = AtomicBool::new(false);
+
+#[inline(always)]
+pub(super) fn keeps_durations() -> bool {
+    // ORDERING: Relaxed: a switch.
+    HISTOGRAMS.load(Ordering::Relaxed)
+}
 
 /// The next tree's.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -38,8 +48,8 @@ pub(super) struct Local {
     pub(super) stretch: Cell<u64>,
     /// The number of the latest stretch.
     pub(super) stretches: Cell<u64>,
-    /// The site of an instance is being made.
-    pub(super) makes_instance: Cell<bool>,
+    /// Memory is being allocated for what is recorded.
+    pub(super) makes_room: Cell<bool>,
     /// Nothing is recorded: the tree is being made, or is gone.
     closed: Cell<bool>,
 }
@@ -57,7 +67,7 @@ thread_local! {
             suspended: Cell::new(0),
             stretch: Cell::new(0),
             stretches: Cell::new(0),
-            makes_instance: Cell::new(false),
+            makes_room: Cell::new(false),
             closed: Cell::new(false),
         }
     };
@@ -85,6 +95,27 @@ impl Local {
         let own = own.wrapping_mul(u64::from(weight));
         node.add(Column::Busy, own.cast_signed());
         self.charged_ticks.set(charged.wrapping_add(own));
+    }
+
+    /// Keeps the duration of an exactly timed call, if that is asked for.
+    pub(super) fn keep_duration(&self, node: &Node, ticks: u64) {
+        if keeps_durations() && !node.add_duration(ticks) {
+            self.keep_first_duration(node, ticks);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep_first_duration(&self, node: &Node, ticks: u64) {
+        // An annotated allocator comes back here.
+        let is_kept = !self.makes_room.replace(true) && {
+            let is_kept = node.make_histogram() && node.add_duration(ticks);
+            self.makes_room.set(false);
+            is_kept
+        };
+        if !is_kept {
+            histogram::lose();
+        }
     }
 
     pub(super) fn with_random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {

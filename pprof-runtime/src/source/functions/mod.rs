@@ -35,6 +35,12 @@ pub(crate) fn set_enabled(on: bool) -> bool {
     ENABLED.swap(on, Ordering::Relaxed)
 }
 
+/// See [`crate::set_function_histograms`].
+pub(crate) fn set_histograms(on: bool) -> bool {
+    // ORDERING: Relaxed: a switch.
+    local::HISTOGRAMS.swap(on, Ordering::Relaxed)
+}
+
 #[inline(always)]
 fn is_enabled() -> bool {
     // ORDERING: Relaxed: a switch.

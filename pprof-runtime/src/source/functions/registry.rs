@@ -11,6 +11,7 @@ use super::super::labels::{self, Texts};
 use super::instances;
 use crate::aggregate::call_paths::{PathSums, Tree};
 use crate::aggregate::columns::{Column, Values};
+use crate::aggregate::histogram;
 use crate::aggregate::path_snapshot::{LostCalls, PathSample, PathSnapshot};
 use crate::aggregate::site::SiteKey;
 use crate::capture::labels::RECORDED;
@@ -122,7 +123,15 @@ fn since_start() -> PathSnapshot {
              inside of them, or their time is in what they were inside of"
         ));
     }
-    PathSnapshot { time: SystemTime::now(), duration: None, paths, lost, columns, comments }
+    PathSnapshot {
+        time: SystemTime::now(),
+        duration: None,
+        paths,
+        lost,
+        columns,
+        durations: sums.durations,
+        comments,
+    }
 }
 
 /// What is not exact, and on how many functions.
@@ -156,6 +165,10 @@ fn comments(sums: &PathSums) -> Vec<String> {
         comments.push(format!(
             "{without_site} calls of generic functions found no room for a site of their type arguments: they are counted without"
         ));
+    }
+    let lost = histogram::lost();
+    if lost != 0 {
+        comments.push(format!("{lost} durations found no room: they are in no percentile"));
     }
     comments
 }
