@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use super::guard::Entry;
 use super::is_enabled;
 use super::light::LightFrame;
-use super::local::LOCAL;
+use super::local::{LOCAL, Local};
 use crate::aggregate::call_paths::Node;
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
@@ -179,6 +179,11 @@ impl<'c> Stretch<'c> {
 
     #[inline(never)]
     fn begin_poll(&mut self) {
+        LOCAL.with(|local| self.begin_poll_on(local));
+    }
+
+    #[inline(always)]
+    fn begin_poll_on(&mut self, local: &Local) {
         let (entry, known) = match self.call.last() {
             Some(last) => (Entry::Again, Some(last.weight)),
             // Decided for a call, not for a poll.
@@ -186,27 +191,31 @@ impl<'c> Stretch<'c> {
         };
         if is_enabled() {
             let weights = known.map(|time| Weights { time, cpu: 0 });
-            self.node = self.frame.open(self.call.site, entry, weights, 0);
+            self.node = self.frame.open_on(local, self.call.site, entry, weights, 0);
         }
-        self.begin(Column::Polls);
+        self.begin(local, Column::Polls);
     }
 
     #[cold]
     #[inline(never)]
     fn begin_drop(&mut self) {
+        LOCAL.with(|local| self.begin_drop_on(local));
+    }
+
+    fn begin_drop_on(&mut self, local: &Local) {
         let Some(last) = self.call.last() else { return };
         let weights = Weights { time: last.weight, cpu: 0 };
-        self.node = if LOCAL.with(|local| local.number.get()) == last.place.tree {
-            self.frame.open_again(last.place.node, weights)
+        self.node = if local.number.get() == last.place.tree {
+            self.frame.open_again(local, last.place.node, weights)
         } else {
-            self.frame.open(self.call.site, Entry::Again, Some(weights), 0)
+            self.frame.open_on(local, self.call.site, Entry::Again, Some(weights), 0)
         };
         let is_panic = std::thread::panicking();
-        self.begin(if is_panic { Column::Panics } else { Column::Cancelled });
+        self.begin(local, if is_panic { Column::Panics } else { Column::Cancelled });
     }
 
     #[inline(always)]
-    fn begin(&mut self, counted: Column) {
+    fn begin(&mut self, local: &Local, counted: Column) {
         let is_first = self.call.stage == Stage::New;
         // SAFETY: null, or a node of this thread's tree.
         let Some(node) = (unsafe { self.node.as_ref() }) else {
@@ -222,60 +231,54 @@ impl<'c> Stretch<'c> {
         };
         node.add(counted, 1);
         let weight = self.frame.weights().time;
-        LOCAL.with(|local| {
-            let number = local.stretches.get() + 1;
-            local.stretches.set(number);
-            let around = local.stretch.replace(number);
-            let tree = local.number.get();
-            self.suspended = local.suspended.take();
-            if let Some(last) = self.call.last() {
-                if last.idle_since != 0 && weight != 0 {
-                    // Clocks of two cores may differ by a little.
-                    let idle = self.frame.opened().began.start.saturating_sub(last.idle_since);
-                    node.add(Column::Idle, (idle * u64::from(weight)).cast_signed());
-                }
-                if last.is_noted && (last.place.tree, last.around) == (tree, around) {
-                    self.suspended = self.suspended.saturating_sub(1);
-                }
+        let number = local.stretches.get() + 1;
+        local.stretches.set(number);
+        let around = local.stretch.replace(number);
+        let tree = local.number.get();
+        self.suspended = local.suspended.take();
+        if let Some(last) = self.call.last() {
+            if last.idle_since != 0 && weight != 0 {
+                // Clocks of two cores may differ by a little.
+                let idle = self.frame.opened().began.start.saturating_sub(last.idle_since);
+                node.add(Column::Idle, (idle * u64::from(weight)).cast_signed());
             }
-            let place = Place { node, tree };
-            let began = match self.call.last() {
-                Some(last) => last.began,
-                None => self.frame.opened().began.start,
-            };
-            self.call.stage = Stage::Over;
-            self.call.last.write(Last {
-                place,
-                around,
-                idle_since: 0,
-                began,
-                weight,
-                is_noted: false,
-            });
-        });
+            if last.is_noted && (last.place.tree, last.around) == (tree, around) {
+                self.suspended = self.suspended.saturating_sub(1);
+            }
+        }
+        let place = Place { node, tree };
+        let began = match self.call.last() {
+            Some(last) => last.began,
+            None => self.frame.opened().began.start,
+        };
+        self.call.stage = Stage::Over;
+        self.call.last.write(Last { place, around, idle_since: 0, began, weight, is_noted: false });
     }
 
     #[inline(never)]
     fn end(&mut self) {
-        let end = self.frame.close(self.node);
+        LOCAL.with(|local| self.end_on(local));
+    }
+
+    #[inline(always)]
+    fn end_on(&mut self, local: &Local) {
+        let end = self.frame.close_on(local, self.node);
         // SAFETY: set where `node` is not null.
         let last = unsafe { self.call.last.assume_init_mut() };
-        LOCAL.with(|local| {
-            local.stretch.set(last.around);
-            let inside = local.suspended.get();
-            // One that is never timed is not there for those around it: the time that it waits is theirs.
-            let is_noted = self.suspends && (self.call.site.time() != 0 || inside != 0);
-            local.suspended.set(self.suspended + u32::from(is_noted));
-            if self.suspends {
-                self.call.stage = Stage::Suspended;
-                last.idle_since = if inside == 0 { end } else { 0 };
-                last.is_noted = is_noted;
-            } else if self.is_ready && last.began != 0 && self.call.site.time() == 1 {
-                // SAFETY: not null, a node of this thread's tree.
-                let node = unsafe { &*self.node };
-                local.keep_duration(node, end.saturating_sub(last.began));
-            }
-        });
+        local.stretch.set(last.around);
+        let inside = local.suspended.get();
+        // One that is never timed is not there for those around it: the time that it waits is theirs.
+        let is_noted = self.suspends && (self.call.site.time() != 0 || inside != 0);
+        local.suspended.set(self.suspended + u32::from(is_noted));
+        if self.suspends {
+            self.call.stage = Stage::Suspended;
+            last.idle_since = if inside == 0 { end } else { 0 };
+            last.is_noted = is_noted;
+        } else if self.is_ready && last.began != 0 && self.call.site.time() == 1 {
+            // SAFETY: not null, a node of this thread's tree.
+            let node = unsafe { &*self.node };
+            local.keep_duration(node, end.saturating_sub(last.began));
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl<'f, const SAMPLED: bool> LightGuard<'f, SAMPLED> {
                 Some(known) => (caller, node) = known,
                 None => {
                     out_of_the_way();
-                    node = frame.open(site, Entry::Call, None, registers::pc());
+                    node = frame.open(site, registers::pc());
                 }
             }
         }
@@ -122,42 +122,53 @@ impl LightFrame {
         LightFrame(MaybeUninit::uninit())
     }
 
-    /// As [`Frame::open`](super::guard::Frame::open). `known` is what the call counts if that is decided already.
+    /// See [`Frame::open`](super::guard::Frame::open).
     #[inline(never)]
-    pub(super) fn open(
+    fn open(&mut self, site: &'static Site, address: u64) -> *const Node {
+        LOCAL.with(|local| self.open_on(local, site, Entry::Call, None, address))
+    }
+
+    /// As [`Frame::open`](super::guard::Frame::open). `known` is what the call counts if that is decided already.
+    #[inline(always)]
+    pub(super) fn open_on(
         &mut self,
+        local: &Local,
         site: &'static Site,
         entry: Entry,
         known: Option<Weights>,
         address: u64,
     ) -> *const Node {
-        LOCAL.with(|local| {
-            let found = match local.known(site) {
-                Some((caller, node)) => {
-                    if entry == Entry::Call {
-                        node.add(Column::Calls, 1);
-                    }
-                    Some((caller, node))
+        let found = match local.known(site) {
+            Some((caller, node)) => {
+                if entry == Entry::Call {
+                    node.add(Column::Calls, 1);
                 }
-                None => Frame::find(local, site, entry, address),
-            };
-            let Some((caller, node)) = found else { return ptr::null() };
-            let weights = known.unwrap_or_else(|| match node.looks() {
-                Some(looks) if !looks.skip() => local.with_random(|r| looks.take(site, r)),
-                _ => Weights::default(),
-            });
-            self.begin(local, caller, node, weights)
-        })
+                Some((caller, node))
+            }
+            None => Frame::find(local, site, entry, address),
+        };
+        let Some((caller, node)) = found else { return ptr::null() };
+        let weights = known.unwrap_or_else(|| match node.looks() {
+            Some(looks) if !looks.skip() => local.with_random(|r| looks.take(site, r)),
+            _ => Weights::default(),
+        });
+        self.begin(local, caller, node, weights)
     }
 
     /// As `open`, of a path of this thread's tree that is known.
-    pub(super) fn open_again(&mut self, node: *const Node, weights: Weights) -> *const Node {
-        LOCAL.with(|local| match Frame::here(local, node) {
+    pub(super) fn open_again(
+        &mut self,
+        local: &Local,
+        node: *const Node,
+        weights: Weights,
+    ) -> *const Node {
+        match Frame::here(local, node) {
             Some((caller, node)) => self.begin(local, caller, node, weights),
             None => ptr::null(),
-        })
+        }
     }
 
+    #[inline(always)]
     fn begin(
         &mut self,
         local: &Local,
@@ -198,32 +209,41 @@ impl LightFrame {
         self.looked().weights
     }
 
-    /// Ends the call on `node`, which `open` gave. Returns when, if it was timed; else zero.
     #[inline(never)]
-    pub(super) fn close(&mut self, node: *const Node) -> u64 {
+    fn close(&mut self, node: *const Node) {
+        LOCAL.with(|local| self.close_on(local, node));
+    }
+
+    /// Ends the call on `node`, which `open` gave. Returns when, if it was timed; else zero.
+    #[inline(always)]
+    pub(super) fn close_on(&mut self, local: &Local, node: *const Node) -> u64 {
         let Looked { opened, weights, cpu } = self.looked();
         let now = if weights.time != 0 { clock::ticks() } else { 0 };
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
         let Some(node) = (unsafe { node.as_ref() }) else { return now };
-        LOCAL.with(|local| {
-            if weights.time != 0 {
-                local.charge(node, opened.began, now, weights.time);
-            }
-            if weights.cpu != 0 {
-                let charged = local.charged_cpu_ns.get();
-                let own = clock::thread_cpu_ns() - cpu.start - (charged - cpu.charged);
-                let own = own.wrapping_mul(i64::from(weights.cpu));
-                node.add(Column::Cpu, own);
-                local.charged_cpu_ns.set(charged.wrapping_add(own));
-            }
-            if panicking() && !opened.was_unwinding {
-                node.add(Column::Panics, 1);
-            }
-            local.current.set(opened.caller);
-            if local.has_strays.get() {
-                local.leave_strays(if now != 0 { now } else { clock::ticks() });
-            }
-        });
+        if weights.time != 0 {
+            local.charge(node, opened.began, now, weights.time);
+        }
+        if weights.cpu != 0 {
+            charge_cpu(local, node, *cpu, weights.cpu);
+        }
+        if panicking() && !opened.was_unwinding {
+            node.add(Column::Panics, 1);
+        }
+        local.current.set(opened.caller);
+        if local.has_strays.get() {
+            local.leave_strays(if now != 0 { now } else { clock::ticks() });
+        }
         now
     }
+}
+
+/// As [`Local::charge`], of CPU time.
+#[inline(never)]
+fn charge_cpu(local: &Local, node: &Node, began: CpuBegan, weight: u32) {
+    let charged = local.charged_cpu_ns.get();
+    let own = clock::thread_cpu_ns() - began.start - (charged - began.charged);
+    let own = own.wrapping_mul(i64::from(weight));
+    node.add(Column::Cpu, own);
+    local.charged_cpu_ns.set(charged.wrapping_add(own));
 }
