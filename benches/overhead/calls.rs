@@ -117,6 +117,15 @@ pub(crate) fn sync() -> Vec<Contender> {
             pprof_runtime::set_function_profile(true);
             time!(ours)
         }),
+        ns("ours, on, histograms", || {
+            pprof_runtime::set_function_profile(true);
+            pprof_runtime::set_function_histograms(true);
+            time!(ours)
+        }),
+        ns("ours, on, with labels set", || {
+            pprof_runtime::set_function_profile(true);
+            pprof_runtime::with_labels(pprof_runtime::labels! { "a" => 1 }, || time!(ours))
+        }),
         ns("ours, time = sampled(64)", || {
             pprof_runtime::set_function_profile(true);
             time!(sampled)

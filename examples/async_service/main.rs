@@ -73,6 +73,7 @@ fn run(flags: Option<Flags>) -> Result<(), Box<dyn Error>> {
     };
     std::fs::create_dir_all(&out).map_err(|e| format!("cannot create {}: {e}", out.display()))?;
     pprof_runtime::set_function_profile(true);
+    pprof_runtime::set_function_histograms(true);
     pprof_runtime::set_block_profile_rate(1);
     pprof_runtime::set_mutex_profile_fraction(1);
     let profile = cpu::start()?;
@@ -88,7 +89,9 @@ fn run(flags: Option<Flags>) -> Result<(), Box<dyn Error>> {
     })?;
 
     println!("{answered} requests answered");
-    write(&profile.stop()?, &out)?;
+    let cpu = profile.stop()?;
+    pprof_runtime::report::print();
+    write(&cpu, &out)?;
     for name in ["functions", "block", "mutex"] {
         let source = pprof_runtime::lookup(name).ok_or("no such profile")?;
         write(&source.snapshot()?, &out)?;

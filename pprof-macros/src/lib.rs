@@ -68,7 +68,7 @@ use proc_macro::TokenStream;
 ///
 /// # Overhead
 /// Two looks at the CPU's time stamp counter while the profile is on, some 20 ns; one predictable branch while it is off. With
-/// `time = off` or `time = sampled(64)` a call costs 1 to 2 ns: that is for functions of a few nanoseconds.
+/// `time = off` or `time = sampled(64)` a call costs 2 to 3 ns: that is for functions of a few nanoseconds.
 ///
 /// # Examples
 /// ```ignore
