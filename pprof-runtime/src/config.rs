@@ -25,16 +25,19 @@ pub const MAX_CALL_PATHS: usize = 262_144;
 pub const MAX_ENDED_CALL_PATHS: usize = 65_536;
 
 /// Label sets kept for one CPU profile, each as large as its text and some 200 bytes; samples with further ones are labelled
-/// `labels=overflow`.
+/// `labels=overflow`. Of the 32 768 stacks of a profile half may have labels: those are told apart first.
 pub const MAX_SAMPLED_LABEL_SETS: usize = 65_536;
 
 /// Label sets kept for profiles that accumulate while the program runs, all taken together; what is recorded with further ones is labelled
-/// `labels=overflow`.
+/// `labels=overflow`. Of the 16 384 stacks of each of these profiles half may have labels.
 pub const MAX_RECORDED_LABEL_SETS: usize = 16_384;
 
 /// Sets of labels that calls of one function from one path are told apart by, in each thread; calls with further ones are labelled
 /// `labels=overflow`.
 pub const MAX_PATH_LABEL_SETS: usize = 128;
+
+/// Labels of one set; of more, those whose keys come last in the alphabet are left out.
+pub const MAX_LABELS: usize = 64;
 
 /// Bytes kept of a label's key, and of its value; what is longer is cut there.
 pub const MAX_LABEL_BYTES: usize = 256;

@@ -147,9 +147,25 @@ fn new_labels<'l>(
     labels: &'l [(&'static str, Arc<str>)],
     set: Option<&'l LabelSet>,
 ) -> Vec<NewLabel<'l>> {
-    let set = set.map_or(&[][..], |set| set).iter().map(|(key, value)| (&**key, &**value));
+    let set = set.map_or(&[][..], |set| set).iter().map(|(key, value)| {
+        let key = if labels.is_empty() { key } else { beside_ours(key) };
+        // An empty text is none in the format.
+        (key, if value.is_empty() { "(empty)" } else { &**value })
+    });
     let labels = labels.iter().map(|(key, value)| (*key, &**value));
     set.chain(labels).map(|(key, value)| NewLabel { key, value: LabelValue::Str(value) }).collect()
+}
+
+/// What a label of the program's is called where we have one of that name, which says something of the wait.
+fn beside_ours(key: &str) -> &str {
+    match key {
+        "kind" => "user.kind",
+        "lock" => "user.lock",
+        "holder" => "user.holder",
+        "phase" => "user.phase",
+        "state" => "user.state",
+        other => other,
+    }
 }
 
 /// Waits seen as system calls: what they were is told by names. Those that differ in nothing that is shown become one sample.

@@ -32,15 +32,20 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::source::labels::{self as source, GuardScope, Scope, SetRef};
 
+// What changes in a set is atomic or under a lock that no panic happens under.
+impl UnwindSafe for Labels {}
+impl RefUnwindSafe for Labels {}
+
 /// A set of labels, each a key and a value. Cheap to clone and to compare: equal sets are one.
 ///
 /// Sorted by key, each key once. Keys and values longer than [`MAX_LABEL_BYTES`](crate::config::MAX_LABEL_BYTES) are cut; a label without a
-/// key is none.
+/// key is none; there are up to [`MAX_LABELS`](crate::config::MAX_LABELS).
 #[derive(Clone, Default)]
 pub struct Labels(Option<SetRef>);
 
@@ -102,7 +107,8 @@ impl Labels {
 
     /// Sets these, on top of what is set, until the guard is dropped.
     ///
-    /// Not across an `.await`, where other tasks run on the thread: a future that holds the guard is not `Send`. Use [`labelled`] there.
+    /// Not across an `.await`, where other tasks run on the thread, and would have the labels: use [`labelled`] there. A future that holds the guard
+    /// is not `Send`, which most runtimes refuse, but not those of one thread.
     /// Dropped before one that was made later, it leaves that one's labels, its own among them, until that is dropped.
     ///
     /// # Examples
@@ -222,6 +228,14 @@ pub struct Labelled<F> {
     /// Whether what was set at the first poll is among them.
     begun: bool,
     future: F,
+}
+
+impl<F> Labelled<F> {
+    /// With these labels, whatever is set where it is polled.
+    #[cfg(all(feature = "tokio", feature = "instrument"))]
+    pub(crate) fn only(labels: Labels, future: F) -> Labelled<F> {
+        Labelled { labels, begun: true, future }
+    }
 }
 
 impl<F: Future> Future for Labelled<F> {

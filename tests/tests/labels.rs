@@ -367,6 +367,48 @@ fn calls_have_the_labels_that_they_were_made_with() {
     pprof_runtime::set_function_profile(false);
 }
 
+#[test]
+fn a_task_has_the_labels_of_its_creator_alone() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let task = with_labels(labels! { "who" => "creator" }, || {
+        let _entered = runtime.enter();
+        pprof_runtime::tokio::spawn(async { Labels::current() })
+    });
+    let driven = with_labels(labels! { "request" => 1 }, || runtime.block_on(task));
+    assert_eq!(driven.unwrap(), labels! { "who" => "creator" });
+}
+
+#[test]
+fn labels_of_waits_that_are_not_recorded_take_no_room_and_ours_are_told_from_theirs() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Waits of a thousandth of that: next to none is recorded.
+    pprof_runtime::set_block_profile_rate(1_000_000_000_000);
+    let source = pprof_runtime::lookup("block").unwrap();
+    source.reset();
+    let lock = Arc::new(Mutex::new(()));
+    let wait = |request: u64| {
+        let held = lock.lock().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let labels = labels! { "unseen" => request, "kind" => "theirs", "empty" => "" };
+                with_labels(labels, || drop(lock.lock().unwrap()));
+            });
+            std::thread::sleep(Duration::from_millis(2));
+            drop(held);
+        });
+    };
+    (0..20).for_each(wait);
+    assert!(!by_label(&snapshot("block"), "unseen").contains_key("7"));
+    pprof_runtime::set_block_profile_rate(1);
+    wait(99);
+    let block = snapshot("block");
+    pprof_runtime::set_block_profile_rate(0);
+    let least = 1_000_000;
+    assert!(with_both(&block, ("unseen", "99"), ("kind", "mutex")) >= least, "{block:?}");
+    assert!(with_both(&block, ("user.kind", "theirs"), ("empty", "(empty)")) >= least, "{block:?}");
+    assert!(!by_label(&block, "kind").contains_key("theirs"));
+}
+
 struct Handler {
     name: &'static str,
 }

@@ -44,6 +44,41 @@ fn spans_become_labels_where_they_are_entered() {
     });
 }
 
+#[test]
+fn what_is_recorded_in_a_span_is_a_label_at_once() {
+    let layer = LabelLayer::new().field("user").span_name("span");
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let outer = info_span!("outer", user = field::Empty);
+        outer.in_scope(|| {
+            info_span!("inner").in_scope(|| {
+                outer.record("user", "ann");
+                assert_eq!(now(), "span=inner user=ann ");
+            });
+            assert_eq!(now(), "span=outer user=ann ");
+        });
+        assert_eq!(now(), "");
+    });
+}
+
+#[test]
+fn layers_do_not_disturb_each_other() {
+    let (a, b) = (LabelLayer::new().span_name("a"), LabelLayer::new().field("b"));
+    let both = tracing_subscriber::registry().with(a.clone()).with(b);
+    tracing::subscriber::with_default(both, || {
+        info_span!("one", b = 2).in_scope(|| assert_eq!(now(), "a=one b=2 "));
+    });
+    // The spans of two subscribers have the same numbers.
+    let [first, second] = [a.clone(), LabelLayer::new().span_name("c")]
+        .map(|layer| tracing::Dispatch::new(tracing_subscriber::registry().with(layer)));
+    let enter =
+        |dispatch| tracing::dispatcher::with_default(dispatch, || info_span!("x").entered());
+    let (x, y) = (enter(&first), enter(&second));
+    drop(x);
+    assert!(now().contains("c=x"), "{}", now());
+    drop(y);
+    assert_eq!(now(), "");
+}
+
 /// As an exporter that numbers traces.
 struct Traces;
 

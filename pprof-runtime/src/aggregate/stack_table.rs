@@ -10,7 +10,7 @@
 //! | 2                  | dead: claimed with arena full  | never                                  |
 //! | hash, 3 and above  | published                      | never                                  |
 
-use crate::config::OVERFLOW_LABELS;
+use crate::config::{MAX_DEPTH_FRAMES, OVERFLOW_LABELS};
 use crate::primitive::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::zeroed;
 
@@ -36,6 +36,8 @@ pub(crate) struct StackTable<const N: usize> {
     arena_used: AtomicUsize,
     /// Entries that are not free.
     entries_used: AtomicUsize,
+    /// How often a set of labels found no room.
+    crowded_out: AtomicU64,
     overflow: Counters<N>,
 }
 
@@ -120,6 +122,7 @@ impl<const N: usize> StackTable<N> {
             arena: zeroed(stacks * FRAMES_PER_STACK),
             arena_used: AtomicUsize::new(0),
             entries_used: AtomicUsize::new(0),
+            crowded_out: AtomicU64::new(0),
             overflow: Counters::new(),
         }
     }
@@ -139,6 +142,8 @@ impl<const N: usize> StackTable<N> {
             let mut state = entry.state.load(Ordering::Acquire);
             if state == FREE {
                 if !matches!(key.labels, 0 | OVERFLOW_LABELS) && self.is_half_full() {
+                    // ORDERING: Relaxed: a counter.
+                    self.crowded_out.fetch_add(1, Ordering::Relaxed);
                     return self.counters(Key { labels: OVERFLOW_LABELS, ..key });
                 }
                 // ORDERING: Acquire on failure, as above; on success there is nothing to see yet.
@@ -191,7 +196,8 @@ impl<const N: usize> StackTable<N> {
         true
     }
 
-    fn is_half_full(&self) -> bool {
+    /// Whether there is no room for further sets of labels.
+    pub(crate) fn is_half_full(&self) -> bool {
         // ORDERING: Relaxed, both: budgets.
         let (entries, words) =
             (self.entries_used.load(Ordering::Relaxed), self.arena_used.load(Ordering::Relaxed));
@@ -250,6 +256,29 @@ impl<const N: usize> StackTable<N> {
     /// Number of stacks with a value.
     pub(crate) fn len(&self) -> usize {
         self.published().filter(|e| e.counters.read() != [0; N]).count()
+    }
+
+    /// How often values were added to a stack without the labels that they had.
+    pub(crate) fn crowded_out(&self) -> u64 {
+        // ORDERING: Relaxed: a counter.
+        self.crowded_out.load(Ordering::Relaxed)
+    }
+
+    /// The counters of the stack that `counters` are of, with other labels.
+    pub(crate) fn relabelled(&self, counters: &Counters<N>, labels: u64) -> &Counters<N> {
+        let Some(entry) = self.entries.get(self.index_of(counters) as usize) else {
+            return &self.overflow;
+        };
+        let (words, truncated) = self.frames_of(entry);
+        let mut frames = [0; MAX_DEPTH_FRAMES];
+        for (frame, word) in frames.iter_mut().zip(words) {
+            // ORDERING: Relaxed, as in `frames_of`.
+            *frame = word.load(Ordering::Relaxed);
+        }
+        let frames = frames.get(..words.len()).unwrap_or(&frames);
+        // ORDERING: Relaxed, as above.
+        let tag = entry.tag.load(Ordering::Relaxed);
+        self.counters(Key { frames, truncated, tag, labels })
     }
 
     /// What `Counters` returned by `counters` are called by [`at`](StackTable::at).

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
 use super::registers;
 use crate::config::{MAX_RECORDED_LABEL_SETS, MAX_SAMPLED_LABEL_SETS, OVERFLOW_LABELS};
@@ -49,7 +49,11 @@ pub(crate) fn current() -> *const Mark {
 /// Sets the word, and returns what it said before.
 #[inline]
 pub(crate) fn replace(mark: *const Mark) -> *const Mark {
-    CURRENT.replace(mark)
+    // Not to be moved by the compiler past what the set is for: a handler may look at any moment.
+    compiler_fence(Ordering::SeqCst);
+    let before = CURRENT.replace(mark);
+    compiler_fence(Ordering::SeqCst);
+    before
 }
 
 /// A profile that label sets are kept for: a bounded number of them.
@@ -72,19 +76,24 @@ impl Keeper {
         Keeper { bit, kept: AtomicUsize::new(0), most, turned_away: AtomicU64::new(0) }
     }
 
-    /// The number of the set that `mark` is the head of, which is kept from now on; `OVERFLOW_LABELS` if too many are. 0 for null.
+    /// The number of the set that `mark` is the head of, which is kept from now on; `OVERFLOW_LABELS` if it was not and too many are, or there
+    /// is no room for it where it is to be recorded. 0 for null.
     ///
     /// # Safety
     /// - `mark` is null or a set that is alive.
     ///
     /// # Signal safety
     /// Atomics only.
-    pub(crate) unsafe fn keep(&self, mark: *const Mark) -> u64 {
+    pub(crate) unsafe fn keep(&self, mark: *const Mark, has_room: impl FnOnce() -> bool) -> u64 {
         // SAFETY: the caller's promise.
         let Some(mark) = (unsafe { mark.as_ref() }) else { return 0 };
         // ORDERING: Relaxed, here and below: a note and a budget; see `is_kept`.
         if mark.kept.load(Ordering::Relaxed) & self.bit != 0 {
             return mark.id;
+        }
+        if !has_room() {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+            return OVERFLOW_LABELS;
         }
         if self.kept.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.kept.fetch_sub(1, Ordering::Relaxed);
@@ -114,9 +123,9 @@ impl Keeper {
 
     /// The number of the calling thread's set.
     #[inline]
-    pub(crate) fn current(&self) -> u64 {
+    pub(crate) fn current(&self, has_room: impl FnOnce() -> bool) -> u64 {
         // SAFETY: whoever set the word keeps the set alive.
-        unsafe { self.keep(current()) }
+        unsafe { self.keep(current(), has_room) }
     }
 }
 
@@ -142,7 +151,9 @@ pub(crate) fn prepare_handlers() -> bool {
     // In memory that the loader set aside for every thread the distance is the same for all; in memory allocated later it is not.
     let there = std::thread::Builder::new().name("pprof-tls".to_owned()).spawn(offset);
     let there = there.ok().and_then(|thread| thread.join().ok());
-    let offset = if there == Some(here) { here } else { 0 };
+    // Below the thread pointer, and not far: so the psABI has it of memory that is there from the start.
+    let is_static = there == Some(here) && (-(1 << 20)..0).contains(&here);
+    let offset = if is_static { here } else { 0 };
     OFFSET.store(offset, Ordering::Relaxed);
     offset != 0
 }
@@ -173,7 +184,7 @@ mod tests {
         let marks = [Mark::new(10), Mark::new(11), Mark::new(12)];
         let keep = |mark: &Mark| {
             // SAFETY: alive.
-            unsafe { keeper.keep(mark) }
+            unsafe { keeper.keep(mark, || true) }
         };
         assert_eq!(marks.each_ref().map(keep), [10, 11, OVERFLOW_LABELS]);
         assert_eq!(keep(&marks[0]), 10, "known already");

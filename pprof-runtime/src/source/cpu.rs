@@ -287,6 +287,12 @@ impl Session {
             }
         }
         comments.extend(labels::remark(&SAMPLED, self.unlabelled_before));
+        let crowded_out = collected.table.crowded_out();
+        if crowded_out != 0 {
+            comments.push(format!(
+                "samples that found no room for their set of labels, and are labels=overflow: {crowded_out}"
+            ));
+        }
         if !self.sees_labels {
             comments.push(
                 "labels are not seen here: this code was loaded while the program ran".to_owned(),

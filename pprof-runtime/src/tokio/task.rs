@@ -1,7 +1,7 @@
 //! [`tokio::task`](::tokio::task), with tasks that have the [labels](crate::labels) of whoever starts them, as a goroutine has those of its
 //! creator.
 //!
-//! A task that something else starts (`JoinSet`, `Handle::spawn`) begins without labels: give it some with
+//! A task that something else starts (`JoinSet`, `Handle::spawn`) has those of whoever polls it: mostly none. Give it some with
 //! [`labelled`](crate::labelled).
 //!
 //! ```
@@ -20,7 +20,7 @@ use std::future::Future;
 
 pub use ::tokio::task::*;
 
-use crate::labels::{Labelled, Labels, labelled, with_only};
+use crate::labels::{Labelled, Labels, with_only};
 
 /// Starts a task, as [`tokio::spawn`](::tokio::spawn) does, with the labels of the caller.
 ///
@@ -64,5 +64,5 @@ where
 }
 
 fn inheriting<F: Future>(future: F) -> Labelled<F> {
-    labelled(Labels::current(), future)
+    Labelled::only(Labels::current(), future)
 }

@@ -12,6 +12,7 @@ use std::mem::ManuallyDrop;
 
 use once_cell::sync::OnceCell;
 
+use super::super::labels;
 use super::account::{self, Account, Loan};
 use super::actor::Actor;
 use super::live::{self, Claim};
@@ -97,7 +98,7 @@ impl Wait {
             wait.arrival = clock::ticks().max(1);
             capture(registers, known_bounds(registers.sp), |frames, end| {
                 if block {
-                    wait.block = BLOCK.of(frames, end, tag);
+                    wait.block = BLOCK.of(frames, end, tag, 0);
                 }
                 if mutex {
                     wait.waiter = number_of(frames);
@@ -117,6 +118,7 @@ impl Wait {
             registers: Some(registers),
             site: None,
             timed: false,
+            labels: labels::current_id(),
         });
         wait
     }
@@ -255,7 +257,9 @@ fn unlocking(waiter: Option<u32>, delay: i64) -> Debtor {
     let Some(weight) = sample_unlock(fraction, random()) else { return Debtor::NOT_SAMPLED };
     let start = registers::current();
     let tag = Tag::foreign(Kind::Futex, waiter);
-    let counters = capture(start, known_bounds(start.sp), |frames, end| MUTEX.of(frames, end, tag));
+    let counters = capture(start, known_bounds(start.sp), |frames, end| {
+        MUTEX.of(frames, end, tag, MUTEX.labels())
+    });
     let Some(counters) = counters else { return Debtor::NOT_SAMPLED };
     counters.add(contentions(weight, 0, delay));
     Debtor::new(MUTEX.index_of(counters).unwrap_or(u32::MAX), weight)

@@ -64,9 +64,11 @@ pub(crate) struct Entry {
     pub(crate) site: Option<Site>,
     /// It ends by itself after a time.
     pub(crate) timed: bool,
+    /// The number of the labels of who waits.
+    pub(crate) labels: u64,
 }
 
-const WORDS: usize = if cfg!(loom) { 2 } else { 13 };
+const WORDS: usize = if cfg!(loom) { 2 } else { 14 };
 
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -114,12 +116,27 @@ impl Entry {
             registers.fp,
             self.site.map_or(0, |site| std::ptr::from_ref(site) as u64),
             self.task.to_bits(),
+            self.labels,
         ]
     }
 
     fn from_words(words: [u64; WORDS]) -> Entry {
-        let [actor, tag, resource, holder, target, since, stack, flags, pc, sp, fp, site, task] =
-            words;
+        let [
+            actor,
+            tag,
+            resource,
+            holder,
+            target,
+            since,
+            stack,
+            flags,
+            pc,
+            sp,
+            fp,
+            site,
+            task,
+            labels,
+        ] = words;
         Entry {
             actor: Actor::from_bits(actor),
             task: Actor::from_bits(task),
@@ -133,6 +150,7 @@ impl Entry {
             // SAFETY: null or made of a `&'static Location` by `to_words`, as the caller has found the words unchanged.
             site: unsafe { (site as *const std::panic::Location<'static>).as_ref() },
             timed: flags & Entry::TIMED != 0,
+            labels,
         }
     }
 }
@@ -313,6 +331,7 @@ mod tests {
             registers: Some(Registers { pc: actor, sp: actor, fp: actor }),
             site: Some(std::panic::Location::caller()),
             timed: actor % 2 == 1,
+            labels: actor,
         }
     }
 

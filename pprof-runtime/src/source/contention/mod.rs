@@ -98,11 +98,24 @@ impl<const N: usize> Recorder<N> {
     #[inline(never)]
     fn here(&self, tag: Tag) -> Option<&Counters<N>> {
         let start = registers::current();
-        capture(start, current_bounds(start.sp), |frames, end| self.of(frames, end, tag))
+        let labels = self.labels();
+        capture(start, current_bounds(start.sp), |frames, end| self.of(frames, end, tag, labels))
+    }
+
+    /// As `here`, without its labels.
+    #[inline(never)]
+    fn here_unlabelled(&self, tag: Tag) -> Option<&Counters<N>> {
+        let start = registers::current();
+        capture(start, current_bounds(start.sp), |frames, end| self.of(frames, end, tag, 0))
+    }
+
+    /// The number of the running code's labels.
+    fn labels(&self) -> u64 {
+        labels::recorded(|| self.table.get().is_some_and(|table| !table.is_half_full()))
     }
 
     /// The counters of a stack that was walked up to `end`.
-    fn of(&self, frames: &Frames, end: End, tag: Tag) -> Option<&Counters<N>> {
+    fn of(&self, frames: &Frames, end: End, tag: Tag, labels: u64) -> Option<&Counters<N>> {
         let table = self.table.get()?;
         if let Some(count) = self.ends.get(end as usize) {
             // ORDERING: Relaxed: a counter that orders nothing.
@@ -113,7 +126,7 @@ impl<const N: usize> Recorder<N> {
             frames: frames.as_slice(),
             truncated,
             tag: tag.to_bits(),
-            labels: labels::recorded(),
+            labels,
         }))
     }
 
@@ -236,6 +249,11 @@ fn record_wait(counters: &Counters<3>, delay: u64, wake_up: u64) {
     let delay = ns(delay).max(1);
     if let Some([count, weighted]) = sample_wait(delay, rate, random()) {
         let share = i128::from(weighted) * i128::from(ns(wake_up).min(delay)) / i128::from(delay);
+        // Only now: what is not recorded is not to take the room of what is.
+        let counters = match (BLOCK.labels(), BLOCK.table.get()) {
+            (0, _) | (_, None) => counters,
+            (labels, Some(table)) => table.relabelled(counters, labels),
+        };
         counters.add([count, weighted, i64::try_from(share).unwrap_or(weighted)]);
     }
 }
@@ -347,11 +365,15 @@ pub(crate) fn block_snapshot() -> Result<Snapshot, Error> {
     let mut lost = [0, 0];
     // Before those that have ended: one that ends in between is counted twice for a moment, rather than not at all.
     let mut labeller = Labeller::default();
-    let texts = Texts::read();
+    let mut sets = Vec::new();
     if labelled {
-        in_progress(&mut labeller, &texts, &mut stacks, &mut lost);
+        in_progress(&mut labeller, &mut sets, &mut stacks, &mut lost);
     }
-    for recorded in BLOCK.recorded() {
+    let recorded = BLOCK.recorded();
+    // After what they are of.
+    let texts = Texts::read();
+    stacks.iter_mut().zip(sets).for_each(|(stack, set)| stack.set = texts.of(set));
+    for recorded in recorded {
         ended(recorded, labelled.then_some((&mut labeller, &texts)), &mut stacks);
     }
     let [count, delay, _] = BLOCK.overflowed();
@@ -404,7 +426,7 @@ fn ended(
 
 fn in_progress(
     labeller: &mut Labeller,
-    texts: &Texts,
+    sets: &mut Vec<u64>,
     stacks: &mut Vec<StackSample>,
     lost: &mut [i64; 2],
 ) {
@@ -414,15 +436,16 @@ fn in_progress(
         let (Some(index), 1..) = (entry.stack, entry.since) else { continue };
         let delay = clock::ticks_to_ns(clock::ticks().saturating_sub(entry.since));
         let delay = i64::try_from(delay).unwrap_or(i64::MAX);
-        let Some(Recorded { frames, truncated, labels: set, .. }) = table.recorded_at(index) else {
+        let Some(Recorded { frames, truncated, .. }) = table.recorded_at(index) else {
             *lost = [lost[0] + (1 << COUNT_SHIFT), lost[1].saturating_add(delay)];
             continue;
         };
         let mut labels = labeller.labels(entry.tag);
         labels.push((WAITING.0, WAITING.1.into()));
-        let (set, foreign) = (texts.of(set), foreign::waiter(entry.tag));
+        let foreign = foreign::waiter(entry.tag);
         let values = [1, delay];
-        stacks.push(StackSample { frames, values, truncated, labels, set, foreign, wait });
+        sets.push(entry.labels);
+        stacks.push(StackSample { frames, values, truncated, labels, set: None, foreign, wait });
     }
 }
 
@@ -453,11 +476,12 @@ pub(crate) fn hold_snapshot() -> Result<Snapshot, Error> {
 fn labelled(recorder: &Recorder<2>) -> Vec<StackSample> {
     // ORDERING: Relaxed: a setting read for its value.
     let labelled = LABELS.load(Ordering::Relaxed);
-    let (mut labeller, texts) = (Labeller::default(), Texts::read());
+    let mut labeller = Labeller::default();
+    let recorded = recorder.recorded();
+    let texts = Texts::read();
     let mut labels =
         |tag| if labelled { labeller.labels(Tag::from_bits(tag)) } else { Labels::new() };
-    recorder
-        .recorded()
+    recorded
         .into_iter()
         .map(|Recorded { frames, truncated, tag, labels: set, values }| StackSample {
             frames,

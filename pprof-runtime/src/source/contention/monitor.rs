@@ -12,6 +12,7 @@
 use std::panic::Location;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use super::super::labels;
 use super::actor::Actor;
 use super::debt::Debt;
 use super::hold::{self, Hold};
@@ -524,7 +525,7 @@ impl<'m> Wait<'m> {
         let arrival = if timed { since } else { 0 };
         let holder = if timed { monitor.and_then(|m| m.holder.read()) } else { None };
         let tag = Tag::new(kind, origin, holder);
-        let counters = if block { BLOCK.here(tag) } else { None };
+        let counters = if block { BLOCK.here_unlabelled(tag) } else { None };
         let registered = timed && monitor.is_some_and(|m| m.debt.arrive(arrival));
         let address = |monitor: &Monitor| std::ptr::from_ref(monitor) as u64;
         let claim = live::claim(&live::Entry {
@@ -539,6 +540,7 @@ impl<'m> Wait<'m> {
             registers,
             site: Some(site),
             timed: ends_itself,
+            labels: labels::current_id(),
         });
         Wait { monitor, arrival, block: counters, registered, mutex, sleeps, claim }
     }

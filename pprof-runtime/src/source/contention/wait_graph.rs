@@ -641,6 +641,7 @@ mod tests {
             registers: None,
             site: None,
             timed: false,
+            labels: 0,
         };
         for wild in [8, 1 << 63, u64::MAX] {
             let _claim = live::claim(&entry(wild)).unwrap();

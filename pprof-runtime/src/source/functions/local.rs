@@ -164,7 +164,7 @@ pub(super) fn child<'l>(local: &'l Local, site: &'static Site) -> Option<(&'l No
     let tree = unsafe { &*local.tree.get() };
     // SAFETY: set with `tree`.
     let caller = unsafe { &*local.current.get() };
-    Some((caller, tree.find_child(caller, site, set(), labels::recorded)))
+    Some((caller, tree.find_child(caller, site, set(), || labels::recorded(|| true))))
 }
 
 /// Where the running code's set of labels is.

@@ -5,7 +5,7 @@ use loom::thread;
 use super::*;
 use crate::primitive::{check, make};
 
-/// Two words instead of thirteen: each that is read doubles what loom has to try.
+/// Two words instead of fourteen: each that is read doubles what loom has to try.
 impl Entry {
     pub(super) fn to_words(self) -> [u64; WORDS] {
         [self.actor.to_bits(), self.resource]
@@ -29,6 +29,7 @@ fn entry(actor: Actor, resource: u64) -> Entry {
         registers: None,
         site: None,
         timed: false,
+        labels: 0,
     }
 }
 
