@@ -139,7 +139,7 @@ pub fn set_hold_profile_rate(ns: i64) {
 /// | `phase` | `block`, locks | `held` up to the unlock that ended the wait, `wake-up` from then on |
 /// | `state` | `block` | `waiting`: the wait still goes on |
 ///
-/// and by those that the program sets, see [`labels`]; one that is called as one of these is shown as `user.kind`, and so on.
+/// and by those that the program sets, see [`labels`](mod@labels); one that is called as one of these is shown as `user.kind`, and so on.
 ///
 /// Without them the profiles are what Go's are: one sample for each stack, and no wait before it has ended. The setting is one for
 /// snapshots; recording is the same. A delta during whose window it is switched shows what was recorded before the window as well.

@@ -1,4 +1,4 @@
-//! A layer for `tracing-subscriber` that turns the spans a thread is in into [labels](crate::labels).
+//! A layer for `tracing-subscriber` that turns the spans a thread is in into [labels](mod@crate::labels).
 //!
 //! ```
 //! use pprof_runtime::tracing::LabelLayer;
@@ -99,7 +99,7 @@ impl LabelLayer {
         self
     }
 
-    /// The number of the innermost span, as the label `key`: each span has its own, see [bounds](crate::labels#bounds).
+    /// The number of the innermost span, as the label `key`: each span has its own, see [bounds](mod@crate::labels#bounds).
     #[must_use]
     pub fn span_id(mut self, key: &str) -> LabelLayer {
         self.id_key = Some(key.to_owned());

@@ -9,7 +9,7 @@ use std::thread::{self, Result, Thread};
 use crate::labels::{Labels, with_only};
 use crate::source::contention::{Actor, Event, Kind, Origin, Site, blocked};
 
-/// Starts a thread, as [`std::thread::spawn`] does; joining it is profiled. It has the [labels](crate::labels) of the caller.
+/// Starts a thread, as [`std::thread::spawn`] does; joining it is profiled. It has the [labels](mod@crate::labels) of the caller.
 ///
 /// Profiles show the handle's waits with the place of this call as their `lock`.
 ///

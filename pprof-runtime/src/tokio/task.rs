@@ -1,4 +1,4 @@
-//! [`tokio::task`](::tokio::task), with tasks that have the [labels](crate::labels) of whoever starts them, as a goroutine has those of its
+//! [`tokio::task`], with tasks that have the [labels](mod@crate::labels) of whoever starts them, as a goroutine has those of its
 //! creator.
 //!
 //! A task that something else starts (`JoinSet`, `Handle::spawn`) has those of whoever polls it: mostly none. Give it some with
@@ -22,7 +22,7 @@ pub use ::tokio::task::*;
 
 use crate::labels::{Labelled, Labels, with_only};
 
-/// Starts a task, as [`tokio::spawn`](::tokio::spawn) does, with the labels of the caller.
+/// Starts a task, as [`tokio::spawn`] does, with the labels of the caller.
 ///
 /// # Panics
 /// Outside of a runtime.
@@ -35,7 +35,7 @@ where
     ::tokio::task::spawn(inheriting(future))
 }
 
-/// Starts a task on this thread, as [`tokio::task::spawn_local`](::tokio::task::spawn_local) does, with the labels of the caller.
+/// Starts a task on this thread, as [`tokio::task::spawn_local`] does, with the labels of the caller.
 ///
 /// # Panics
 /// Outside of a `LocalSet` or a local runtime.
@@ -48,7 +48,7 @@ where
     ::tokio::task::spawn_local(inheriting(future))
 }
 
-/// Runs what blocks on a thread for that, as [`tokio::task::spawn_blocking`](::tokio::task::spawn_blocking) does, with the labels of the
+/// Runs what blocks on a thread for that, as [`tokio::task::spawn_blocking`] does, with the labels of the
 /// caller.
 ///
 /// # Panics
