@@ -16,7 +16,7 @@
 //! `go tool pprof -tags` lists them, `-tagfocus=route=/search` keeps the samples that have one.
 //!
 //! Labels are those of the thread that runs, not of what it calls for: threads started by [`thread::spawn`](crate::thread::spawn) and tasks
-//! of [`tokio::spawn`](crate::tokio::task::spawn) have those that their starter had; others begin without.
+//! of `tokio::spawn` of this crate have those that their starter had; others begin without.
 //!
 //! # Bounds
 //! Memory is that of the sets that the program holds, and of those that profiles keep: see [`MAX_SAMPLED_LABEL_SETS`] and

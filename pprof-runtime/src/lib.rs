@@ -25,7 +25,7 @@
 //! switched on, and costs next to nothing while it is off.
 //!
 //! Without any of this, [`#[pprof_runtime::main]`](macro@main) on `fn main` leaves the choice to whoever runs the program, and writes files
-//! when it ends: `PPROF=cpu,mutex,block ./program`; see [`env`].
+//! when it ends: `PPROF=cpu,mutex,block ./program`; see [`env`](mod@env).
 //!
 //! # Features
 //! | feature | brings |
