@@ -122,11 +122,11 @@ mod tests {
     #[test]
     fn a_buckets_middle_is_near_what_is_in_it() {
         let mut last = 0;
-        for ticks in (0..100_000).chain((17..47).flat_map(|e| [(1 << e) - 1, 1 << e, 3 << (e - 1)]))
-        {
+        let small = if cfg!(miri) { 2_000 } else { 100_000 };
+        for ticks in (0..small).chain((17..47).flat_map(|e| [(1 << e) - 1, 1 << e, 3 << (e - 1)])) {
             let middle = middle(bucket(ticks));
             assert!(middle.abs_diff(ticks) * 1000 <= ticks * 32, "{ticks}: {middle}");
-            if ticks < 100_000 {
+            if ticks < small {
                 assert!(bucket(ticks) - last <= 1, "no gaps: {ticks}");
                 last = bucket(ticks);
             }
