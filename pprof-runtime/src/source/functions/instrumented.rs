@@ -269,7 +269,7 @@ impl<'c> Stretch<'c> {
         let inside = local.suspended.get();
         // One that is never timed is not there for those around it: the time that it waits is theirs.
         let is_noted = self.suspends && (self.call.site.time() != 0 || inside != 0);
-        local.suspended.set(self.suspended + u32::from(is_noted));
+        local.suspended.set(self.suspended.saturating_add(u32::from(is_noted)));
         if self.suspends {
             self.call.stage = Stage::Suspended;
             last.idle_since = if inside == 0 { end } else { 0 };
