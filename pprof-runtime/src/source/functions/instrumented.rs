@@ -240,7 +240,7 @@ impl<'c> Stretch<'c> {
             if last.idle_since != 0 && weight != 0 {
                 // Clocks of two cores may differ by a little.
                 let idle = self.frame.opened().began.start.saturating_sub(last.idle_since);
-                node.add(Column::Idle, (idle * u64::from(weight)).cast_signed());
+                node.add(Column::Idle, (idle.wrapping_mul(u64::from(weight))).cast_signed());
             }
             if last.is_noted && (last.place.tree, last.around) == (tree, around) {
                 self.suspended = self.suspended.saturating_sub(1);
