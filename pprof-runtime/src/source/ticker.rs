@@ -70,7 +70,7 @@ impl Drop for Ticker {
         // Dropped by `tick` itself, it ends once that returns. At the end of the process `std::thread::current` panics.
         // SAFETY: always valid to call.
         let this = unsafe { libc::pthread_self() };
-        let others = |thread: &JoinHandle<()>| thread.as_pthread_t() != this;
+        let others = |thread: &JoinHandle<()>| thread.as_pthread_t() as usize != this as usize;
         if let Some(thread) = self.thread.take().filter(others) {
             // A panic of `tick` has been reported by the panic hook; there is nothing to add.
             let _ = thread.join();
