@@ -6,12 +6,12 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{AttrStyle, Expr, ImplItemFn, Path, ReturnType, Stmt, Type, TypeImplTrait};
 
-use crate::future;
 use crate::parse::{Generic, Label, Options, Time};
+use crate::{arguments, future};
 
 /// A method or any other function: a method may have all that others have.
 pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
-    let ImplItemFn { mut attrs, vis, defaultness, sig: signature, block } = function;
+    let ImplItemFn { mut attrs, vis, defaultness, sig: mut signature, block } = function;
     let mut statements = block.stmts;
     // The body gets statements in front, where an inner attribute may not follow: it says the same from outside.
     attrs.iter_mut().for_each(|attribute| attribute.style = AttrStyle::Outer);
@@ -40,8 +40,10 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         |future: &Expr| labelled(quote!(#support::Instrumented::new(#name, #future)));
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
+        let arguments = arguments::moved_inside(&mut signature, options.labels.is_some());
         let future = labelled(quote! {
             #support::Instrumented::new(#name, async move {
+                #arguments
                 #support::locate(#name);
                 #typed_return
                 #(#statements)*
@@ -65,9 +67,17 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
         let frame = Ident::new("__pprof_frame", Span::mixed_site());
         let (frame_type, guard_type) = match (options.time, options.cpu) {
-            (None | Some(Time::Exact), None) => (quote!(Frame), quote!(FunctionGuard)),
-            (Some(Time::Off), None) => (quote!(LightFrame), quote!(LightGuard::<'_, false>)),
-            _ => (quote!(LightFrame), quote!(LightGuard::<'_, true>)),
+            (None | Some(Time::Exact | Time::Sampled(1)), None) => {
+                (quote!(Frame), quote!(FunctionGuard))
+            }
+            (time, cpu) => {
+                let kind = match (time, cpu) {
+                    (Some(Time::Off), None) => quote!(COUNTED),
+                    (_, None) => quote!(SAMPLED),
+                    _ => quote!(LOOKED_AT),
+                };
+                (quote!(LightFrame), quote!(LightGuard::<'_, { #support::#kind }>))
+            }
         };
         quote! {
             #made

@@ -1,11 +1,11 @@
 //! Functions that are not `async` and return a future all the same.
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Expr, ExprReturn, GenericArgument, PathArguments, ReturnType, Signature, Stmt, Type,
-    TypeParamBound,
+    Expr, ExprMethodCall, ExprReturn, GenericArgument, PathArguments, ReturnType, Signature, Stmt,
+    Type, TypeParamBound,
 };
 
 /// Whether a function's body has to be looked at.
@@ -35,7 +35,12 @@ pub(crate) fn wrap(
         return false;
     }
     let Some(made) = (if is_boxed { boxed(last) } else { Some(last) }) else { return false };
-    let mut replace = |made: &mut Expr| *made = Expr::Verbatim(wrapped(made));
+    let mut replace = |made: &mut Expr| {
+        let future = wrapped(made);
+        let boxes = matches!(made, Expr::MethodCall(call) if is_boxing(call));
+        *made =
+            Expr::Verbatim(if boxes { quote!(::std::boxed::Box::pin(#future)) } else { future });
+    };
     replace(made);
     for_each_return(statements, |returned| boxed(returned).map(&mut replace).is_some())
 }
@@ -96,25 +101,22 @@ fn last_segment(ty: &Type) -> Option<(String, Option<&Type>)> {
     Some((last.ident.to_string(), first))
 }
 
-/// What is boxed by `Box::pin(...)`, `....boxed()` or `....boxed_local()`.
+/// What is boxed by `Box::pin(...)`; by `....boxed()` or `....boxed_local()` all of it, as what comes before the last dot may be no future.
 fn boxed(expression: &mut Expr) -> Option<&mut Expr> {
-    match expression {
-        Expr::Call(call) if call.args.len() == 1 => {
-            let Expr::Path(function) = &*call.func else { return None };
-            let mut segments = function.path.segments.iter().rev();
-            let is_it = segments.next()?.ident == "pin"
-                && segments.next().is_some_and(|ty| ty.ident == "Box" && ty.arguments.is_none());
-            call.args.first_mut().filter(|_| is_it)
-        }
-        Expr::MethodCall(call) if call.args.is_empty() => {
-            // What has a name may be no future, and have such a method of its own.
-            let is_made_here =
-                matches!(*call.receiver, Expr::Async(_) | Expr::Call(_) | Expr::MethodCall(_));
-            let is_it = call.method == "boxed" || call.method == "boxed_local";
-            (is_made_here && is_it).then_some(&mut *call.receiver)
-        }
-        _ => None,
+    if matches!(expression, Expr::MethodCall(call) if is_boxing(call)) {
+        return Some(expression);
     }
+    let Expr::Call(call) = expression else { return None };
+    let Expr::Path(function) = &*call.func else { return None };
+    let mut segments = function.path.segments.iter().rev();
+    let is_it = call.args.len() == 1
+        && segments.next()?.ident == "pin"
+        && segments.next().is_some_and(|ty| ty.ident == "Box" && ty.arguments.is_none());
+    call.args.first_mut().filter(|_| is_it)
+}
+
+fn is_boxing(call: &ExprMethodCall) -> bool {
+    call.args.is_empty() && (call.method == "boxed" || call.method == "boxed_local")
 }
 
 /// Whether it is there on some platforms only, where something else is the last expression on others.

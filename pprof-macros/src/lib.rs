@@ -4,6 +4,7 @@
 //! asks for (`future`); `entry` and `select` are other macros, each with its own.
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod entry;
 mod expand;
 mod function;

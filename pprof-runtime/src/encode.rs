@@ -291,9 +291,9 @@ fn call_types(recorded: &[Column]) -> Vec<CallType> {
     types
 }
 
-/// The values for these types. Sums of weighted times may be below zero, which is no time for readers.
+/// The values for these types. Sums of weighted times may be below zero: left so, what readers add up is what was taken.
 fn values(types: &[CallType], values: &Values) -> Vec<i64> {
-    types.iter().map(|(_, _, of)| of.iter().map(|c| values[*c].max(0)).sum()).collect()
+    types.iter().map(|(_, _, of)| of.iter().map(|c| values[*c]).sum()).collect()
 }
 
 struct Encoder<'s> {

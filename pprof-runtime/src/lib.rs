@@ -226,7 +226,8 @@ pub mod __macro_support {
     pub use crate::aggregate::site::Site;
     pub use crate::env::main;
     pub use crate::source::functions::{
-        Frame, FunctionGuard, Instrumented, LightFrame, LightGuard, instance, locate,
+        COUNTED, Frame, FunctionGuard, Instrumented, LOOKED_AT, LightFrame, LightGuard, SAMPLED,
+        instance, locate,
     };
 }
 

@@ -90,9 +90,8 @@ impl Table {
     }
 }
 
-/// Sums of weighted times may be below zero.
 fn wall(values: &Values) -> i64 {
-    (values[Column::Busy] + values[Column::Idle]).max(0)
+    values[Column::Busy] + values[Column::Idle]
 }
 
 impl Row {
@@ -117,7 +116,8 @@ impl Row {
             Shown::Total => time(self.total_ns),
             Shown::Own => time(wall(&self.values)),
             Shown::Share => {
-                format!("{:.1}%", wall(&self.values) as f64 * 100.0 / all_ns.max(1) as f64)
+                let share = wall(&self.values).max(0) as f64 / all_ns.max(1) as f64;
+                format!("{:.1}%", share * 100.0)
             }
             Shown::Percentile(_, which) => percentile(*which),
         };
@@ -181,8 +181,9 @@ impl fmt::Display for Table {
     }
 }
 
-/// A time in the largest unit that it has one of, to three digits or more.
+/// A time in the largest unit that it has one of, to three digits or more. Sums of weighted ones may be below zero, of few calls.
 fn time(ns: i64) -> String {
+    let ns = ns.max(0);
     let units = [("s", 1e9), ("ms", 1e6), ("us", 1e3)];
     match units.into_iter().find(|(_, unit)| ns as f64 >= *unit) {
         Some((name, unit)) => {

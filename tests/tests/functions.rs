@@ -545,3 +545,61 @@ fn spans_may_be_dropped_in_any_order() {
     let strays: u32 = strays.expect("a comment").parse().unwrap();
     assert!((903..=1103).contains(&strays), "{strays}");
 }
+
+/// Tells when it goes.
+struct Told(&'static str);
+
+static GONE: std::sync::Mutex<Vec<&str>> = std::sync::Mutex::new(Vec::new());
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        GONE.lock().unwrap().push(self.0);
+    }
+}
+
+struct Owner(#[allow(dead_code, reason = "it is dropped")] Told);
+
+/// The same function with and without the attribute.
+macro_rules! drops_arguments {
+    ($(#[$attribute:meta])* $name:ident) => {
+        impl Owner {
+            $(#[$attribute])*
+            async fn $name(self, a: Told, (_, b): (Told, Told), _: Told, _c: Told, mut d: Told) {
+                let _local = Told("local");
+                d.0 = "changed d";
+                tokio::task::yield_now().await;
+                let _last_used = (&b, &a);
+            }
+        }
+    };
+}
+
+drops_arguments!(plain);
+drops_arguments!(
+    #[profile]
+    annotated
+);
+
+#[test]
+fn arguments_of_async_functions_are_dropped_as_without_the_attribute() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let told = Told;
+    let arguments =
+        || (told("a"), (told("part"), told("b")), told("unnamed"), told("c"), told("d"));
+    let gone = |future: Pin<Box<dyn Future<Output = ()>>>, is_polled: bool| {
+        GONE.lock().unwrap().clear();
+        if is_polled {
+            runtime.block_on(future)
+        } else {
+            drop(future)
+        }
+        std::mem::take(&mut *GONE.lock().unwrap())
+    };
+    for is_polled in [true, false] {
+        let (a, b, u, c, d) = arguments();
+        let plain = gone(Box::pin(Owner(told("self")).plain(a, b, u, c, d)), is_polled);
+        let (a, b, u, c, d) = arguments();
+        let annotated = gone(Box::pin(Owner(told("self")).annotated(a, b, u, c, d)), is_polled);
+        assert_eq!(annotated, plain);
+    }
+}

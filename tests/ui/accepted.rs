@@ -340,7 +340,22 @@ fn each<'a, T: ?Sized + ToString, const N: usize>(value: &'a T) -> [(&'a T, Stri
     std::array::from_fn(|_| (value, value.to_string()))
 }
 
+/// Has a method of that name, and is no future.
+struct Builder;
+
+impl Builder {
+    fn boxed(self) -> std::pin::Pin<Box<dyn std::future::Future<Output = u32>>> {
+        Box::pin(std::future::ready(1))
+    }
+}
+
+#[pprof_runtime::profile]
+fn builds() -> std::pin::Pin<Box<dyn std::future::Future<Output = u32>>> {
+    Builder.boxed()
+}
+
 fn main() {
+    drop(builds());
     assert_eq!(counted() + Counter(1).sampled(), 2);
     drop(Counter(1).sampled_later());
     assert_eq!(each::<str, 2>("a").len(), 2);

@@ -77,17 +77,19 @@ impl Site {
 
     /// The site of the instance in which a type has this name.
     pub(crate) fn known_instance(&'static self, type_name: &'static str) -> Option<&'static Site> {
+        // By place first: there is mostly one copy of each name.
+        let by_place = |known: &&Instance| ptr::eq(known.type_name, type_name);
+        let by_text = |known: &&Instance| known.type_name == type_name;
+        let found = self.instances().find(by_place).or_else(|| self.instances().find(by_text));
+        found.map(|instance| &instance.site)
+    }
+
+    fn instances(&self) -> impl Iterator<Item = &'static Instance> {
         // ORDERING: Acquire pairs with the Release in `make_instance`: an instance is whole.
-        let mut next = self.instances.load(Ordering::Acquire);
+        let first = self.instances.load(Ordering::Acquire);
         // SAFETY: null or an instance, which is never freed.
-        while let Some(instance) = unsafe { next.as_ref() } {
-            // Names are compared by place first: there is mostly one copy of each.
-            if ptr::eq(instance.type_name, type_name) || instance.type_name == type_name {
-                return Some(&instance.site);
-            }
-            next = instance.next;
-        }
-        None
+        let instance = |instance: *mut Instance| unsafe { instance.as_ref() };
+        std::iter::successors(instance(first), move |known| instance(known.next))
     }
 
     /// Makes the site of an instance; `None` if there are too many. `type_name` tells the name of an item in it.

@@ -70,6 +70,8 @@ impl Drop for Ticker {
         // Dropped by `tick` itself, it ends once that returns. At the end of the process `std::thread::current` panics.
         // SAFETY: always valid to call.
         let this = unsafe { libc::pthread_self() };
+        // A number or a pointer, as the platform has it.
+        #[allow(clippy::unnecessary_cast)]
         let others = |thread: &JoinHandle<()>| thread.as_pthread_t() as usize != this as usize;
         if let Some(thread) = self.thread.take().filter(others) {
             // A panic of `tick` has been reported by the panic hook; there is nothing to add.

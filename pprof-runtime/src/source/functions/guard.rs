@@ -77,6 +77,8 @@ pub(super) struct Opened {
     pub(super) began: Began,
     /// The thread was unwinding before: that does not end this call.
     pub(super) was_unwinding: bool,
+    /// `Local::sampling` as it was.
+    pub(super) sampling: u32,
 }
 
 impl Frame {
@@ -106,10 +108,12 @@ impl Frame {
     fn begin(&mut self, local: &Local, caller: &Node, node: &Node) -> *const Node {
         local.current.set(node);
         let was_unwinding = std::thread::panicking();
+        // What is called from here is as if it were called from nowhere: this one's time is known.
+        let sampling = local.sampling.replace(0);
         let charged = local.charged_ticks.get();
         // Last: what came before is not the function's time.
         let began = Began { start: clock::ticks(), charged };
-        self.0.write(Opened { caller, began, was_unwinding });
+        self.0.write(Opened { caller, began, was_unwinding, sampling });
         node
     }
 
@@ -165,10 +169,11 @@ impl Frame {
         let now = clock::ticks();
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
         let Some(node) = (unsafe { node.as_ref() }) else { return };
-        let Opened { caller, began, was_unwinding } = self.opened();
+        let Opened { caller, began, was_unwinding, sampling } = self.opened();
         LOCAL.with(|local| {
-            local.charge(node, began, now, 1);
+            local.charge(node, began, now);
             local.current.set(caller);
+            local.sampling.set(sampling);
             let is_panic = std::thread::panicking() && !was_unwinding;
             // One test, and a call at the very end: no register has to be kept for what is rare.
             if is_panic | local.has_strays.get() | local::keeps_durations() {

@@ -113,6 +113,8 @@ struct Last {
     weight: u32,
     /// Whether the stretch around it was told that it is pending.
     is_noted: bool,
+    /// It was ready, or panicked: what is done to it afterwards is nobody's call.
+    is_over: bool,
 }
 
 impl Last {
@@ -123,6 +125,7 @@ impl Last {
         began: 0,
         weight: 0,
         is_noted: false,
+        is_over: false,
     };
 }
 
@@ -189,7 +192,7 @@ impl<'c> Stretch<'c> {
             // Decided for a call, not for a poll.
             None => (Entry::Call, (self.call.site.time() == 1).then_some(1)),
         };
-        if is_enabled() {
+        if is_enabled() && !self.call.last().is_some_and(|last| last.is_over) {
             let weights = known.map(|time| Weights { time, cpu: 0 });
             self.node = self.frame.open_on(local, self.call.site, entry, weights, 0);
         }
@@ -203,10 +206,10 @@ impl<'c> Stretch<'c> {
     }
 
     fn begin_drop_on(&mut self, local: &Local) {
-        let Some(last) = self.call.last() else { return };
+        let Some(last) = self.call.last().filter(|last| !last.is_over) else { return };
         let weights = Weights { time: last.weight, cpu: 0 };
         self.node = if local.number.get() == last.place.tree {
-            self.frame.open_again(local, last.place.node, weights)
+            self.frame.open_again(local, last.place.node, self.call.site, weights)
         } else {
             self.frame.open_on(local, self.call.site, Entry::Again, Some(weights), 0)
         };
@@ -224,13 +227,14 @@ impl<'c> Stretch<'c> {
                 self.call.stage = Stage::Over;
                 self.call.last.write(Last {
                     weight: self.call.last().map_or(0, |l| l.weight),
+                    is_over: self.call.last().is_some_and(|l| l.is_over),
                     ..Last::NOWHERE
                 });
             }
             return;
         };
         node.add(counted, 1);
-        let weight = self.frame.weights().time;
+        let weight = self.call.last().map_or_else(|| self.frame.weights().time, |last| last.weight);
         let number = local.stretches.get() + 1;
         local.stretches.set(number);
         let around = local.stretch.replace(number);
@@ -252,7 +256,9 @@ impl<'c> Stretch<'c> {
             None => self.frame.opened().began.start,
         };
         self.call.stage = Stage::Over;
-        self.call.last.write(Last { place, around, idle_since: 0, began, weight, is_noted: false });
+        let last =
+            Last { place, around, idle_since: 0, began, weight, is_noted: false, is_over: false };
+        self.call.last.write(last);
     }
 
     #[inline(never)]
@@ -266,9 +272,11 @@ impl<'c> Stretch<'c> {
         // SAFETY: set where `node` is not null.
         let last = unsafe { self.call.last.assume_init_mut() };
         local.stretch.set(last.around);
+        last.is_over = !self.suspends;
         let inside = local.suspended.get();
         // One that is never timed is not there for those around it: the time that it waits is theirs.
-        let is_noted = self.suspends && (self.call.site.time() != 0 || inside != 0);
+        let is_noted =
+            self.suspends && last.around != 0 && (self.call.site.time() != 0 || inside != 0);
         local.suspended.set(self.suspended.saturating_add(u32::from(is_noted)));
         if self.suspends {
             self.call.stage = Stage::Suspended;

@@ -25,6 +25,9 @@ pub(super) fn keeps_durations() -> bool {
     HISTOGRAMS.load(Ordering::Relaxed)
 }
 
+/// See `Local::sampling`.
+pub(super) const BLIND: u32 = u32::MAX;
+
 /// The next tree's.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
@@ -40,6 +43,11 @@ pub(super) struct Local {
     /// As `charged_ticks`, of CPU time.
     pub(super) charged_cpu_ns: Cell<i64>,
     random: Cell<Random>,
+    /// What the sampled call that runs has decided for those inside of it: see [`light`](super::light). Zero if there is none, `BLIND` if it
+    /// is not looked at, else how often it counts.
+    pub(super) sampling: Cell<u32>,
+    /// What sampled calls took themselves in the outermost one that is looked at, as far as they are over.
+    looked_ticks: Cell<u64>,
     /// Whether a span may have ended that is still to be left.
     pub(super) has_strays: Cell<bool>,
     /// Annotated futures that were left pending since the stretch of an annotated future now running began, and are still there.
@@ -63,6 +71,8 @@ thread_local! {
             charged_ticks: Cell::new(0),
             charged_cpu_ns: Cell::new(0),
             random: Cell::new(Random::new(1)),
+            sampling: Cell::new(0),
+            looked_ticks: Cell::new(0),
             has_strays: Cell::new(false),
             suspended: Cell::new(0),
             stretch: Cell::new(0),
@@ -84,22 +94,60 @@ impl Local {
         Some((caller, caller.recent_child(site, set())?))
     }
 
-    /// Charges a call that ends now with what no other was charged with meanwhile, `weight` times: in the mean its caller is then left
-    /// what others of its calls that are not looked at would leave it.
+    /// Charges a call that ends now with what no other was charged with meanwhile.
     #[inline(always)]
-    pub(super) fn charge(&self, node: &Node, began: Began, now: u64, weight: u32) {
+    pub(super) fn charge(&self, node: &Node, began: Began, now: u64) {
+        self.charge_times(node, began, now, 1);
+    }
+
+    /// As `charge`, of a sampled call that counts so often. Returns what it took itself.
+    #[inline(always)]
+    fn charge_times(&self, node: &Node, began: Began, now: u64, weight: u32) -> u64 {
         let charged = self.charged_ticks.get();
         let elapsed = now.wrapping_sub(began.start);
         // Below zero where callees were charged with more than they took: all that a thread's calls are charged with is what it took.
         let own = elapsed.wrapping_sub(charged.wrapping_sub(began.charged));
-        let own = own.wrapping_mul(u64::from(weight));
-        node.add(Column::Busy, own.cast_signed());
+        node.add(Column::Busy, own.wrapping_mul(u64::from(weight)).cast_signed());
         self.charged_ticks.set(charged.wrapping_add(own));
+        own
+    }
+
+    /// Begins a sampled call that is looked at, inside of none that is. The result is for its end.
+    pub(super) fn begin_looking(&self) -> u64 {
+        self.looked_ticks.replace(0)
+    }
+
+    /// Charges a sampled call that counts so often. `around` is what `begin_looking` gave it: the caller is then charged with what it and
+    /// all those in it count for, so that it is left, in the mean, what the calls that are not looked at would leave it.
+    pub(super) fn charge_looked(
+        &self,
+        node: &Node,
+        began: Began,
+        now: u64,
+        weight: u32,
+        around: Option<u64>,
+    ) {
+        let own = self.charge_times(node, began, now, weight);
+        let looked = self.looked_ticks.get().wrapping_add(own);
+        match around {
+            None => self.looked_ticks.set(looked),
+            Some(around) => {
+                let others = looked.wrapping_mul(u64::from(weight - 1));
+                self.charged_ticks.set(self.charged_ticks.get().wrapping_add(others));
+                self.looked_ticks.set(around);
+            }
+        }
     }
 
     /// Keeps the duration of an exactly timed call, if that is asked for.
     pub(super) fn keep_duration(&self, node: &Node, ticks: u64) {
-        if keeps_durations() && !node.add_duration(ticks) {
+        if !keeps_durations() {
+            return;
+        }
+        // That of calls that found no room is nobody's.
+        if node.looks().is_none() {
+            histogram::lose();
+        } else if !node.add_duration(ticks) {
             self.keep_first_duration(node, ticks);
         }
     }
@@ -133,7 +181,7 @@ impl Local {
         while let Some(node) = unsafe { self.current.get().as_ref() }
             && let Some(began) = node.take_ended_span()
         {
-            self.charge(node, began, now, 1);
+            self.charge(node, began, now);
             self.current.set(node.parent());
         }
     }

@@ -20,7 +20,7 @@ use crate::clock;
 pub use guard::{Frame, FunctionGuard};
 pub use instances::instance;
 pub use instrumented::Instrumented;
-pub use light::{LightFrame, LightGuard};
+pub use light::{COUNTED, LOOKED_AT, LightFrame, LightGuard, SAMPLED};
 pub(crate) use registry::{count, reset, snapshot};
 pub use span::Span;
 

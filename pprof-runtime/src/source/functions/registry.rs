@@ -69,19 +69,22 @@ fn sums() -> PathSums {
 
 /// What has been recorded since the process began.
 pub(crate) fn snapshot() -> PathSnapshot {
+    // First: one that is set meanwhile has more than what is read.
+    let base = BASE.lock().clone();
     let now = since_start();
-    match &*BASE.lock() {
-        Some(base) => PathSnapshot { duration: None, ..now.since(base) },
+    match base {
+        Some(base) => PathSnapshot { duration: None, ..now.since(&base) },
         None => now,
     }
 }
 
 /// What there was at the last reset: counters are written by their threads alone, so it is taken off when they are read.
-static BASE: Mutex<Option<PathSnapshot>> = Mutex::new(None);
+static BASE: Mutex<Option<Arc<PathSnapshot>>> = Mutex::new(None);
 
 /// Later snapshots begin here.
 pub(crate) fn reset() {
-    *BASE.lock() = Some(since_start());
+    let base = Arc::new(since_start());
+    *BASE.lock() = Some(base);
 }
 
 fn since_start() -> PathSnapshot {

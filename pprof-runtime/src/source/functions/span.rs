@@ -4,7 +4,7 @@ use std::mem;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use super::guard::{Entry, Frame};
+use super::guard::{Entry, Frame, Opened};
 use super::is_enabled;
 use super::local::LOCAL;
 use super::registry;
@@ -38,13 +38,16 @@ impl Span {
         let opened = self.frame.open(site, Entry::Call, address);
         // SAFETY: null, or a node of this thread's tree, which is there while calls begin.
         let Some(node) = (unsafe { opened.as_ref() }) else { return };
-        let caller = self.frame.opened().caller;
+        let Opened { caller, sampling, .. } = self.frame.opened();
         if node.parent() == caller {
             // One that was never left, as the call that it was inside of ended first.
             node.take_ended_span();
             self.node = node;
         } else {
-            LOCAL.with(|local| local.current.set(caller));
+            LOCAL.with(|local| {
+                local.current.set(caller);
+                local.sampling.set(sampling);
+            });
         }
     }
 }

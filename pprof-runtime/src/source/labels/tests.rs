@@ -1,0 +1,266 @@
+//! Sets and scopes together.
+
+use std::mem::ManuallyDrop;
+use std::sync::atomic::Ordering;
+
+use super::scope::THREAD;
+use super::set::TABLE;
+use super::*;
+use crate::config::MAX_LABEL_BYTES;
+
+fn set(pairs: &[(&str, &str)]) -> Option<SetRef> {
+    intern(pairs.iter().copied())
+}
+
+fn shown(set: Option<&SetRef>) -> String {
+    let pairs = set.map_or(&[][..], |set| set.pairs());
+    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(" ")
+}
+
+fn now() -> String {
+    shown(current().as_ref())
+}
+
+fn is_there(id: u64) -> bool {
+    let mut found = false;
+    TABLE.retain(|set| {
+        found |= set.mark.id() == id;
+        true
+    });
+    found
+}
+
+#[test]
+fn equal_sets_are_one_and_go_with_their_last_holder() {
+    let a = set(&[("there", "1"), ("and", "2")]).unwrap();
+    let b = set(&[("and", "0"), ("", "no key"), ("there", "1"), ("and", "2")]).unwrap();
+    assert!(a.is(&b));
+    assert_eq!(shown(Some(&a)), "and=2 there=1");
+    assert!(set(&[("", "1")]).is_none());
+    let id = a.id();
+    drop(a);
+    assert!(is_there(id));
+    drop(b);
+    assert!(!is_there(id));
+    assert_ne!(set(&[("there", "1"), ("and", "2")]).unwrap().id(), id);
+}
+
+#[test]
+fn sets_that_make_each_other_go() {
+    let (one, two) = (set(&[("cycle", "1")]), set(&[("cycle", "2"), ("more", "")]));
+    let ids = [one.as_ref(), two.as_ref()].map(|set| set.unwrap().id());
+    for _ in 0..2 {
+        assert_eq!(shown(on_top_of(one.as_ref(), two.as_ref()).as_ref()), "cycle=2 more=");
+        assert_eq!(shown(on_top_of(two.as_ref(), one.as_ref()).as_ref()), "cycle=1 more=");
+    }
+    drop((one, two));
+    assert_eq!(ids.map(is_there), [false; 2]);
+}
+
+#[test]
+fn long_texts_are_cut_between_characters() {
+    let long = format!("{}é", "x".repeat(MAX_LABEL_BYTES - 1));
+    let cut = set(&[(&long, &long)]).unwrap();
+    assert_eq!(cut.pairs()[0].0.len(), MAX_LABEL_BYTES - 1);
+    assert_eq!(cut.pairs()[0].1.len(), MAX_LABEL_BYTES - 1);
+}
+
+#[test]
+fn what_a_profile_keeps_stays_and_is_found_again() {
+    let a = set(&[("kept", "a")]);
+    let id = a.as_ref().unwrap().id();
+    {
+        let _scope = Scope::add(a.as_ref());
+        assert_eq!(recorded(|| true), id);
+    }
+    drop(a);
+    assert_eq!(Texts::read().of(id).unwrap()[0].1, "a".into());
+    assert_eq!(set(&[("kept", "a")]).unwrap().id(), id);
+    assert_eq!(Texts::read().of(0), None);
+}
+
+#[test]
+fn what_was_sampled_goes_with_the_profile() {
+    let a = set(&[("sampled", "a")]);
+    let id = a.as_ref().unwrap().id();
+    {
+        let _scope = Scope::add(a.as_ref());
+        // Other tests end samples, too: what is theirs to see is only that it has gone.
+        assert_eq!(SAMPLED.current(|| true), id);
+    }
+    end_samples();
+    assert!(is_there(id), "held");
+    SAMPLED.current(|| true);
+    drop(a);
+    end_samples();
+    assert!(!is_there(id));
+    assert_eq!(Texts::read().of(id).unwrap()[0].1, "unknown".into());
+}
+
+#[test]
+fn scopes_nest_and_end_by_panics() {
+    let (a, b) = (set(&[("a", "1")]), set(&[("b", "2"), ("a", "3")]));
+    let _outer = Scope::add(a.as_ref());
+    let panicked = std::panic::catch_unwind(|| {
+        let b = set(&[("b", "2"), ("a", "3")]);
+        let _inner = Scope::add(b.as_ref());
+        assert_eq!(now(), "a=3 b=2");
+        std::panic::resume_unwind(Box::new(()));
+    });
+    assert!(panicked.is_err());
+    assert_eq!(now(), "a=1");
+    {
+        let _elsewhere = Scope::replace(b.as_ref());
+        assert_eq!(now(), "a=3 b=2");
+        let _none = Scope::replace(None);
+        assert_eq!(now(), "");
+    }
+    assert_eq!(now(), "a=1");
+}
+
+fn is_tidy() {
+    THREAD.with(|thread| {
+        assert_eq!((thread.height.get(), thread.owner.get()), (0, 0));
+        let gone = ManuallyDrop::into_inner(thread.gone.take());
+        assert_eq!((gone.len(), gone.capacity()), (0, 0));
+    });
+}
+
+#[test]
+fn an_old_disorder_costs_what_comes_later_nothing() {
+    let (a, b) = (set(&[("a", "1")]), set(&[("b", "1")]));
+    let mut kept = Vec::new();
+    {
+        let _scope = Scope::add(a.as_ref());
+        kept.push(guard("kept"));
+    }
+    assert_eq!(now(), "");
+    for _ in 0..3 {
+        let _route = Scope::add(a.as_ref());
+        drop(Scope::add(b.as_ref()));
+        assert_eq!(now(), "a=1", "set again");
+        let (c, d) = (guard("c"), guard("d"));
+        drop(c);
+        drop(d);
+        assert_eq!(now(), "a=1");
+        THREAD.with(|thread| {
+            let gone = ManuallyDrop::into_inner(thread.gone.take());
+            assert_eq!(gone.len(), 1, "the scope around the kept one");
+            thread.gone.set(ManuallyDrop::new(gone));
+        });
+    }
+    drop(kept);
+    is_tidy();
+}
+
+fn guard(key: &str) -> GuardScope {
+    GuardScope::add(set(&[(key, "")]).as_ref())
+}
+
+#[test]
+fn guards_end_in_any_order() {
+    let (a, b, c) = (guard("a"), guard("b"), guard("c"));
+    assert_eq!(now(), "a= b= c=");
+    drop(b);
+    assert_eq!(now(), "a= b= c=", "what came later has it still");
+    drop(a);
+    drop(c);
+    assert_eq!(now(), "");
+    is_tidy();
+}
+
+#[test]
+fn a_guard_may_outlive_the_scope_that_it_was_made_in() {
+    let own = set(&[("own", "1")]);
+    let mut escaped = None;
+    {
+        let scope = set(&[("scope", "1")]);
+        let _scope = Scope::add(scope.as_ref());
+        escaped.replace(guard("escaped"));
+    }
+    assert_eq!(now(), "");
+    let same = set(&[("scope", "1"), ("escaped", "")]);
+    {
+        // What the guard had set, set by another one when it goes: it must not bring back what is gone.
+        let _scope = Scope::add(same.as_ref());
+        drop(escaped);
+        let _inner = Scope::add(own.as_ref());
+        assert_eq!(now(), "escaped= own=1 scope=1");
+    }
+    assert_eq!(now(), "");
+}
+
+#[test]
+fn an_outer_guard_may_go_inside_of_a_scope() {
+    let outer = guard("outer");
+    let inner = set(&[("inner", "")]);
+    {
+        let _scope = Scope::add(inner.as_ref());
+        drop(outer);
+        assert_eq!(now(), "inner= outer=");
+    }
+    assert_eq!(now(), "");
+}
+
+/// Whatever the order, the word says only what is there, and nothing when nothing is open.
+#[test]
+fn guards_in_random_orders() {
+    let mut random = 1_u64;
+    let mut draw = |n: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % n
+    };
+    fn scoped(depth: usize, guards: &mut Vec<GuardScope>, draw: &mut impl FnMut(usize) -> usize) {
+        let own = set(&[(["x", "y"][draw(2)], "")]);
+        let _scope = Scope::add(own.as_ref());
+        steps(depth + 1, guards, draw);
+    }
+    fn steps(depth: usize, guards: &mut Vec<GuardScope>, draw: &mut impl FnMut(usize) -> usize) {
+        for _ in 0..draw(12) {
+            match draw(5) {
+                0 | 1 => guards.push(guard(["a", "b", "c"][draw(3)])),
+                2 | 3 if !guards.is_empty() => drop(guards.swap_remove(draw(guards.len()))),
+                4 if depth < 4 => scoped(depth, guards, draw),
+                _ => {}
+            }
+            // Reads the set that the word is the address of.
+            assert!(now().len() < 30);
+        }
+    }
+    for _ in 0..if cfg!(miri) { 20 } else { 3_000 } {
+        let mut guards = Vec::new();
+        steps(0, &mut guards, &mut draw);
+        while !guards.is_empty() {
+            drop(guards.swap_remove(draw(guards.len())));
+            assert!(now().len() < 30);
+        }
+        assert_eq!(now(), "");
+        is_tidy();
+    }
+    assert!(set(&[("a", "")]).unwrap().set().holders.load(Ordering::Relaxed) == 1);
+}
+
+/// Not by Miri, which does not let parking_lot wait.
+#[cfg(not(miri))]
+#[test]
+fn threads_make_and_drop_the_same_sets() {
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for round in 0..20_000_u32 {
+                    let value = (round % 3).to_string();
+                    let set = set(&[("shared", &value)]);
+                    let _scope = Scope::add(set.as_ref());
+                    if round % 7 == 0 {
+                        SAMPLED.current(|| true);
+                    }
+                    assert_eq!(now(), format!("shared={value}"));
+                }
+            });
+        }
+        scope.spawn(|| (0..300).for_each(|_| end_samples()));
+    });
+    end_samples();
+    assert!(!Texts::read().0.values().any(|pairs| &*pairs[0].0 == "shared"));
+}
