@@ -21,8 +21,8 @@
 //! # Bounds
 //! Memory is that of the sets that the program holds, and of those that profiles keep: see [`MAX_SAMPLED_LABEL_SETS`] and
 //! [`MAX_RECORDED_LABEL_SETS`]. Samples beyond have one label, `labels=overflow`, and are counted in the profile's comments. The profiles that
-//! accumulate keep what they have seen for good: a label with ever new values, such as a number of a request, soon fills them; in CPU
-//! profiles, which begin anew, it does no harm.
+//! accumulate keep what they have seen for good: a label with ever new values, such as a number of a request, soon takes all of their room for
+//! labels, and then other labels have none either. CPU profiles begin anew each time.
 //!
 //! [`MAX_SAMPLED_LABEL_SETS`]: crate::config::MAX_SAMPLED_LABEL_SETS
 //! [`MAX_RECORDED_LABEL_SETS`]: crate::config::MAX_RECORDED_LABEL_SETS
@@ -32,6 +32,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -217,24 +218,43 @@ pub(crate) fn with_only<R>(labels: &Labels, f: impl FnOnce() -> R) -> R {
 /// ```
 #[inline]
 pub fn labelled<F: Future>(labels: Labels, future: F) -> Labelled<F> {
-    Labelled { labels, begun: false, future }
+    Labelled { labels, begun: false, future: ManuallyDrop::new(future) }
 }
 
 /// A future with labels; see [`labelled`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Labelled<F> {
     labels: Labels,
     /// Whether what was set at the first poll is among them.
     begun: bool,
-    future: F,
+    /// Dropped by `drop` alone.
+    future: ManuallyDrop<F>,
+}
+
+impl<F: fmt::Debug> fmt::Debug for Labelled<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Labelled")
+            .field("labels", &self.labels)
+            .field("future", &*self.future)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> Drop for Labelled<F> {
+    /// What is cancelled is cleared up with the labels that it ran with.
+    #[inline]
+    fn drop(&mut self) {
+        let _scope = self.begun.then(|| Scope::replace(self.labels.0.as_ref()));
+        // SAFETY: dropped here alone, once; where it is, so that it stays pinned to the end.
+        unsafe { ManuallyDrop::drop(&mut self.future) };
+    }
 }
 
 impl<F> Labelled<F> {
     /// With these labels, whatever is set where it is polled.
     #[cfg(all(feature = "tokio", feature = "instrument"))]
     pub(crate) fn only(labels: Labels, future: F) -> Labelled<F> {
-        Labelled { labels, begun: true, future }
+        Labelled { labels, begun: true, future: ManuallyDrop::new(future) }
     }
 }
 
@@ -243,7 +263,8 @@ impl<F: Future> Future for Labelled<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is pinned with `self`: it is never moved out, and there is no `Drop` nor other access.
+        // SAFETY: `future` is pinned with `self`: it is never moved out, nor is there other access but that of `drop`, which drops it in its
+        // place.
         let this = unsafe { self.get_unchecked_mut() };
         if !this.begun {
             this.begun = true;
@@ -251,7 +272,7 @@ impl<F: Future> Future for Labelled<F> {
         }
         let _scope = Scope::replace(this.labels.0.as_ref());
         // SAFETY: as above.
-        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         future.poll(context)
     }
 }

@@ -7,9 +7,9 @@ use pprof_tests::{report, workspace_dir};
 
 fn run(out: &Path) {
     let status = Command::new(env!("CARGO"))
-        .args(["run", "--release", "-p", "pprof-examples", "--example", "async_service", "--"])
-        .args(["--seconds", "3", "--out"])
-        .arg(out)
+        .args(["run", "--release", "-p", "pprof-examples", "--example", "async_service"])
+        .env("PPROF", "cpu,functions,block=1,mutex=1")
+        .env("PPROF_OUT", out.join("{profile}.pb.gz"))
         .current_dir(workspace_dir())
         .status();
     assert!(status.expect("cargo runs").success());

@@ -379,6 +379,27 @@ fn a_task_has_the_labels_of_its_creator_alone() {
 }
 
 #[test]
+fn what_is_cancelled_is_cleared_up_with_its_labels() {
+    struct Tells(std::sync::mpsc::Sender<Labels>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.send(Labels::current()).unwrap();
+        }
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    let request = || labels! { "request" => 1 };
+    let mut future = Box::pin(labelled(request(), async move {
+        let _tells = Tells(tell);
+        YieldOnce::default().await;
+    }));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    drop(future);
+    assert_eq!(told.recv().unwrap(), request());
+    assert!(Labels::current().is_empty());
+}
+
+#[test]
 fn labels_of_waits_that_are_not_recorded_take_no_room_and_ours_are_told_from_theirs() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Waits of a thousandth of that: next to none is recorded.

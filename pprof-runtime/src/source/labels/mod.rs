@@ -11,6 +11,7 @@
 //! # Reentrancy
 //! An allocator may look at the word ([`recorded`], [`current`]). It must not set labels: sets are made under a lock, with memory that is
 //! allocated there.
+
 mod scope;
 mod set;
 #[cfg(test)]
