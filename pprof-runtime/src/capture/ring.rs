@@ -17,7 +17,7 @@ use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(all(test, loom))]
 mod model;
 
-/// 64 KiB a ring: about 270 stacks of 30 frames between two visits of the collector.
+/// 64 KiB a ring: about 250 stacks of 30 frames between two visits of the collector.
 const RING_WORDS: usize = 8192;
 /// Words of a record before its addresses.
 const HEAD_WORDS: u64 = 2;
