@@ -23,9 +23,13 @@ use crate::source::contention::{Kind, nesting};
 /// A call that takes less did not block. A switch to another thread and back takes as long at least.
 const BRIEF_NS: u64 = 5_000;
 
-/// One that says that it would block takes less, unless the machine is busy; else it has blocked until a time-out of its socket
-/// (`SO_RCVTIMEO`), which counts milliseconds.
-const WOULD_BLOCK_NS: u64 = 1_000_000;
+/// One that fails at once takes less, unless the machine is busy; else it has blocked until a time-out of its socket (`SO_RCVTIMEO`),
+/// which counts milliseconds.
+const FAILS_AT_ONCE_NS: u64 = 1_000_000;
+
+/// Of calls that would block and must not, and of arguments that are looked at first.
+const AT_ONCE: [c_int; 6] =
+    [libc::EAGAIN, libc::EINPROGRESS, libc::EBADF, libc::EFAULT, libc::EINVAL, libc::ENOTSOCK];
 
 /// What one of the functions is.
 struct Function {
@@ -214,9 +218,8 @@ unsafe extern "C" fn end(state: &mut MaybeUninit<State>, result: isize) -> isize
     if state.waits {
         let after = errno();
         pop_cleanup(state);
-        let would_block =
-            result as c_int == -1 && matches!(after, libc::EAGAIN | libc::EINPROGRESS);
-        let brief_ns = if would_block { WOULD_BLOCK_NS } else { BRIEF_NS };
+        let at_once = result as c_int == -1 && AT_ONCE.contains(&after);
+        let brief_ns = if at_once { FAILS_AT_ONCE_NS } else { BRIEF_NS };
         // SAFETY: `begin` has written it, and it is read once.
         let wait = unsafe { state.wait.assume_init_read() };
         wait.end_if_longer(brief_ns);
