@@ -30,6 +30,7 @@ use proc_macro::TokenStream;
 /// - `busy`: time while it is polled or dropped, `polls`: how often it was polled;
 /// - `idle`: time from a poll that ended `Pending` to the next one, on whatever thread. It is charged once, to the innermost annotated
 ///   future, and to each of several that are pending side by side, as in `join!`. The `wall` time is both together;
+/// - `scheduled`: the part of `idle` from a wake-up on, if `set_function_wakes` is on;
 /// - `cancelled`: dropped after its first poll and before it was ready, and not by a panic's unwinding, which is one of `panics`. It is
 ///   counted on the path on which it was last polled, or on another thread on the one that drops it.
 ///

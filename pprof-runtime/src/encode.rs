@@ -281,8 +281,11 @@ fn call_types(recorded: &[Column]) -> Vec<CallType> {
         ("polls", "count", &[Column::Polls]),
         ("cancelled", "count", &[Column::Cancelled]),
     ];
-    const OTHERS: [CallType; 2] =
-        [("panics", "count", &[Column::Panics]), ("cpu", "nanoseconds", &[Column::Cpu])];
+    const OTHERS: [CallType; 3] = [
+        ("scheduled", "nanoseconds", &[Column::Scheduled]),
+        ("panics", "count", &[Column::Panics]),
+        ("cpu", "nanoseconds", &[Column::Cpu]),
+    ];
     let mut types = ALWAYS.to_vec();
     if recorded.contains(&Column::Polls) {
         types.extend(ASYNC);

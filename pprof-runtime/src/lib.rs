@@ -157,6 +157,7 @@ pub fn set_contention_labels(on: bool) -> bool {
 /// |---|---|---|
 /// | `calls`, `wall` | count, nanoseconds | always |
 /// | `busy`, `idle`, `polls`, `cancelled` | nanoseconds, count | once an async function was recorded |
+/// | `scheduled` | nanoseconds | once a wake-up was noted, see [`set_function_wakes`] |
 /// | `panics` | count | once a call ended by unwinding |
 /// | `cpu` | nanoseconds | once it was measured, of functions with `cpu = sampled(N)` |
 pub fn set_function_profile(on: bool) -> bool {
@@ -173,6 +174,20 @@ pub fn set_function_profile(on: bool) -> bool {
 /// Some 10 ns for each call, and 6 KiB for each call path of a running thread.
 pub fn set_function_histograms(on: bool) -> bool {
     source::functions::set_histograms(on)
+}
+
+/// Switches the noting of when annotated futures are woken on or off, and returns the former setting.
+///
+/// While it is on, the part of `idle` from the first wake-up since a future's last poll to its next one is `scheduled` as well: how long a
+/// task that could run was kept waiting for a thread, by others that do not yield. What wakes a task wakes all futures in it. Unseen are
+/// the time before a task's first poll, and a wake-up that comes from outside of its outermost annotated future. Off initially.
+///
+/// Futures get a waker that wraps the runtime's: not for runtimes that look into their wakers, as embassy's does.
+///
+/// # Overhead
+/// An allocation for each poll of an outermost annotated future.
+pub fn set_function_wakes(on: bool) -> bool {
+    source::functions::set_wakes(on)
 }
 
 /// Times a region inside of a function as if it were a function that is called there: the result is a [`Span`], which ends it when it is

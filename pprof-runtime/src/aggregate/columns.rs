@@ -11,6 +11,8 @@ pub(crate) enum Column {
     Busy,
     /// Time from a poll that ended `Pending` to the next.
     Idle,
+    /// The part of `Idle` from a wake-up on.
+    Scheduled,
     Polls,
     /// Calls that ended by unwinding.
     Panics,
@@ -20,13 +22,14 @@ pub(crate) enum Column {
     Cpu,
 }
 
-pub(crate) const COLUMNS: usize = 7;
+pub(crate) const COLUMNS: usize = 8;
 
 impl Column {
     pub(crate) const ALL: [Column; COLUMNS] = [
         Column::Calls,
         Column::Busy,
         Column::Idle,
+        Column::Scheduled,
         Column::Polls,
         Column::Panics,
         Column::Cancelled,
@@ -35,7 +38,7 @@ impl Column {
 
     /// Whether it is kept in ticks of the clock.
     pub(crate) fn is_in_ticks(self) -> bool {
-        matches!(self, Column::Busy | Column::Idle)
+        matches!(self, Column::Busy | Column::Idle | Column::Scheduled)
     }
 }
 

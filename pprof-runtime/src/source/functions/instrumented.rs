@@ -10,12 +10,13 @@ use std::future::Future;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
 use std::ptr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::guard::Entry;
 use super::is_enabled;
 use super::light::LightFrame;
 use super::local::{LOCAL, Local};
+use super::waking::{self, Scheduled, WokenAt};
 use crate::aggregate::call_paths::Node;
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
@@ -59,7 +60,9 @@ impl<F: Future> Future for Instrumented<F> {
         }
         let mut stretch = Stretch::new(&mut this.call);
         stretch.begin_poll();
-        let result = future.poll(context);
+        let noting = stretch.noting(context.waker());
+        let waker = noting.as_ref().unwrap_or(context.waker());
+        let result = future.poll(&mut Context::from_waker(waker));
         stretch.suspends = result.is_pending();
         stretch.is_ready = result.is_ready();
         result
@@ -95,6 +98,8 @@ enum Stage {
 struct Call {
     site: &'static Site,
     stage: Stage,
+    /// If that is noted.
+    woken_at: Option<WokenAt>,
     /// Set from the first poll on: futures are moved before that, and what is not set need not be.
     last: MaybeUninit<Last>,
 }
@@ -144,7 +149,7 @@ unsafe impl Sync for Place {}
 impl Call {
     #[inline]
     fn new(site: &'static Site) -> Call {
-        Call { site, stage: Stage::New, last: MaybeUninit::uninit() }
+        Call { site, stage: Stage::New, woken_at: None, last: MaybeUninit::uninit() }
     }
 
     fn last(&self) -> Option<&Last> {
@@ -199,6 +204,19 @@ impl<'c> Stretch<'c> {
         self.begin(local, Column::Polls);
     }
 
+    /// What is to be woken instead of the task, if it is to be noted when that is.
+    #[inline(always)]
+    fn noting(&mut self, waker: &Waker) -> Option<Waker> {
+        if waking::is_watched() { self.noting_slowly(waker) } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn noting_slowly(&mut self, waker: &Waker) -> Option<Waker> {
+        let is_outermost = !self.node.is_null() && self.call.last()?.around == 0;
+        is_outermost.then(|| self.call.woken_at.get_or_insert_default().noting(waker))
+    }
+
     #[cold]
     #[inline(never)]
     fn begin_drop(&mut self) {
@@ -240,11 +258,22 @@ impl<'c> Stretch<'c> {
         let around = local.stretch.replace(number);
         let tree = local.number.get();
         self.suspended = local.suspended.take();
+        if around == 0 {
+            let polled = self.frame.opened().began.start;
+            // Who is dropped has not been kept waiting for a poll.
+            let woken_at = self.call.woken_at.as_ref().filter(|_| counted == Column::Polls);
+            local.scheduled.set(Scheduled::new(woken_at.map_or(0, WokenAt::take), polled));
+        }
         if let Some(last) = self.call.last() {
             if last.idle_since != 0 && weight != 0 {
                 // Clocks of two cores may differ by a little.
                 let idle = self.frame.opened().began.start.saturating_sub(last.idle_since);
                 node.add(Column::Idle, (idle.wrapping_mul(u64::from(weight))).cast_signed());
+                let scheduled = local.scheduled.get().since(last.idle_since);
+                if scheduled != 0 {
+                    let scheduled = scheduled.wrapping_mul(u64::from(weight));
+                    node.add(Column::Scheduled, scheduled.cast_signed());
+                }
             }
             if last.is_noted && (last.place.tree, last.around) == (tree, around) {
                 self.suspended = self.suspended.saturating_sub(1);

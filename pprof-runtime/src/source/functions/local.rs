@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::{cpu, labels};
 use super::registry;
+use super::waking::Scheduled;
 use crate::aggregate::call_paths::{Began, Node, Tree};
 use crate::aggregate::columns::Column;
 use crate::aggregate::histogram;
@@ -56,6 +57,8 @@ pub(super) struct Local {
     pub(super) stretch: Cell<u64>,
     /// The number of the latest stretch.
     pub(super) stretches: Cell<u64>,
+    /// Of the outermost stretch.
+    pub(super) scheduled: Cell<Scheduled>,
     /// Memory is being allocated for what is recorded.
     pub(super) makes_room: Cell<bool>,
     /// Nothing is recorded: the tree is being made, or is gone.
@@ -77,6 +80,7 @@ thread_local! {
             suspended: Cell::new(0),
             stretch: Cell::new(0),
             stretches: Cell::new(0),
+            scheduled: Cell::new(Scheduled::NEVER),
             makes_room: Cell::new(false),
             closed: Cell::new(false),
         }

@@ -10,6 +10,7 @@ mod light;
 mod local;
 mod registry;
 mod span;
+mod waking;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +24,7 @@ pub use instrumented::Instrumented;
 pub use light::{COUNTED, LOOKED_AT, LightFrame, LightGuard, SAMPLED};
 pub(crate) use registry::{count, reset, snapshot};
 pub use span::Span;
+pub(crate) use waking::set_wakes;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
