@@ -34,13 +34,23 @@ pub const MAX_RECORDED_LABEL_SETS: usize = 16_384;
 
 /// Sets of labels that calls of one function from one path are told apart by, in each thread; calls with further ones are labelled
 /// `labels=overflow`.
-pub const MAX_PATH_LABEL_SETS: usize = 128;
+pub const MAX_PATH_LABEL_SETS: usize = 512;
+
+/// Values of one key that profiles that accumulate while the program runs tell apart; samples with further ones have the value
+/// `(overflow)`, and their other labels. 2 KiB for each key.
+pub const MAX_LABEL_VALUES: usize = 128;
+
+/// Keys whose values are bounded so; values of further ones are bounded by the number of sets alone.
+pub const MAX_LABEL_KEYS: usize = 64;
 
 /// Labels of one set; of more, those whose keys come last in the alphabet are left out.
 pub const MAX_LABELS: usize = 64;
 
 /// Bytes kept of a label's key, and of its value; what is longer is cut there.
 pub const MAX_LABEL_BYTES: usize = 256;
+
+/// Stands for the values that found no room.
+pub(crate) const OVERFLOW_VALUE: &str = "(overflow)";
 
 /// Stands for the sets that found no room. No set has this number; 0 is that of no set.
 pub(crate) const OVERFLOW_LABELS: u64 = 1;

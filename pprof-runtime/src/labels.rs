@@ -20,12 +20,16 @@
 //!
 //! # Bounds
 //! Memory is that of the sets that the program holds, and of those that profiles keep: see [`MAX_SAMPLED_LABEL_SETS`] and
-//! [`MAX_RECORDED_LABEL_SETS`]. Samples beyond have one label, `labels=overflow`, and are counted in the profile's comments. The profiles that
-//! accumulate keep what they have seen for good: a label with ever new values, such as a number of a request, soon takes all of their room for
-//! labels, and then other labels have none either. CPU profiles begin anew each time.
+//! [`MAX_RECORDED_LABEL_SETS`]. Samples beyond have one label, `labels=overflow`, and are counted in the profile's comments.
+//!
+//! The profiles that accumulate (all but `cpu`) keep what they have seen for good. So that a label with ever new values, such as the number of
+//! a request, does not take the room of the others, they tell the first [`MAX_LABEL_VALUES`] values of a key apart. Further ones are `(overflow)`;
+//! the other labels of such samples stay, and the comments name the key. CPU profiles, which begin anew each time, and waits in
+//! progress have all values.
 //!
 //! [`MAX_SAMPLED_LABEL_SETS`]: crate::config::MAX_SAMPLED_LABEL_SETS
 //! [`MAX_RECORDED_LABEL_SETS`]: crate::config::MAX_RECORDED_LABEL_SETS
+//! [`MAX_LABEL_VALUES`]: crate::config::MAX_LABEL_VALUES
 
 use std::borrow::Borrow;
 use std::fmt;

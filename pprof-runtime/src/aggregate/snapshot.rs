@@ -1,10 +1,12 @@
 //! Consistent copies of live counters, and the difference of two of them.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::stack_table::Recorded;
+use crate::config::OVERFLOW_VALUE;
 
 /// One stack and its values.
 ///
@@ -36,7 +38,11 @@ pub(crate) type Waiter = Arc<[u64]>;
 pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 
 /// Keys and values that the program chose, sorted by key.
-pub(crate) type LabelSet = Arc<[(Box<str>, Box<str>)]>;
+pub(crate) type LabelSet = Arc<[Label]>;
+pub(crate) type Label = (Box<str>, Box<str>);
+
+/// The one label of what has labels that found no room.
+pub(crate) const OVERFLOW_LABEL: (&str, &str) = ("labels", "overflow");
 
 /// What waits are lost for, if nobody is known to have ended them.
 pub(crate) const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";
@@ -99,8 +105,12 @@ impl Snapshot {
             let held = plain.iter().cloned().chain([(PHASE, HELD.into())]).collect();
             // It was waiting for the holder still; whether the two parts of it are told apart is known only now.
             for labels in [held, plain] {
-                let finished =
+                let mut finished =
                     (frames.clone(), truncated, labels, set.clone(), foreign.clone(), None);
+                if set.is_some() && !after.contains_key(&finished) {
+                    let coarser = after.keys().find(|key| is_coarser(key, &finished));
+                    finished = coarser.cloned().unwrap_or(finished);
+                }
                 let [_, now] = after.get(&finished).copied().unwrap_or_default();
                 let then = before.entry(finished).or_default();
                 let grown = now.saturating_sub(then[1]).clamp(0, waited);
@@ -142,6 +152,18 @@ type Key = (Box<[u64]>, bool, Labels, Option<LabelSet>, Option<Waiter>, Option<W
 
 fn is_state((key, value): &(&'static str, Arc<str>)) -> bool {
     (*key, &**value) == WAITING
+}
+
+/// Whether this is what a wait of the other kind becomes when it ends and there is no room for its set of labels as it is.
+fn is_coarser(key: &Key, exact: &Key) -> bool {
+    let (Some(set), Some(exact_set)) = (&key.3, &exact.3) else { return false };
+    let is_value_lost = |((key, value), (exact_key, exact_value)): (&Label, &Label)| {
+        key == exact_key && (value == exact_value || **value == *OVERFLOW_VALUE)
+    };
+    let is_lost = matches!(&set[..], [(key, value)] if (&**key, &**value) == OVERFLOW_LABEL);
+    (&key.0, key.1, &key.2, &key.4, &key.5) == (&exact.0, exact.1, &exact.2, &exact.4, &exact.5)
+        && (is_lost
+            || set.len() == exact_set.len() && iter::zip(&**set, &**exact_set).all(is_value_lost))
 }
 
 fn is_waiting((_, _, labels, ..): &Key) -> bool {
@@ -237,6 +259,46 @@ mod tests {
         assert_eq!(window[0].values, [0, 10], "goes on");
         assert_eq!(window[1].values, [1, 15], "ended");
         assert_eq!(window[1].labels, finished(2, [0, 0]).labels);
+    }
+
+    #[test]
+    fn waits_are_found_again_where_their_labels_found_no_room() {
+        let set = |labels: &[(&str, &str)]| -> Option<LabelSet> {
+            Some(labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect())
+        };
+        let sample = |values, labels: Labels, set| StackSample {
+            frames: [1].into(),
+            values,
+            truncated: false,
+            labels,
+            set,
+            foreign: None,
+            wait: None,
+        };
+        let kind = || ("kind", "mutex".into());
+        let waiting = || StackSample {
+            wait: Some((1, 4)),
+            ..sample(
+                [1, 40],
+                vec![kind(), (WAITING.0, WAITING.1.into())],
+                set(&[("id", "7"), ("route", "a")]),
+            )
+        };
+        let window = |labels: &[&[(&str, &str)]]| {
+            let (mut before, mut after) = (snapshot(&[], &[]), snapshot(&[], &[]));
+            before.stacks = vec![waiting()];
+            after.stacks =
+                labels.iter().map(|labels| sample([1, 100], vec![kind()], set(labels))).collect();
+            let mut values: Vec<i64> =
+                before.until(after).stacks.iter().map(|s| s.values[1]).collect();
+            values.sort_unstable();
+            values
+        };
+        let other: &[_] = &[("id", "7"), ("route", "b")];
+        assert_eq!(window(&[&[("id", "(overflow)"), ("route", "a")], other]), [60, 100]);
+        assert_eq!(window(&[&[OVERFLOW_LABEL], other]), [60, 100]);
+        assert_eq!(window(&[&[("id", "7"), ("route", "a")], &[OVERFLOW_LABEL]]), [60, 100]);
+        assert_eq!(window(&[other]), [100]);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{
+    AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
+};
 
 use super::registers;
 use crate::config::{MAX_RECORDED_LABEL_SETS, MAX_SAMPLED_LABEL_SETS, OVERFLOW_LABELS};
@@ -21,17 +23,39 @@ thread_local! {
 pub(crate) struct Mark {
     /// Not given to another set, ever.
     id: u64,
+    /// The set that profiles that accumulate have in the place of this one; null if it is the same.
+    coarser: AtomicPtr<Mark>,
     /// Who wants it to be kept: bits of [`Keeper`]s.
     kept: AtomicU32,
 }
 
 impl Mark {
     pub(crate) const fn new(id: u64) -> Mark {
-        Mark { id, kept: AtomicU32::new(0) }
+        Mark { id, coarser: AtomicPtr::new(ptr::null_mut()), kept: AtomicU32::new(0) }
+    }
+
+    /// Before the set is anybody's; it has to keep the other one alive.
+    pub(crate) fn set_coarser(&self, coarser: *const Mark) {
+        // ORDERING: Relaxed: published with the set.
+        self.coarser.store(coarser.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The set that profiles that accumulate have in the place of this one.
+    #[inline(always)]
+    pub(crate) fn recorded_as(&self) -> *const Mark {
+        // ORDERING: Relaxed: set before anybody has this one.
+        let coarser = self.coarser.load(Ordering::Relaxed);
+        if coarser.is_null() { self } else { coarser }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Whether `keeper` wants it to be kept.
+    pub(crate) fn is_kept_for(&self, keeper: &Keeper) -> bool {
+        // ORDERING: Relaxed: a note.
+        self.kept.load(Ordering::Relaxed) & keeper.bit != 0
     }
 
     pub(crate) fn is_kept(&self) -> bool {
@@ -119,13 +143,6 @@ impl Keeper {
     pub(crate) fn turned_away(&self) -> u64 {
         // ORDERING: Relaxed: a counter that orders nothing.
         self.turned_away.load(Ordering::Relaxed)
-    }
-
-    /// The number of the calling thread's set.
-    #[inline]
-    pub(crate) fn current(&self, has_room: impl FnOnce() -> bool) -> u64 {
-        // SAFETY: whoever set the word keeps the set alive.
-        unsafe { self.keep(current(), has_room) }
     }
 }
 

@@ -50,7 +50,6 @@ use crate::aggregate::snapshot::{
     HELD, Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
 };
 use crate::aggregate::stack_table::{Counters, Key, Recorded, StackTable};
-use crate::capture::labels::RECORDED;
 use crate::capture::memory::{Bounds, current_bounds};
 use crate::capture::registers::{self, Registers};
 use crate::capture::unwind::{self, End, Frames};
@@ -164,7 +163,7 @@ impl<const N: usize> Recorder<N> {
             .map(|(reason, values)| Lost { reason, values: whole(*values) })
             .collect();
         let mut comments = vec![setting];
-        comments.extend(labels::remark(&RECORDED, 0));
+        comments.extend(labels::remarks());
         for (index, count) in self.ends.iter().enumerate() {
             // ORDERING: Relaxed, as in `here`.
             let count = count.load(Ordering::Relaxed);

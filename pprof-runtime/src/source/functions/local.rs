@@ -14,7 +14,6 @@ use crate::aggregate::columns::Column;
 use crate::aggregate::histogram;
 use crate::aggregate::looks::Random;
 use crate::aggregate::site::Site;
-use crate::capture;
 use crate::clock;
 
 /// See [`crate::set_function_histograms`].
@@ -219,10 +218,10 @@ pub(super) fn child<'l>(local: &'l Local, site: &'static Site) -> Option<(&'l No
     Some((caller, tree.find_child(caller, site, set(), || labels::recorded(|| true))))
 }
 
-/// Where the running code's set of labels is.
+/// Where the set of labels is that the running code's calls have.
 #[inline(always)]
 fn set() -> usize {
-    capture::labels::current().addr()
+    labels::recorded_set().addr()
 }
 
 /// Makes this thread's tree; false if it may not have one now.

@@ -14,7 +14,6 @@ use crate::aggregate::columns::{Column, Values};
 use crate::aggregate::histogram;
 use crate::aggregate::path_snapshot::{LostCalls, PathSample, PathSnapshot};
 use crate::aggregate::site::SiteKey;
-use crate::capture::labels::RECORDED;
 use crate::clock;
 use crate::config::MAX_ENDED_CALL_PATHS;
 
@@ -117,7 +116,7 @@ fn since_start() -> PathSnapshot {
     let is_recorded = |column: &Column| all().any(|values| values[*column] != 0);
     let columns = Column::ALL.into_iter().filter(is_recorded).collect();
     let mut comments = comments(&sums);
-    comments.extend(labels::remark(&RECORDED, 0));
+    comments.extend(labels::remarks());
     // ORDERING: Relaxed: a counter.
     let strays = STRAY_SPANS.load(Ordering::Relaxed);
     if strays != 0 {

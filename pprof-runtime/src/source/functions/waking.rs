@@ -46,7 +46,8 @@ impl WokenAt {
     fn note(&self) {
         // ORDERING: Relaxed: as above.
         if self.0.load(Ordering::Relaxed) == 0 {
-            let _ = self.0.compare_exchange(0, clock::ticks(), Ordering::Relaxed, Ordering::Relaxed);
+            let _ =
+                self.0.compare_exchange(0, clock::ticks(), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }

@@ -16,12 +16,13 @@ mod scope;
 mod set;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::HashMap;
 
-use crate::aggregate::snapshot::LabelSet;
+use crate::aggregate::snapshot::{LabelSet, OVERFLOW_LABEL};
 use crate::capture::labels::{self, Keeper, Mark, RECORDED, SAMPLED};
-use crate::config::OVERFLOW_LABELS;
+use crate::config::{MAX_LABEL_VALUES, OVERFLOW_LABELS, OVERFLOW_VALUE};
 
 pub(crate) use scope::{GuardScope, Scope, current};
 pub(crate) use set::{SetRef, intern, on_top_of};
@@ -37,7 +38,7 @@ impl Texts {
         set::for_each(|mark, pairs| {
             texts.insert(mark.id(), LabelSet::clone(pairs));
         });
-        let overflow: LabelSet = [("labels".into(), "overflow".into())].into();
+        let overflow: LabelSet = [(OVERFLOW_LABEL.0.into(), OVERFLOW_LABEL.1.into())].into();
         texts.insert(OVERFLOW_LABELS, overflow);
         Texts(texts)
     }
@@ -57,6 +58,16 @@ pub(crate) fn remark(keeper: &Keeper, since: u64) -> Option<String> {
     })
 }
 
+/// What profiles that accumulate say of their labels, a line each.
+pub(crate) fn remarks() -> Vec<String> {
+    let full: Vec<&str> = values::full_keys().collect();
+    let values = (!full.is_empty()).then(|| {
+        let keys = full.join(", ");
+        format!("labels with more than {MAX_LABEL_VALUES} values, of which further ones are shown as {OVERFLOW_VALUE}: {keys}")
+    });
+    remark(&RECORDED, 0).into_iter().chain(values).collect()
+}
+
 /// The sets that only the CPU profile kept go.
 pub(crate) fn end_samples() {
     set::sweep(|mark| SAMPLED.release(mark));
@@ -65,7 +76,24 @@ pub(crate) fn end_samples() {
 /// The number of the running code's set, kept for profiles that accumulate; if there is no room for a new one, that of the overflow.
 #[inline]
 pub(crate) fn recorded(has_room: impl FnOnce() -> bool) -> u64 {
-    RECORDED.current(has_room)
+    let set = recorded_set();
+    // SAFETY: of the set that the word says, whose setter keeps it alive, or of the coarser one, which that one keeps alive.
+    let Some(mark) = (unsafe { set.as_ref() }) else { return 0 };
+    let is_new = !mark.is_kept_for(&RECORDED);
+    // SAFETY: as above.
+    let id = unsafe { RECORDED.keep(set, has_room) };
+    if is_new && id == mark.id() {
+        // SAFETY: as above; a mark is the head of its set.
+        set::note_values(unsafe { &*set.cast::<set::Set>() });
+    }
+    id
+}
+
+/// What profiles that accumulate have as the running code's set; null for none.
+#[inline(always)]
+pub(crate) fn recorded_set() -> *const Mark {
+    // SAFETY: whoever set the word keeps the set alive.
+    unsafe { labels::current().as_ref() }.map_or(std::ptr::null(), Mark::recorded_as)
 }
 
 /// The number of the running code's set, which is there for as long as that runs.

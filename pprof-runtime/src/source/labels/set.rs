@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::iter;
 use std::mem;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
@@ -11,9 +12,10 @@ use std::time::Duration;
 use once_cell::sync::Lazy;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::values;
 use crate::aggregate::snapshot::LabelSet;
 use crate::capture::labels::Mark;
-use crate::config::{MAX_LABEL_BYTES, MAX_LABELS, OVERFLOW_LABELS};
+use crate::config::{MAX_LABEL_BYTES, MAX_LABELS, OVERFLOW_LABELS, OVERFLOW_VALUE};
 
 /// A set in memory of its own. The mark is first, so that its address is the set's.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Set {
     pub(super) holders: AtomicUsize,
     hash: u64,
     pairs: LabelSet,
+    /// What profiles that accumulate have in its place, if not itself.
+    coarser: Option<SetRef>,
     /// What this and another set, of that number, are together: what was asked for last.
     merged: Mutex<Option<(u64, SetRef)>>,
 }
@@ -108,18 +112,16 @@ impl Table {
     /// The set of these pairs, which are sorted and not none; `None` as of `shard`.
     fn intern(&self, pairs: &[(&str, &str)]) -> Option<SetRef> {
         let hash = self.hash(pairs);
+        if let Some(set) = self.shard(hash)?.get(&hash).and_then(|sets| find(sets, pairs)) {
+            return Some(set);
+        }
+        // Outside of the lock: that of another set may be the same.
+        let coarser = self.coarser(pairs);
         let mut shard = self.shard(hash)?;
-        let same = |set: &NonNull<Set>| {
-            // SAFETY: sets in the table are alive, and leave it under its lock.
-            let pairs_of = &unsafe { set.as_ref() }.pairs;
-            pairs_of.iter().map(|(key, value)| (&**key, &**value)).eq(pairs.iter().copied())
-        };
         let sets = shard.entry(hash).or_default();
-        if let Some(set) = sets.iter().find(|set| same(set)) {
-            // SAFETY: as above.
-            // ORDERING: Relaxed: under the lock that it would go under.
-            unsafe { set.as_ref() }.holders.fetch_add(1, Ordering::Relaxed);
-            return Some(SetRef(*set));
+        if let Some(set) = find(sets, pairs) {
+            drop(shard);
+            return Some(set);
         }
         // ORDERING: Relaxed: a number that nobody else has.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -128,11 +130,34 @@ impl Table {
             holders: AtomicUsize::new(1),
             hash,
             pairs: pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            coarser,
             merged: Mutex::new(None),
         });
+        if let Some(coarser) = &set.coarser {
+            set.mark.set_coarser(coarser.mark());
+        }
         let set = NonNull::from(Box::leak(set));
         sets.push(set);
         Some(SetRef(set))
+    }
+
+    /// What profiles that accumulate are to have in the place of these pairs, if that is something else.
+    fn coarser(&self, pairs: &[(&str, &str)]) -> Option<SetRef> {
+        let is_too_many = |(name, value): &(&str, &str)| {
+            values::key(name).is_some_and(|key| key.is_too_many(value, self.hash_value(value)))
+        };
+        let too_many: Vec<bool> = pairs.iter().map(is_too_many).collect();
+        if !too_many.contains(&true) {
+            return None;
+        }
+        let coarser: Vec<(&str, &str)> = iter::zip(pairs, too_many)
+            .map(|(&(name, value), is_one)| (name, if is_one { OVERFLOW_VALUE } else { value }))
+            .collect();
+        self.intern(&coarser)
+    }
+
+    fn hash_value(&self, value: &str) -> u64 {
+        self.hasher.hash_one(value)
     }
 
     /// Lets go of a set that nobody held a moment ago, if it is still so. It may be gone already.
@@ -173,6 +198,33 @@ impl Table {
             });
             drop(shard);
             gone.drain(..).for_each(free);
+        }
+    }
+}
+
+/// The one of these sets, which have one hash and are locked, that has these pairs.
+fn find(sets: &[NonNull<Set>], pairs: &[(&str, &str)]) -> Option<SetRef> {
+    let same = |set: &&NonNull<Set>| {
+        // SAFETY: sets in the table are alive, and leave it under its lock.
+        let pairs_of = &unsafe { set.as_ref() }.pairs;
+        pairs_of.iter().map(|(key, value)| (&**key, &**value)).eq(pairs.iter().copied())
+    };
+    let set = sets.iter().find(same)?;
+    // SAFETY: as above.
+    // ORDERING: Relaxed: under the lock that it would go under.
+    unsafe { set.as_ref() }.holders.fetch_add(1, Ordering::Relaxed);
+    Some(SetRef(*set))
+}
+
+/// Notes the values of a set that a profile which accumulates has. Neither allocates nor locks.
+#[cold]
+pub(super) fn note_values(set: &Set) {
+    let Some(table) = Lazy::get(&TABLE) else { return };
+    for (name, value) in set.pairs.iter() {
+        if let Some(key) = values::known_key(name)
+            && **value != *OVERFLOW_VALUE
+        {
+            key.note(table.hash_value(value));
         }
     }
 }

@@ -31,6 +31,12 @@ fn is_there(id: u64) -> bool {
     found
 }
 
+/// As the CPU profile's handler does.
+fn sampled() -> u64 {
+    // SAFETY: whoever set the word keeps the set alive.
+    unsafe { SAMPLED.keep(labels::current(), || true) }
+}
+
 #[test]
 fn equal_sets_are_one_and_go_with_their_last_holder() {
     let a = set(&[("there", "1"), ("and", "2")]).unwrap();
@@ -67,6 +73,33 @@ fn long_texts_are_cut_between_characters() {
 }
 
 #[test]
+fn ever_new_values_of_a_key_leave_other_keys_alone() {
+    let request = |number: usize, route| {
+        let set = set(&[("many", &number.to_string()), ("route", route)]);
+        let _scope = Scope::add(set.as_ref());
+        assert_eq!(current_id(), set.as_ref().unwrap().id(), "what is going on is told exactly");
+        let id = recorded(|| true);
+        let mut pairs = Texts::read().of(id).unwrap().to_vec();
+        pairs.sort();
+        pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    for number in 0..MAX_LABEL_VALUES {
+        assert_eq!(request(number, "a"), format!("many={number} route=a"));
+    }
+    assert!(remarks().iter().any(|line| line.contains("128 values") && line.contains("many")));
+    for number in MAX_LABEL_VALUES..MAX_LABEL_VALUES + 50 {
+        assert_eq!(request(number, "a"), "many=(overflow) route=a");
+        assert_eq!(request(number, "b"), "many=(overflow) route=b");
+    }
+    assert_eq!(request(0, "b"), "many=0 route=b", "a value that is known");
+    // What is not recorded does not count.
+    for number in 0..2 * MAX_LABEL_VALUES {
+        drop(set(&[("few", &number.to_string())]));
+    }
+    assert!(!remarks().iter().any(|line| line.contains("few")));
+}
+
+#[test]
 fn what_a_profile_keeps_stays_and_is_found_again() {
     let a = set(&[("kept", "a")]);
     let id = a.as_ref().unwrap().id();
@@ -87,11 +120,11 @@ fn what_was_sampled_goes_with_the_profile() {
     {
         let _scope = Scope::add(a.as_ref());
         // Other tests end samples, too: what is theirs to see is only that it has gone.
-        assert_eq!(SAMPLED.current(|| true), id);
+        assert_eq!(sampled(), id);
     }
     end_samples();
     assert!(is_there(id), "held");
-    SAMPLED.current(|| true);
+    sampled();
     drop(a);
     end_samples();
     assert!(!is_there(id));
@@ -253,7 +286,7 @@ fn threads_make_and_drop_the_same_sets() {
                     let set = set(&[("shared", &value)]);
                     let _scope = Scope::add(set.as_ref());
                     if round % 7 == 0 {
-                        SAMPLED.current(|| true);
+                        sampled();
                     }
                     assert_eq!(now(), format!("shared={value}"));
                 }
