@@ -64,6 +64,7 @@ pub(crate) struct Node {
     first_child: AtomicPtr<Node>,
     next_sibling: AtomicPtr<Node>,
     depth: u32,
+    ended_span_sampling: AtomicU32,
     label_set: u64,
     /// When a span began that has ended and is still to be left; zero if there is none.
     ended_span_start: AtomicU64,
@@ -81,6 +82,7 @@ impl Node {
             parent,
             site,
             depth,
+            ended_span_sampling: AtomicU32::new(0),
             set: labels.set,
             label_set: labels.id,
             values: [const { AtomicI64::new(0) }; COLUMNS],
@@ -137,19 +139,21 @@ impl Node {
         self.parent
     }
 
-    /// Keeps what a span that has ended began with. By the tree's own thread.
-    pub(crate) fn end_span(&self, began: Began) {
+    /// Keeps what a span that has ended began with, and what was decided for those inside of what it is in. By the tree's own thread.
+    pub(crate) fn end_span(&self, began: Began, sampling: u32) {
         // ORDERING: Relaxed here and below: written and read by this thread.
         self.ended_span_start.store(began.start, Ordering::Relaxed);
         self.ended_span_charged.store(began.charged, Ordering::Relaxed);
+        self.ended_span_sampling.store(sampling, Ordering::Relaxed);
     }
 
     /// The span that has ended here, if there is one. By the tree's own thread.
-    pub(crate) fn take_ended_span(&self) -> Option<Began> {
+    pub(crate) fn take_ended_span(&self) -> Option<(Began, u32)> {
         let start = self.ended_span_start.load(Ordering::Relaxed);
         self.ended_span_start.store(0, Ordering::Relaxed);
         let charged = self.ended_span_charged.load(Ordering::Relaxed);
-        (start != 0).then_some(Began { start, charged })
+        let sampling = self.ended_span_sampling.load(Ordering::Relaxed);
+        (start != 0).then_some((Began { start, charged }, sampling))
     }
 
     /// Adds to a value. By the tree's own thread.

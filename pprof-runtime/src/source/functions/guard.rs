@@ -77,7 +77,7 @@ pub(super) struct Opened {
     pub(super) began: Began,
     /// The thread was unwinding before: that does not end this call.
     pub(super) was_unwinding: bool,
-    /// `Local::sampling` as it was.
+    /// `Clock::sampling` as it was, of time.
     pub(super) sampling: u32,
 }
 
@@ -109,8 +109,8 @@ impl Frame {
         local.current.set(node);
         let was_unwinding = std::thread::panicking();
         // What is called from here is as if it were called from nowhere: this one's time is known.
-        let sampling = local.sampling.replace(0);
-        let charged = local.charged_ticks.get();
+        let sampling = local.time.sampling.replace(0);
+        let charged = local.time.charged.get();
         // Last: what came before is not the function's time.
         let began = Began { start: clock::ticks(), charged };
         self.0.write(Opened { caller, began, was_unwinding, sampling });
@@ -173,7 +173,7 @@ impl Frame {
         LOCAL.with(|local| {
             local.charge(node, began, now);
             local.current.set(caller);
-            local.sampling.set(sampling);
+            local.time.sampling.set(sampling);
             let is_panic = std::thread::panicking() && !was_unwinding;
             // One test, and a call at the very end: no register has to be kept for what is rare.
             if is_panic | local.has_strays.get() | local::keeps_durations() {

@@ -21,6 +21,7 @@ use crate::aggregate::call_paths::Node;
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
 use crate::aggregate::site::Site;
+use crate::clock;
 
 /// An async function's body: timed while it is polled, and from one poll to the next.
 #[doc(hidden)]
@@ -267,7 +268,8 @@ impl<'c> Stretch<'c> {
         if let Some(last) = self.call.last() {
             if last.idle_since != 0 && weight != 0 {
                 // Clocks of two cores may differ by a little.
-                let idle = self.frame.opened().began.start.saturating_sub(last.idle_since);
+                let now = or_now(self.frame.opened().began.start);
+                let idle = now.saturating_sub(last.idle_since);
                 node.add(Column::Idle, (idle.wrapping_mul(u64::from(weight))).cast_signed());
                 let scheduled = local.scheduled.get().since(last.idle_since);
                 if scheduled != 0 {
@@ -309,7 +311,8 @@ impl<'c> Stretch<'c> {
         local.suspended.set(self.suspended.saturating_add(u32::from(is_noted)));
         if self.suspends {
             self.call.stage = Stage::Suspended;
-            last.idle_since = if inside == 0 { end } else { 0 };
+            let is_idle = inside == 0 && last.weight != 0;
+            last.idle_since = if is_idle { or_now(end) } else { 0 };
             last.is_noted = is_noted;
         } else if self.is_ready && last.began != 0 && self.call.site.time() == 1 {
             // SAFETY: not null, a node of this thread's tree.
@@ -317,6 +320,12 @@ impl<'c> Stretch<'c> {
             local.keep_duration(node, end.saturating_sub(last.began));
         }
     }
+}
+
+/// A time that is zero if it was not looked at: the poll is inside of a call that is not, whatever its own call is.
+#[inline(always)]
+fn or_now(time: u64) -> u64 {
+    if time == 0 { clock::ticks() } else { time }
 }
 
 impl Drop for Stretch<'_> {

@@ -2,7 +2,8 @@
 //!
 //! A sampled call inside of another one is looked at if, and only if, that is, and counts as often. Were it decided for each, what one counts
 //! for would count again in those around it, and a chain of them, as in recursion, would be right in the mean and far off each time.
-//! A call that is timed exactly stands between: what it takes as a whole is known, whatever those inside of it count for.
+//! A call that is timed exactly stands between: what it takes as a whole is known, whatever those inside of it count for. Time and CPU time are
+//! decided apart.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -11,7 +12,7 @@ use std::thread::panicking;
 
 use super::guard::{Entry, Frame, Opened, out_of_the_way};
 use super::is_enabled;
-use super::local::{BLIND, LOCAL, Local};
+use super::local::{BLIND, Clock, LOCAL, Local};
 use crate::aggregate::call_paths::{Began, Node};
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
@@ -36,8 +37,8 @@ pub struct LightGuard<'f, const KIND: u8> {
     node: *const Node,
     /// What to return to; null if `frame` knows, as it does of calls that are out of the ordinary.
     caller: *const Node,
-    /// Those inside are not looked at because of this one.
-    blinds: bool,
+    /// For which clocks those inside are not looked at because of this one.
+    blinds: u8,
     frame: &'f mut LightFrame,
     not_send: PhantomData<*const ()>,
 }
@@ -46,7 +47,7 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
     /// Enters `site` as a call.
     #[inline(always)]
     pub fn enter(frame: &'f mut LightFrame, site: &'static Site) -> Self {
-        let (mut node, mut caller, mut blinds) = (ptr::null(), ptr::null(), false);
+        let (mut node, mut caller, mut blinds) = (ptr::null(), ptr::null(), 0);
         if is_enabled() {
             match LOCAL.with(|local| Self::count(local, site)) {
                 Some(known) => (caller, node, blinds) = known,
@@ -59,26 +60,70 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
         LightGuard { node, caller, blinds, frame, not_send: PhantomData }
     }
 
-    /// Counts a call on a known path, of a thread that is not unwinding, if it is not to be timed.
+    /// Counts a call on a known path, of a thread that is not unwinding, if no clock is to look at it.
     #[inline(always)]
-    fn count(local: &Local, site: &'static Site) -> Option<(*const Node, *const Node, bool)> {
+    fn count(local: &Local, site: &'static Site) -> Option<(*const Node, *const Node, u8)> {
         let (caller, node) = local.known(site)?;
-        let is_inside = KIND == SAMPLED && local.sampling.get() != 0;
-        let is_over = match KIND {
-            COUNTED => true,
-            _ if is_inside => local.sampling.get() == BLIND,
-            _ => node.looks().is_some_and(|looks| looks.skip()),
-        };
-        if !is_over || panicking() {
+        if panicking() {
             return None;
         }
-        let blinds = KIND == SAMPLED && !is_inside;
-        if blinds {
-            local.sampling.set(BLIND);
+        let skips = || node.looks().is_some_and(|looks| looks.skip());
+        let blinds = match KIND {
+            COUNTED => 0,
+            SAMPLED => match local.time.sampling.get() {
+                0 if skips() => TIME,
+                BLIND => 0,
+                _ => return None,
+            },
+            _ => {
+                let time = Verdict::of(&local.time, site.time());
+                let cpu = Verdict::of(&local.cpu, site.cpu());
+                match (time, cpu) {
+                    (Verdict::Looks, _) | (_, Verdict::Looks) => return None,
+                    (Verdict::Passes, Verdict::Passes) => 0,
+                    _ if !skips() => return None,
+                    (Verdict::Passes, Verdict::Open) => CPU,
+                    (Verdict::Open, Verdict::Passes) => TIME,
+                    (Verdict::Open, Verdict::Open) => TIME | CPU,
+                }
+            }
+        };
+        if blinds & TIME != 0 {
+            local.time.sampling.set(BLIND);
+        }
+        if blinds & CPU != 0 {
+            local.cpu.sampling.set(BLIND);
         }
         node.add(Column::Calls, 1);
         local.current.set(node);
         Some((caller, node, blinds))
+    }
+}
+
+/// Clocks in `LightGuard::blinds`.
+const TIME: u8 = 1;
+const CPU: u8 = 2;
+
+/// Whether a clock looks at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Looks,
+    Passes,
+    /// It is the call's own turn to say.
+    Open,
+}
+
+impl Verdict {
+    /// Of a function of which 1 in `every` calls is looked at, 0 for none.
+    #[inline(always)]
+    fn of(clock: &Clock, every: u32) -> Verdict {
+        match (every, clock.sampling.get()) {
+            (0, _) => Verdict::Passes,
+            (1, _) => Verdict::Looks,
+            (_, 0) => Verdict::Open,
+            (_, BLIND) => Verdict::Passes,
+            _ => Verdict::Looks,
+        }
     }
 }
 
@@ -95,8 +140,11 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
         }
         LOCAL.with(|local| {
             local.current.set(self.caller);
-            if KIND == SAMPLED && self.blinds {
-                local.sampling.set(0);
+            if KIND != COUNTED && self.blinds & TIME != 0 {
+                local.time.sampling.set(0);
+            }
+            if KIND == LOOKED_AT && self.blinds & CPU != 0 {
+                local.cpu.sampling.set(0);
             }
             if panicking() || local.has_strays.get() {
                 out_of_the_way();
@@ -131,16 +179,17 @@ pub struct LightFrame(MaybeUninit<Looked>);
 struct Looked {
     opened: Opened,
     weights: Weights,
-    /// What `Local::begin_looking` gave, if this is an outermost one.
+    /// What `Clock::begin` gave.
     around: Option<u64>,
-    cpu: CpuBegan,
+    cpu: LookedCpu,
 }
 
-/// As [`Began`], of CPU time in nanoseconds.
-#[derive(Clone, Copy, Debug, Default)]
-struct CpuBegan {
-    start: i64,
-    charged: i64,
+/// The same of CPU time.
+#[derive(Clone, Copy, Debug)]
+struct LookedCpu {
+    began: Began,
+    around: Option<u64>,
+    sampling: u32,
 }
 
 impl LightFrame {
@@ -205,26 +254,15 @@ impl LightFrame {
         mut weights: Weights,
     ) -> *const Node {
         local.current.set(node);
-        let sampling = local.sampling.get();
-        let mut around = None;
-        match (site.time(), weights.time) {
-            // Its time is its caller's, and so is what it calls.
-            (0, _) => {}
-            (1, _) => local.sampling.set(0),
-            (_, 0) => local.sampling.set(BLIND),
-            // Of a future it may have been decided elsewhere.
-            (_, time) if matches!(sampling, 0 | BLIND) => {
-                local.sampling.set(time);
-                around = Some(local.begin_looking());
-            }
-            _ => weights.time = sampling,
-        }
-        let mut cpu = CpuBegan::default();
-        if weights.cpu != 0 {
-            cpu = CpuBegan { charged: local.charged_cpu_ns.get(), start: clock::thread_cpu_ns() };
-        }
+        let (sampling, sampling_cpu) = (local.time.sampling.get(), local.cpu.sampling.get());
+        let around = local.time.begin(site.time(), &mut weights.time);
+        let around_cpu = local.cpu.begin(site.cpu(), &mut weights.cpu);
+        let charged = local.cpu.charged.get();
+        let start = if weights.cpu != 0 { clock::thread_cpu_ns().cast_unsigned() } else { 0 };
+        let began = Began { start, charged };
+        let cpu = LookedCpu { began, around: around_cpu, sampling: sampling_cpu };
         // Last: what came before is not the function's time.
-        let charged = local.charged_ticks.get();
+        let charged = local.time.charged.get();
         let start = if weights.time != 0 { clock::ticks() } else { 0 };
         let began = Began { start, charged };
         let opened = Opened { caller, began, was_unwinding: panicking(), sampling };
@@ -264,15 +302,14 @@ impl LightFrame {
         let now = if weights.time != 0 { clock::ticks() } else { 0 };
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
         let Some(node) = (unsafe { node.as_ref() }) else { return now };
-        match weights.time {
-            0 => {}
-            1 => local.charge(node, opened.began, now),
-            weight => local.charge_looked(node, opened.began, now, weight, *around),
+        if weights.time != 0 {
+            local.time.end(node, Column::Busy, opened.began, now, weights.time, *around);
         }
-        local.sampling.set(opened.sampling);
+        local.time.sampling.set(opened.sampling);
         if weights.cpu != 0 {
-            charge_cpu(local, node, *cpu, weights.cpu);
+            end_cpu(local, node, *cpu, weights.cpu);
         }
+        local.cpu.sampling.set(cpu.sampling);
         if panicking() && !opened.was_unwinding {
             node.add(Column::Panics, 1);
         }
@@ -284,31 +321,18 @@ impl LightFrame {
     }
 }
 
-/// What a call counts of which that is not decided yet.
+/// What a call counts of which that is not decided yet, as far as it is its own turn to say.
 fn decide(local: &Local, node: &Node, site: &Site) -> Weights {
-    let inside = match local.sampling.get() {
-        0 => None,
-        BLIND => Some(0),
-        weight => Some(weight),
-    };
-    let inside = inside.filter(|_| site.time() > 1);
-    if let Some(time) = inside.filter(|_| site.cpu() == 0) {
-        return Weights { time, cpu: 0 };
-    }
-    let mut weights = match node.looks() {
-        Some(looks) if !looks.skip() => local.with_random(|r| looks.take(site, r)),
+    let is_own = |clock: &Clock, every| every == 1 || every > 1 && clock.sampling.get() == 0;
+    let is_asked = is_own(&local.time, site.time()) || is_own(&local.cpu, site.cpu());
+    match node.looks() {
+        Some(looks) if is_asked && !looks.skip() => local.with_random(|r| looks.take(site, r)),
         _ => Weights::default(),
-    };
-    weights.time = inside.unwrap_or(weights.time);
-    weights
+    }
 }
 
-/// As [`Local::charge`], of CPU time.
 #[inline(never)]
-fn charge_cpu(local: &Local, node: &Node, began: CpuBegan, weight: u32) {
-    let charged = local.charged_cpu_ns.get();
-    let own = clock::thread_cpu_ns() - began.start - (charged - began.charged);
-    let own = own.wrapping_mul(i64::from(weight));
-    node.add(Column::Cpu, own);
-    local.charged_cpu_ns.set(charged.wrapping_add(own));
+fn end_cpu(local: &Local, node: &Node, cpu: LookedCpu, weight: u32) {
+    let now = clock::thread_cpu_ns().cast_unsigned();
+    local.cpu.end(node, Column::Cpu, cpu.began, now, weight, cpu.around);
 }

@@ -25,11 +25,87 @@ pub(super) fn keeps_durations() -> bool {
     HISTOGRAMS.load(Ordering::Relaxed)
 }
 
-/// See `Local::sampling`.
-pub(super) const BLIND: u32 = u32::MAX;
-
 /// The next tree's.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// What calls on this thread have been charged with by a clock, and which of them it looks at.
+pub(super) struct Clock {
+    /// What calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
+    pub(super) charged: Cell<u64>,
+    /// What the sampled call that runs has decided for those inside of it: see [`light`](super::light). Zero if there is none, `BLIND` if it
+    /// is not looked at, else how often it counts.
+    pub(super) sampling: Cell<u32>,
+    /// What sampled calls took themselves in the outermost one that is looked at, as far as they are over.
+    looked: Cell<u64>,
+}
+
+/// See `Clock::sampling`.
+pub(super) const BLIND: u32 = u32::MAX;
+
+impl Clock {
+    const fn new() -> Clock {
+        Clock { charged: Cell::new(0), sampling: Cell::new(0), looked: Cell::new(0) }
+    }
+
+    /// Charges a call that counts so often. Returns what it took itself.
+    #[inline(always)]
+    fn charge(&self, node: &Node, column: Column, began: Began, now: u64, weight: u32) -> u64 {
+        let charged = self.charged.get();
+        let elapsed = now.wrapping_sub(began.start);
+        // Below zero where callees were charged with more than they took: all that a thread's calls are charged with is what it took.
+        let own = elapsed.wrapping_sub(charged.wrapping_sub(began.charged));
+        node.add(column, own.wrapping_mul(u64::from(weight)).cast_signed());
+        self.charged.set(charged.wrapping_add(own));
+        own
+    }
+
+    /// A call begins of which this clock looks at 1 in `every`, 0 for none: at this one if `weight` is not zero. But inside of another sampled
+    /// one that decides, and `weight` is set to that. The result is for `end`, if this is an outermost one that is looked at.
+    #[inline(always)]
+    pub(super) fn begin(&self, every: u32, weight: &mut u32) -> Option<u64> {
+        match (every, self.sampling.get()) {
+            // Its time is its caller's, and so is what it calls.
+            (0, _) => {}
+            // What is called from here is as if it were called from nowhere: this one's time is known.
+            (1, _) => self.sampling.set(0),
+            (_, BLIND) => *weight = 0,
+            (_, 0) if *weight == 0 => self.sampling.set(BLIND),
+            (_, 0) => {
+                self.sampling.set(*weight);
+                return Some(self.looked.replace(0));
+            }
+            (_, outer) => *weight = outer,
+        }
+        None
+    }
+
+    /// Charges a call that is looked at and counts so often. The caller of an outermost one is charged with what that and all those in it
+    /// count for, so that it is left, in the mean, what the calls that are not looked at would leave it.
+    #[inline(always)]
+    pub(super) fn end(
+        &self,
+        node: &Node,
+        column: Column,
+        began: Began,
+        now: u64,
+        weight: u32,
+        around: Option<u64>,
+    ) {
+        let own = self.charge(node, column, began, now, weight);
+        if weight == 1 {
+            return;
+        }
+        let looked = self.looked.get().wrapping_add(own);
+        match around {
+            None => self.looked.set(looked),
+            Some(around) => {
+                let others = looked.wrapping_mul(u64::from(weight - 1));
+                self.charged.set(self.charged.get().wrapping_add(others));
+                self.looked.set(around);
+            }
+        }
+    }
+}
 
 /// The thread's place in its tree. No destructor: usable at any time of the thread's life.
 pub(super) struct Local {
@@ -38,16 +114,11 @@ pub(super) struct Local {
     pub(super) current: Cell<*const Node>,
     /// The tree's number: no other has it, before or after. Zero if there is none.
     pub(super) number: Cell<u64>,
-    /// Ticks that calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
-    pub(super) charged_ticks: Cell<u64>,
-    /// As `charged_ticks`, of CPU time.
-    pub(super) charged_cpu_ns: Cell<i64>,
+    /// In ticks.
+    pub(super) time: Clock,
+    /// In nanoseconds of CPU time.
+    pub(super) cpu: Clock,
     random: Cell<Random>,
-    /// What the sampled call that runs has decided for those inside of it: see [`light`](super::light). Zero if there is none, `BLIND` if it
-    /// is not looked at, else how often it counts.
-    pub(super) sampling: Cell<u32>,
-    /// What sampled calls took themselves in the outermost one that is looked at, as far as they are over.
-    looked_ticks: Cell<u64>,
     /// Whether a span may have ended that is still to be left.
     pub(super) has_strays: Cell<bool>,
     /// Annotated futures that were left pending since the stretch of an annotated future now running began, and are still there.
@@ -70,11 +141,9 @@ thread_local! {
             tree: Cell::new(ptr::null()),
             current: Cell::new(ptr::null()),
             number: Cell::new(0),
-            charged_ticks: Cell::new(0),
-            charged_cpu_ns: Cell::new(0),
+            time: Clock::new(),
+            cpu: Clock::new(),
             random: Cell::new(Random::new(1)),
-            sampling: Cell::new(0),
-            looked_ticks: Cell::new(0),
             has_strays: Cell::new(false),
             suspended: Cell::new(0),
             stretch: Cell::new(0),
@@ -100,46 +169,7 @@ impl Local {
     /// Charges a call that ends now with what no other was charged with meanwhile.
     #[inline(always)]
     pub(super) fn charge(&self, node: &Node, began: Began, now: u64) {
-        self.charge_times(node, began, now, 1);
-    }
-
-    /// As `charge`, of a sampled call that counts so often. Returns what it took itself.
-    #[inline(always)]
-    fn charge_times(&self, node: &Node, began: Began, now: u64, weight: u32) -> u64 {
-        let charged = self.charged_ticks.get();
-        let elapsed = now.wrapping_sub(began.start);
-        // Below zero where callees were charged with more than they took: all that a thread's calls are charged with is what it took.
-        let own = elapsed.wrapping_sub(charged.wrapping_sub(began.charged));
-        node.add(Column::Busy, own.wrapping_mul(u64::from(weight)).cast_signed());
-        self.charged_ticks.set(charged.wrapping_add(own));
-        own
-    }
-
-    /// Begins a sampled call that is looked at, inside of none that is. The result is for its end.
-    pub(super) fn begin_looking(&self) -> u64 {
-        self.looked_ticks.replace(0)
-    }
-
-    /// Charges a sampled call that counts so often. `around` is what `begin_looking` gave it: the caller is then charged with what it and
-    /// all those in it count for, so that it is left, in the mean, what the calls that are not looked at would leave it.
-    pub(super) fn charge_looked(
-        &self,
-        node: &Node,
-        began: Began,
-        now: u64,
-        weight: u32,
-        around: Option<u64>,
-    ) {
-        let own = self.charge_times(node, began, now, weight);
-        let looked = self.looked_ticks.get().wrapping_add(own);
-        match around {
-            None => self.looked_ticks.set(looked),
-            Some(around) => {
-                let others = looked.wrapping_mul(u64::from(weight - 1));
-                self.charged_ticks.set(self.charged_ticks.get().wrapping_add(others));
-                self.looked_ticks.set(around);
-            }
-        }
+        self.time.charge(node, Column::Busy, began, now, 1);
     }
 
     /// Keeps the duration of an exactly timed call, if that is asked for.
@@ -182,9 +212,10 @@ impl Local {
     pub(super) fn leave_strays(&self, now: u64) {
         // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
         while let Some(node) = unsafe { self.current.get().as_ref() }
-            && let Some(began) = node.take_ended_span()
+            && let Some((began, sampling)) = node.take_ended_span()
         {
             self.charge(node, began, now);
+            self.time.sampling.set(sampling);
             self.current.set(node.parent());
         }
     }

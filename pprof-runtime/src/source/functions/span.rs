@@ -46,7 +46,7 @@ impl Span {
         } else {
             LOCAL.with(|local| {
                 local.current.set(caller);
-                local.sampling.set(sampling);
+                local.time.sampling.set(sampling);
             });
         }
     }
@@ -72,8 +72,9 @@ impl Drop for Span {
         if current.is_null() {
             return;
         }
+        let Opened { began, sampling, .. } = self.frame.opened();
         // SAFETY: a node of this thread's tree.
-        unsafe { &*node }.end_span(self.frame.opened().began);
+        unsafe { &*node }.end_span(began, sampling);
         LOCAL.with(|local| local.has_strays.set(true));
     }
 }
