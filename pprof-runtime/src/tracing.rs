@@ -27,11 +27,16 @@ use ::tracing_subscriber::layer::{Context, Layer};
 use ::tracing_subscriber::registry::{Extensions, LookupSpan, SpanRef};
 
 use crate::labels::{LabelGuard, Labels};
+use crate::source::labels::current_id;
 
 /// Makes labels of spans: of their names, of chosen fields, and of what other layers know of them.
 ///
 /// A span has the labels of those that it is inside of, and its own; while it is entered they are set on top of what is set on the
 /// thread. One that is left on another thread than it was entered on leaves its labels there.
+///
+/// What is recorded is shown at once by the thread that records it, by others when they next enter the span or one inside of it. Where
+/// labels were set by hand since the innermost span was entered, these stay as they are: what is recorded there is shown once they are gone
+/// and a span is entered or left, or has something recorded.
 ///
 /// # Overhead
 /// For each new span about a microsecond; for each time that one is entered and left some 150 ns.
@@ -42,6 +47,8 @@ pub struct LabelLayer {
     id_key: Option<String>,
     fields: Vec<String>,
     others: Vec<(String, Other)>,
+    /// How often a span got other labels: those inside of it have copies.
+    recorded: AtomicU64,
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -89,6 +96,7 @@ impl LabelLayer {
             id_key: None,
             fields: Vec::new(),
             others: Vec::new(),
+            recorded: AtomicU64::new(0),
         }
     }
 
@@ -145,9 +153,36 @@ struct SpanLabels(Vec<(u64, Own)>);
 /// What one layer has made of a span.
 #[derive(Clone)]
 struct Own {
+    /// The span's.
+    own: Labels,
+    /// Those of the spans that it is inside of, when the layer's `recorded` was `as_of`.
+    outer: Labels,
+    as_of: u64,
+    /// Both.
     labels: Labels,
     /// Whether what other layers know is among them.
     is_complete: bool,
+}
+
+impl Own {
+    /// Whether that changes anything.
+    fn add(&mut self, added: &Labels) -> bool {
+        let own = self.own.with(added);
+        let changes = own != self.own;
+        if changes {
+            self.labels = self.outer.with(&own);
+            self.own = own;
+        }
+        changes
+    }
+
+    fn set_outer(&mut self, outer: Labels, as_of: u64) {
+        self.as_of = as_of;
+        if self.outer != outer {
+            self.labels = outer.with(&self.own);
+            self.outer = outer;
+        }
+    }
 }
 
 /// Keeps the fields that were asked for.
@@ -183,23 +218,90 @@ struct Entered {
     layer: u64,
     span: Id,
     labels: Labels,
-    /// `None` while those of one around it are set anew.
-    guard: Option<LabelGuard>,
+    /// Whether nothing was set by hand since the one before was entered.
+    is_direct: bool,
+    /// Whether `labels`, or those of one before, are others than are set.
+    is_stale: bool,
+    /// What was recorded meanwhile, on top of `shown`.
+    renewed: Option<Shown>,
+    /// Stays to the end: scopes that began later may go back to its set.
+    shown: Shown,
+}
+
+/// What the layer has set.
+struct Shown {
+    set: u64,
+    _guard: LabelGuard,
+}
+
+impl Shown {
+    fn new(labels: &Labels) -> Shown {
+        let guard = labels.set();
+        Shown { set: current_id(), _guard: guard }
+    }
 }
 
 impl Entered {
-    /// A span that the thread is in has other labels from now on.
-    fn update(layer: u64, span: &Id, labels: &Labels) {
+    /// Also true within labels set by hand that change nothing. Going back from those shows the old labels, until `renew`.
+    fn is_on_top(&self) -> bool {
+        let set = current_id();
+        set == self.shown.set || self.renewed.as_ref().is_some_and(|renewed| renewed.set == set)
+    }
+
+    /// The spans that the thread is in, as one layer has them.
+    fn of(layer: u64) -> Vec<Id> {
+        let of = |entered: &RefCell<Vec<Entered>>| {
+            let entered = entered.borrow();
+            entered.iter().filter(|e| e.layer == layer).map(|e| e.span.clone()).collect()
+        };
         // The thread is ending: no label, then.
+        ENTERED.try_with(of).unwrap_or_default()
+    }
+
+    /// The labels of these spans have changed, perhaps.
+    fn update(layer: u64, spans: &[(Id, Labels)]) {
         let _ = ENTERED.try_with(|entered| {
-            let mut entered = entered.borrow_mut();
-            let index = entered.iter().rposition(|e| e.layer == layer && e.span == *span)?;
-            let from_there = entered.get_mut(index..)?;
-            from_there.iter_mut().rev().for_each(|e| e.guard = None);
-            from_there.first_mut()?.labels = labels.clone();
-            from_there.iter_mut().for_each(|e| e.guard = Some(e.labels.set()));
-            Some(())
+            let mut is_stale = false;
+            for entry in entered.borrow_mut().iter_mut() {
+                let known =
+                    spans.iter().find(|(span, _)| entry.layer == layer && entry.span == *span);
+                if let Some((_, labels)) = known.filter(|(_, labels)| entry.labels != *labels) {
+                    entry.labels = labels.clone();
+                    is_stale = true;
+                }
+                entry.is_stale |= is_stale;
+            }
         });
+        Entered::renew();
+    }
+
+    /// Shows what was recorded, unless labels set by hand are on top: a guard of ours above a user's would keep that one's labels, and one
+    /// above a closure's would end with it. Says whether none are.
+    fn renew() -> bool {
+        let renew = |entered: &RefCell<Vec<Entered>>| {
+            let mut entered = entered.borrow_mut();
+            let Some(last) = entered.last().filter(|last| last.is_on_top()) else { return false };
+            if last.is_stale || last.renewed.is_some() {
+                Entered::renew_last(&mut entered);
+            }
+            true
+        };
+        ENTERED.try_with(renew).unwrap_or(false)
+    }
+
+    #[cold]
+    fn renew_last(entered: &mut [Entered]) {
+        let first = entered.iter().rposition(|e| !e.is_direct).unwrap_or(0);
+        // On top of what was set before: recording adds and replaces, and takes no key away.
+        let labels =
+            entered.iter().skip(first).fold(Labels::default(), |all, e| all.with(&e.labels));
+        let Some(last) = entered.last_mut() else { return };
+        let current = Labels::current();
+        if current.with(&labels) != current {
+            last.renewed = None;
+            last.renewed = Some(Shown::new(&labels));
+        }
+        last.is_stale = false;
     }
 }
 
@@ -214,9 +316,12 @@ where
         let number = self.id_key.as_ref().map(|key| (key.clone(), id.into_u64().to_string()));
         pairs.extend(name.into_iter().chain(number));
         attributes.record(&mut self.chosen(&mut pairs));
-        let outer = span.parent().map(|outer| self.labels_of(&outer)).unwrap_or_default();
-        let labels = outer.with(&Labels::new(pairs));
-        self.keep(&span, Own { labels, is_complete: self.others.is_empty() });
+        let own = Labels::new(pairs);
+        let as_of = self.as_of();
+        let outer = self.outer_labels_of(&span);
+        let labels = outer.with(&own);
+        let is_complete = self.others.is_empty();
+        self.keep(&span, Own { own, outer, as_of, labels, is_complete });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -226,18 +331,31 @@ where
         if pairs.is_empty() {
             return;
         }
-        let Some(mut own) = self.own(&span) else { return };
-        own.labels = own.labels.with(&Labels::new(pairs));
-        Entered::update(self.number, id, &own.labels);
-        self.keep(&span, own);
+        let added = Labels::new(pairs);
+        if self.change(&span, |own| own.add(&added)) != Some(true) {
+            Entered::renew();
+            return;
+        }
+        // ORDERING: Release pairs with the Acquire in `as_of`: whoever reads this number finds the labels changed.
+        self.recorded.fetch_add(1, Ordering::Release);
+        // With nothing borrowed: letting go of a span may run what other layers left in it.
+        let spans = Entered::of(self.number).into_iter().filter_map(|id| {
+            let labels = self.labels_of(&context.span(&id)?);
+            Some((id, labels))
+        });
+        let spans: Vec<(Id, Labels)> = spans.collect();
+        Entered::update(self.number, &spans);
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         self.complete(&span);
         let labels = self.labels_of(&span);
-        let guard = Some(labels.set());
-        let entry = Entered { layer: self.number, span: id.clone(), labels, guard };
+        let is_direct = Entered::renew();
+        let shown = Shown::new(&labels);
+        let (layer, span) = (self.number, id.clone());
+        let entry =
+            Entered { layer, span, labels, is_direct, is_stale: false, renewed: None, shown };
         // The thread is ending: no label, then.
         let _ = ENTERED.try_with(|entered| entered.borrow_mut().push(entry));
     }
@@ -247,42 +365,86 @@ where
             let mut entered = entered.borrow_mut();
             let is_it = |e: &Entered| e.layer == self.number && e.span == *id;
             let index = entered.iter().rposition(is_it)?;
-            Some(entered.remove(index))
+            let left = entered.remove(index);
+            if let Some(next) = entered.get_mut(index) {
+                next.is_direct &= left.is_direct;
+            }
+            Some(left)
         });
         // Dropped with nothing borrowed.
         drop(left);
+        Entered::renew();
     }
 
     fn on_id_change(&self, old: &Id, new: &Id, context: Context<'_, S>) {
         let (Some(old), Some(new)) = (context.span(old), context.span(new)) else { return };
-        let labels = self.labels_of(&old);
-        self.keep(&new, Own { labels, is_complete: false });
+        let Some(own) = self.own(&old, Own::clone) else { return };
+        self.keep(&new, Own { is_complete: self.others.is_empty(), ..own });
     }
 }
 
 impl LabelLayer {
     fn complete<'s, S: LookupSpan<'s>>(&self, span: &SpanRef<'s, S>) {
-        let Some(own) = self.own(span).filter(|own| !own.is_complete) else { return };
+        if self.others.is_empty() || self.own(span, |own| own.is_complete) != Some(false) {
+            return;
+        }
         let extensions = span.extensions();
         let others = self.others.iter().filter_map(|(key, value)| Some((key, value(&extensions)?)));
         let others: Labels = others.collect();
         drop(extensions);
-        self.keep(span, Own { labels: own.labels.with(&others), is_complete: true });
+        self.change(span, |own| {
+            own.add(&others);
+            own.is_complete = true;
+        });
     }
 
-    fn own<'s, S: LookupSpan<'s>>(&self, span: &SpanRef<'s, S>) -> Option<Own> {
-        let extensions = span.extensions();
-        let SpanLabels(all) = extensions.get::<SpanLabels>()?;
-        all.iter().find(|(layer, _)| *layer == self.number).map(|(_, own)| own.clone())
+    fn as_of(&self) -> u64 {
+        // ORDERING: Acquire pairs with the Release in `on_record`.
+        self.recorded.load(Ordering::Acquire)
     }
 
     fn labels_of<'s, S: LookupSpan<'s>>(&self, span: &SpanRef<'s, S>) -> Labels {
-        self.own(span).map(|own| own.labels).unwrap_or_default()
+        // Before the labels are read: what is recorded meanwhile is seen the next time.
+        let as_of = self.as_of();
+        let known = self.own(span, |own| (own.as_of == as_of).then(|| own.labels.clone()));
+        let Some(known) = known else { return Labels::default() };
+        known.unwrap_or_else(|| {
+            let outer = self.outer_labels_of(span);
+            let renewed = self.change(span, |own| {
+                own.set_outer(outer, as_of);
+                own.labels.clone()
+            });
+            renewed.unwrap_or_default()
+        })
+    }
+
+    fn outer_labels_of<'s, S: LookupSpan<'s>>(&self, span: &SpanRef<'s, S>) -> Labels {
+        span.parent().map(|outer| self.labels_of(&outer)).unwrap_or_default()
+    }
+
+    fn own<'s, S: LookupSpan<'s>, R>(
+        &self,
+        span: &SpanRef<'s, S>,
+        read: impl FnOnce(&Own) -> R,
+    ) -> Option<R> {
+        let extensions = span.extensions();
+        let SpanLabels(all) = extensions.get()?;
+        all.iter().find(|(layer, _)| *layer == self.number).map(|(_, own)| read(own))
+    }
+
+    fn change<'s, S: LookupSpan<'s>, R>(
+        &self,
+        span: &SpanRef<'s, S>,
+        change: impl FnOnce(&mut Own) -> R,
+    ) -> Option<R> {
+        let mut extensions = span.extensions_mut();
+        let SpanLabels(all) = extensions.get_mut()?;
+        all.iter_mut().find(|(layer, _)| *layer == self.number).map(|(_, own)| change(own))
     }
 
     fn keep<'s, S: LookupSpan<'s>>(&self, span: &SpanRef<'s, S>, own: Own) {
         let mut extensions = span.extensions_mut();
-        let SpanLabels(mut all) = extensions.remove::<SpanLabels>().unwrap_or_default();
+        let SpanLabels(mut all) = extensions.remove().unwrap_or_default();
         all.retain(|(layer, _)| *layer != self.number);
         all.push((self.number, own));
         extensions.insert(SpanLabels(all));

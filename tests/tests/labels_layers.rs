@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use pprof_runtime::tower::LabelLayer as TowerLayer;
 use pprof_runtime::tracing::LabelLayer;
-use pprof_runtime::{Labels, labels};
+use pprof_runtime::{Labels, labelled, labels, with_labels};
 use tower_layer::Layer as _;
 use tower_service::Service;
 use tracing::span::{Attributes, Id};
@@ -30,7 +31,7 @@ fn spans_become_labels_where_they_are_entered() {
         assert_eq!(now(), "", "made, not entered");
         request.in_scope(|| assert_eq!(now(), "span=request user=ann "));
         // The inside has what it is inside of, wherever it is entered, and what is set there.
-        pprof_runtime::with_labels(labels! { "set" => "by hand" }, || {
+        with_labels(labels! { "set" => "by hand" }, || {
             inside.in_scope(|| assert_eq!(now(), "set=by hand span=query user=Some(1) "));
         });
         request.record("late", true);
@@ -57,6 +58,151 @@ fn what_is_recorded_in_a_span_is_a_label_at_once() {
             assert_eq!(now(), "span=outer user=ann ");
         });
         assert_eq!(now(), "");
+    });
+}
+
+/// In a span with the label `user=1`, as layers that show spans' names and users have it.
+fn in_a_span(check: impl FnOnce(&tracing::Span)) {
+    let layer = LabelLayer::new().field("user").span_name("span");
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let span = info_span!("outer", user = 1);
+        span.in_scope(|| {
+            assert_eq!(now(), "span=outer user=1 ");
+            check(&span);
+        });
+        assert_eq!(now(), "", "left");
+        span.in_scope(|| assert!(now().starts_with("span=outer user="), "{}", now()));
+        assert_eq!(now(), "", "left again");
+    });
+}
+
+/// Where what was recorded is not shown yet.
+fn old_then_new(span: &str) {
+    assert_eq!(now(), format!("span={span} user=1 "), "the old ones are back");
+    info_span!("inner").in_scope(|| assert_eq!(now(), "span=inner user=2 "));
+    assert_eq!(now(), format!("span={span} user=2 "));
+}
+
+#[test]
+fn recording_within_a_labelled_closure_takes_no_label_away() {
+    in_a_span(|span| {
+        with_labels(labels! { "by" => "hand" }, || {
+            span.record("user", 2);
+            assert_eq!(now(), "by=hand span=outer user=1 ");
+        });
+        old_then_new("outer");
+    });
+    // The next record shows it as well; and so does leaving a span that was entered before.
+    in_a_span(|span| {
+        with_labels(labels! { "by" => "hand" }, || span.record("user", 2));
+        span.record("user", 3);
+        assert_eq!(now(), "span=outer user=3 ");
+        with_labels(labels! { "by" => "hand" }, || {
+            let inner = info_span!("inner").entered();
+            assert_eq!(now(), "by=hand span=inner user=3 ");
+            span.record("user", 4);
+            assert_eq!(now(), "by=hand span=inner user=4 ");
+            drop(inner);
+            assert_eq!(now(), "by=hand span=outer user=3 ");
+        });
+        assert_eq!(now(), "span=outer user=3 ");
+        info_span!("inner").in_scope(|| {});
+        assert_eq!(now(), "span=outer user=4 ");
+    });
+}
+
+#[test]
+fn recording_within_labels_that_change_nothing_takes_no_label_away() {
+    for nothing in [labels! {}, labels! { "user" => 1 }] {
+        in_a_span(|span| {
+            with_labels(&nothing, || {
+                span.record("user", 2);
+                with_labels(labels! { "by" => "hand" }, || {
+                    assert_eq!(now(), "by=hand span=outer user=2 ");
+                });
+            });
+            old_then_new("outer");
+        });
+        in_a_span(|span| {
+            let guard = nothing.set();
+            span.record("user", 2);
+            drop(guard);
+            assert_eq!(now(), "span=outer user=2 ");
+        });
+    }
+}
+
+#[test]
+fn recording_within_a_labelled_future_takes_no_label_away() {
+    in_a_span(|span| {
+        let mut future = pin!(labelled(labels! { "by" => "hand" }, async {
+            span.record("user", 2);
+            tokio::task::yield_now().await;
+            span.record("user", 2);
+        }));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        old_then_new("outer");
+        assert!(future.as_mut().poll(&mut context).is_ready());
+        assert_eq!(now(), "span=outer user=2 ");
+    });
+}
+
+#[test]
+fn labels_set_by_hand_end_with_their_guard_whatever_is_recorded() {
+    in_a_span(|span| {
+        {
+            let _guard = labels! { "by" => "hand" }.set();
+            span.record("user", 2);
+            assert_eq!(now(), "by=hand span=outer user=1 ");
+        }
+        old_then_new("outer");
+    });
+    in_a_span(|span| {
+        let guard = labels! { "by" => "hand", "user" => "mine" }.set();
+        let other = info_span!(parent: None, "other").entered();
+        span.record("user", 2);
+        assert_eq!(now(), "by=hand span=other user=mine ", "set after the outer one");
+        drop(other);
+        assert_eq!(now(), "by=hand span=outer user=mine ");
+        drop(guard);
+        old_then_new("outer");
+    });
+}
+
+#[test]
+fn what_is_recorded_in_an_outer_span_is_a_label_of_those_within() {
+    in_a_span(|span| {
+        let (inner, own) = (info_span!("inner"), info_span!("own", user = "own"));
+        let child = inner.in_scope(|| {
+            span.record("user", 2);
+            assert_eq!(now(), "span=inner user=2 ");
+            info_span!("child")
+        });
+        assert_eq!(now(), "span=outer user=2 ");
+        inner.in_scope(|| assert_eq!(now(), "span=inner user=2 "));
+        span.record("user", 3);
+        child.in_scope(|| assert_eq!(now(), "span=child user=3 "));
+        own.in_scope(|| {
+            span.record("user", 4);
+            assert_eq!(now(), "span=own user=own ", "the inner one's counts");
+        });
+        let other = info_span!(parent: None, "other").entered();
+        span.record("user", 5);
+        assert_eq!(now(), "span=other user=5 ");
+        drop(other);
+        assert_eq!(now(), "span=outer user=5 ");
+    });
+}
+
+#[test]
+fn what_is_recorded_in_a_span_entered_twice_is_a_label_of_both() {
+    in_a_span(|span| {
+        span.in_scope(|| {
+            span.record("user", 2);
+            assert_eq!(now(), "span=outer user=2 ");
+        });
+        assert_eq!(now(), "span=outer user=2 ");
     });
 }
 
