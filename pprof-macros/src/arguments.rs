@@ -1,32 +1,161 @@
 //! Arguments of async functions, whose bodies go into an async block.
 //!
-//! The compiler takes them into a function's future in their order, and drops them in the opposite one. A block takes what it uses in the order
-//! of use, drops it in that order, and leaves outside what it does not use. So it begins by binding all of them anew, as the compiler does.
+//! The compiler takes them into a function's future in their order, and drops them in the opposite one. A block takes what it uses, or the
+//! used part of it, in the order of use, drops it in that order, and leaves the rest outside. So it begins by naming them from the last to the
+//! first. Where one of them is a pattern, or not used, it binds all anew, as the compiler does, at the price of one more place for each in
+//! the future.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
-use syn::{FnArg, Pat, Signature};
+use std::collections::HashSet;
+use std::mem;
 
-/// The statements that the block begins with. Patterns that take an argument apart are moved there; but not if they `stay_outside`, as what
-/// they bind is used there.
-pub(crate) fn moved_inside(signature: &mut Signature, stay_outside: bool) -> TokenStream {
-    let mut statements = TokenStream::new();
-    for (index, input) in signature.inputs.iter_mut().enumerate() {
-        // What is called `self` cannot be bound anew. It comes first, and so is dropped last as it is.
-        let FnArg::Typed(argument) = input else { continue };
-        match &mut *argument.pat {
-            Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
-                let name = pattern.ident.clone();
-                let mutability = pattern.mutability.take();
-                statements.extend(quote!(let #mutability #name = #name;));
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, FnArg, Pat, PatIdent, PatType, Signature, Stmt};
+
+/// The statements that the block of `body` begins with. Patterns that take an argument apart are moved there; but not if they
+/// `stay_outside`, as what they bind is used there: what they bind to nothing is then dropped last.
+pub(crate) fn moved_inside(
+    signature: &mut Signature,
+    body: &[Stmt],
+    stay_outside: bool,
+) -> TokenStream {
+    // The whole of it.
+    let receiver = signature.receiver().map(|_| quote!(let _ = &self;));
+    let typed = signature.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Typed(argument) => Some(argument),
+        FnArg::Receiver(_) => None,
+    });
+    let typed: Vec<&mut PatType> = typed.collect();
+    if let Some(names) = used_names(&typed, body) {
+        let named = typed.iter().zip(names).rev().map(|(argument, name)| {
+            let cfg = argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+            quote! {
+                #[allow(clippy::used_underscore_binding)]
+                #(#cfg)*
+                let _ = &#name;
             }
-            _ if stay_outside => {}
-            pattern => {
-                let name = Ident::new(&format!("__pprof_argument_{index}"), Span::mixed_site());
-                statements.extend(quote!(let #name = #name; let #pattern = #name;));
-                *pattern = syn::parse_quote!(#name);
+        });
+        return named.chain(receiver).collect();
+    }
+    let bound = typed.into_iter().enumerate();
+    let bound = bound.map(|(index, argument)| bound_anew(argument, index, stay_outside));
+    receiver.into_iter().chain(bound).collect()
+}
+
+/// The names of all arguments, if they are that and no patterns, and used: else the compiler has something to say of what is bound anew.
+fn used_names<'a>(typed: &'a [&mut PatType], body: &[Stmt]) -> Option<Vec<&'a Ident>> {
+    let names: Vec<&Ident> =
+        typed.iter().map(|argument| name(&argument.pat)).collect::<Option<_>>()?;
+    let is_meant = |name: &&Ident| name.to_string().starts_with('_');
+    if names.iter().all(is_meant) {
+        return Some(names);
+    }
+    let words = Words::of(body);
+    names.iter().all(|name| is_meant(name) || words.mention(name)).then_some(names)
+}
+
+/// Of a pattern that is a name and nothing else.
+fn name(pattern: &Pat) -> Option<&Ident> {
+    match pattern {
+        Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) => Some(ident),
+        _ => None,
+    }
+}
+
+fn bound_anew(argument: &mut PatType, index: usize, stay_outside: bool) -> TokenStream {
+    let attributes = moved_attributes(argument);
+    let allowed = quote! {
+        #[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]
+        #(#attributes)*
+    };
+    if name(&argument.pat).is_some() || stay_outside && !matches!(*argument.pat, Pat::Wild(_)) {
+        let mut names = Names(Vec::new());
+        names.visit_pat_mut(&mut argument.pat);
+        let bound = names.0.into_iter().map(|PatIdent { mutability, ident, .. }| {
+            quote! {
+                #allowed
+                let #mutability #ident = #ident;
+            }
+        });
+        return bound.collect();
+    }
+    let name = Ident::new(&format!("__pprof_argument_{index}"), Span::mixed_site());
+    let pattern = mem::replace(&mut *argument.pat, syn::parse_quote!(#name));
+    let cfg = argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let apart = (!matches!(pattern, Pat::Wild(_))).then(|| {
+        quote! {
+            #allowed
+            let #pattern = #name;
+        }
+    });
+    quote! {
+        #(#cfg)*
+        let #name = #name;
+        #apart
+    }
+}
+
+/// Those that hold for what is bound; what says whether the argument is there at all holds for both.
+fn moved_attributes(argument: &mut PatType) -> Vec<Attribute> {
+    const MOVED: [&str; 6] = ["allow", "expect", "warn", "deny", "forbid", "cfg_attr"];
+    let is_moved = |attribute: &Attribute| MOVED.iter().any(|name| attribute.path().is_ident(name));
+    let (mut moved, kept): (Vec<_>, Vec<_>) = argument.attrs.drain(..).partition(is_moved);
+    moved.extend(kept.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned());
+    argument.attrs = kept;
+    moved
+}
+
+/// What a pattern binds, in its order. What is bound anew need not be mutable before.
+struct Names(Vec<PatIdent>);
+
+impl VisitMut for Names {
+    fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+        self.0.push(PatIdent { subpat: None, ..pattern.clone() });
+        if pattern.by_ref.is_none() {
+            pattern.mutability = None;
+        } else if let Some(last) = self.0.last_mut() {
+            last.mutability = None;
+        }
+        visit_mut::visit_pat_ident_mut(self, pattern);
+    }
+}
+
+/// The words of a body.
+struct Words {
+    idents: HashSet<String>,
+    /// May be formats, in which names are arguments.
+    literals: Vec<String>,
+}
+
+impl Words {
+    fn of(statements: &[Stmt]) -> Words {
+        let mut words = Words { idents: HashSet::new(), literals: Vec::new() };
+        statements.iter().for_each(|statement| words.add(statement.to_token_stream()));
+        words
+    }
+
+    fn add(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => _ = self.idents.insert(ident.to_string()),
+                TokenTree::Group(group) => self.add(group.stream()),
+                TokenTree::Literal(literal) => self.add_literal(&literal),
+                TokenTree::Punct(_) => {}
             }
         }
     }
-    statements
+
+    fn add_literal(&mut self, literal: &Literal) {
+        let text = literal.to_string();
+        if text.contains('{') {
+            self.literals.push(text);
+        }
+    }
+
+    fn mention(&self, name: &Ident) -> bool {
+        let name = name.to_string();
+        self.idents.contains(&name)
+            || self.literals.iter().any(|literal| literal.contains(name.trim_start_matches("r#")))
+    }
 }

@@ -1,10 +1,12 @@
 //! The annotated function: a static that stands for it, and a guard or a wrapped future.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{AttrStyle, Expr, ImplItemFn, Path, ReturnType, Stmt, Type, TypeImplTrait};
+use syn::{
+    AttrStyle, Expr, ExprReference, ImplItemFn, Path, ReturnType, Stmt, Token, Type, TypeImplTrait,
+};
 
 use crate::parse::{Generic, Label, Options, Time};
 use crate::{arguments, future};
@@ -40,13 +42,17 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         |future: &Expr| labelled(quote!(#support::Instrumented::new(#name, #future)));
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
-        let arguments = arguments::moved_inside(&mut signature, options.labels.is_some());
+        let arguments =
+            arguments::moved_inside(&mut signature, &statements, options.labels.is_some());
+        // In braces of the user's, as the edition of his crate says what is dropped first at their end. They are not to look superfluous.
+        let mut body =
+            Group::new(Delimiter::Brace, quote!(#support::locate(#name); #(#statements)*));
+        body.set_span(block.brace_token.span.join());
         let future = labelled(quote! {
             #support::Instrumented::new(#name, async move {
                 #arguments
-                #support::locate(#name);
                 #typed_return
-                #(#statements)*
+                #body
             })
         });
         quote! {
@@ -87,8 +93,7 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         }
     };
     // Braces keep their place in the user's source: some errors point at them.
-    let mut group =
-        proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote!(#(#items)* #body));
+    let mut group = Group::new(Delimiter::Brace, quote!(#(#items)* #body));
     group.set_span(block.brace_token.span.join());
     quote! { #(#attrs)* #vis #defaultness #signature #group }
 }
@@ -97,7 +102,13 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
 fn label_set(runtime: &Path, labels: &[Label]) -> TokenStream {
     let pairs = labels.iter().map(|Label { key, value, .. }| {
         // Where it cannot be displayed, that is said of the user's own words.
-        quote_spanned!(value.span()=> (#key, ::std::string::ToString::to_string(&#value)))
+        let value = ExprReference {
+            attrs: Vec::new(),
+            and_token: Token![&](value.span()),
+            mutability: None,
+            expr: Box::new(value.clone()),
+        };
+        quote_spanned!(value.expr.span()=> (#key, ::std::string::ToString::to_string(#value)))
     });
     quote!(#runtime::Labels::new([#(#pairs),*]))
 }

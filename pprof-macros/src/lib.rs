@@ -55,8 +55,9 @@ use proc_macro::TokenStream;
 /// # Options
 /// - `name = "..."`: the name shown, instead of the function's path;
 /// - `time = exact`, the default; `time = sampled(N)`: every call is counted, and 1 of N is timed, by chance, and counts N times, so that
-///   sums are right in the mean. Sampled functions inside of one are timed when that is, and count as often; `time = off`: calls are counted, and their time is their caller's. Of async functions a call is timed in
-///   all of its polls or in none. The profile's comments say on how many functions times are not exact;
+///   sums are right in the mean. Sampled functions inside of one are timed when that is, and count as often. Of async functions a call is
+///   timed in all of its polls or in none, but for those inside of another sampled call. `time = off`: calls are counted, and their time is
+///   their caller's. The profile's comments say on how many functions times are not exact;
 /// - `cpu = sampled(N)`: the CPU time of 1 of N calls is measured, by a system call at both ends, and counts N times, as `cpu`. That of
 ///   functions that do not ask for it is their caller's. Not on async functions;
 /// - `generic = each`: each instance of a generic function is a function of its own, named with its type arguments: `each<u8>`. The

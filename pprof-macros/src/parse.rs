@@ -200,9 +200,12 @@ fn generic(input: ParseStream<'_>, key: &Ident) -> syn::Result<Generic> {
 /// What follows the `=` of an option that is one of several words.
 fn word(input: ParseStream<'_>, key: &Ident, message: &str) -> syn::Result<Ident> {
     // The end of the options has no place of its own.
-    let place = if input.is_empty() { key.span() } else { input.span() };
-    let word = input.parse::<Token![=]>().and_then(|_| input.parse());
-    word.map_err(|_| syn::Error::new(place, message))
+    let mistake = || {
+        let place = if input.is_empty() { key.span() } else { input.span() };
+        syn::Error::new(place, message)
+    };
+    input.parse::<Token![=]>().map_err(|_| mistake())?;
+    input.parse().map_err(|_| mistake())
 }
 
 /// The number in the parentheses that follow `sampled`.

@@ -354,7 +354,35 @@ fn builds() -> std::pin::Pin<Box<dyn std::future::Future<Output = u32>>> {
     Builder.boxed()
 }
 
+#[profile]
+async fn with_attributes(
+    #[allow(unused_variables)] a: u32,
+    #[expect(unused_variables)] mut_not_used: u32,
+    #[cfg(any())] missing: Missing,
+    #[allow(unused_mut)] mut b: u32,
+    _c: u32,
+    _: u32,
+) -> u32 {
+    b
+}
+
+#[profile]
+async fn with_some_attributes(#[cfg(not(any()))] a: u32, #[cfg(any())] b: Missing) -> u32 {
+    a
+}
+
+#[profile]
+async fn ignores_a_guard(_: std::sync::MutexGuard<'_, u32>) {}
+
+#[profile(labels("sum" = a + 1, "even" = a % 2 == 0, "as" = a as u8, "not" = !a, "range" = if a > 1 { 1 } else { 2 }))]
+fn labelled_by_expressions(a: u32) -> u32 {
+    a
+}
+
 fn main() {
+    assert_eq!(labelled_by_expressions(1), 1);
+    drop((with_attributes(1, 2, 3, 4, 5), with_some_attributes(1)));
+    drop(ignores_a_guard(std::sync::Mutex::new(1).lock().unwrap()));
     drop(builds());
     assert_eq!(counted() + Counter(1).sampled(), 2);
     drop(Counter(1).sampled_later());

@@ -155,12 +155,11 @@ fn comments(sums: &PathSums) -> Vec<String> {
             comments.push(format!("CPU time sampled 1/{cpu} on {count} functions"));
         }
     }
-    let what = if comments.is_empty() {
-        "and times are"
-    } else {
-        "are exact; times, but for what follows, are"
+    let what = match comments.is_empty() {
+        true => "calls and times are exact",
+        false => "calls are exact; times are exact, except:",
     };
-    comments.insert(0, format!("calls {what} exact"));
+    comments.insert(0, what.to_owned());
     // ORDERING: Relaxed: a counter.
     let without_site = instances::WITHOUT_SITE.load(Ordering::Relaxed);
     if without_site != 0 {
