@@ -58,7 +58,7 @@ impl Labels {
     /// The set of these pairs of keys and values; of those with one key the last counts.
     ///
     /// # Overhead
-    /// Some 100 ns. Keep the set where it is the same each time.
+    /// Some 200 ns. Keep the set where it is the same each time.
     ///
     /// # Examples
     /// ```
@@ -173,7 +173,7 @@ pub struct LabelGuard {
 /// Afterwards, and if `f` panics, what was set before is set again.
 ///
 /// # Overhead
-/// Some 2 ns where no labels are set already, else as [`Labels::new`].
+/// Some 3 ns where no labels are set already, else 20 ns, and 200 ns if that adds up to a set which is not there yet.
 ///
 /// # Examples
 /// ```
@@ -204,7 +204,7 @@ pub(crate) fn with_only<R>(labels: &Labels, f: impl FnOnce() -> R) -> R {
 /// The future with these labels set while it is polled, on top of what is set at its first poll.
 ///
 /// # Overhead
-/// Some 2 ns a poll.
+/// As [`with_labels`], for each poll.
 ///
 /// # Examples
 /// ```
