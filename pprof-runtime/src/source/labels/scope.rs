@@ -1,6 +1,7 @@
 //! When which set is a thread's.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -19,31 +20,50 @@ thread_local! {
     pub(super) static THREAD: Thread = const {
         Thread {
             height: Cell::new(0),
-            owner: Cell::new(0),
-            gone: Cell::new(ManuallyDrop::new(Vec::new())),
+            linked: Cell::new(0),
+            links: Cell::new(ManuallyDrop::new(BTreeMap::new())),
         }
     };
 }
 
-/// The scopes of a thread as a stack. One that ends before another that began later leaves its place until that has ended, too: the other
-/// may have found its set in the word, and must not set the word to it again.
+/// The scopes of a thread as a stack: each has a place, knows the word as it was before it, and sets it back.
+///
+/// Guards end in any order, and what is below one may have gone by then, with its set. So there is a chain: the scope that the word is of,
+/// the one whose set is back after that, and so on. A guard that ends in the middle of it is taken out. A scope that is left takes what was
+/// set inside of it off the chain; a guard that has escaped that way may end later, and finds nothing to set back.
+///
+/// ```text
+///   1 ── 2 ── 3        in order: whoever has a place comes after the place before, and nothing is written down
+///   1 ──────── 3       2 has ended: a link says that 3 comes after 1, and what the word was there
+///   1 ─────────── 5    2 has been left, and 3 escaped: a link says that 5, which is next, comes after 1, and 4 is nobody's
+/// ```
+///
+/// There is at most one link for a scope on the chain and one for the next, however many have ended or escaped.
 pub(super) struct Thread {
-    /// Places in use; and `DISORDER`, while one of them is that of a scope that has ended.
-    pub(super) height: Cell<usize>,
-    /// The place of the scope that the word is of; 0 if it is of none.
-    pub(super) owner: Cell<usize>,
-    /// Scopes that have ended and whose places are still in use.
-    pub(super) gone: Cell<ManuallyDrop<Vec<Opened>>>,
+    /// The place of the scope that the word is of, or, while a link leads to the place after it, one that no scope has.
+    pub(super) height: Cell<u64>,
+    /// The last place that has a link; 0 if none has.
+    linked: Cell<u64>,
+    /// By the place that they lead from. Nothing on the chain lies between that and the one that they lead to.
+    pub(super) links: Cell<ManuallyDrop<BTreeMap<u64, Link>>>,
 }
 
-const DISORDER: usize = 1 << (usize::BITS - 1);
-
-/// A scope that has begun: the word as it was, and whose.
+/// What comes below a place, if not the place before it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opened {
-    place: usize,
+pub(super) struct Link {
+    /// The next place on the chain; 0 if there is none.
+    below: u64,
+    /// The word there.
     previous: *const Mark,
-    previous_owner: usize,
+    /// Scopes between the places that have not ended: no other may have their places.
+    escaped: u64,
+}
+
+/// A scope that has begun: its place, and the word as it was.
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    place: u64,
+    previous: *const Mark,
 }
 
 impl Opened {
@@ -51,11 +71,9 @@ impl Opened {
     #[inline]
     fn new(mark: *const Mark) -> Opened {
         THREAD.with(|thread| {
-            let height = thread.height.get() + 1;
-            thread.height.set(height);
-            let place = height & !DISORDER;
-            let previous_owner = thread.owner.replace(place);
-            Opened { place, previous: labels::replace(mark), previous_owner }
+            let place = thread.height.get() + 1;
+            thread.height.set(place);
+            Opened { place, previous: labels::replace(mark) }
         })
     }
 
@@ -63,44 +81,72 @@ impl Opened {
     #[inline]
     fn close(&self, is_guard: bool) {
         THREAD.with(|thread| {
-            if thread.height.get() == self.place {
+            if thread.height.get() == self.place && thread.linked.get() != self.place {
                 labels::replace(self.previous);
-                thread.owner.set(self.previous_owner);
                 thread.height.set(self.place - 1);
             } else {
-                self.close_in_disorder(thread, is_guard);
+                thread.close_in_disorder(*self, is_guard);
             }
         });
     }
+}
 
+impl Thread {
     #[cold]
     #[inline(never)]
-    fn close_in_disorder(self, thread: &Thread, is_guard: bool) {
+    fn close_in_disorder(&self, ended: Opened, is_guard: bool) {
         // Not there for an allocator that is called meanwhile and sets labels itself.
-        let mut gone = ManuallyDrop::into_inner(thread.gone.take());
-        if thread.owner.get() == self.place || !is_guard {
-            let (mut mark, mut owner) = (self.previous, self.previous_owner);
-            while let Some(ended) = gone.iter().find(|ended| ended.place == owner) {
-                (mark, owner) = (ended.previous, ended.previous_owner);
+        let mut links = ManuallyDrop::into_inner(self.links.take());
+        let (place, mut height) = (ended.place, self.height.get());
+        let above = links.range_mut(place + 1..).next();
+        let next = above.as_ref().filter(|(_, link)| link.below == place);
+        let next = next.map_or(place + 1, |(next, _)| **next);
+        match above {
+            Some((&from, link)) if link.below < place => {
+                link.escaped -= 1;
+                if link.escaped == 0 && from > height {
+                    height = link.below;
+                    links.remove(&from);
+                }
             }
-            labels::replace(mark);
-            thread.owner.set(owner);
-        }
-        let mut height = thread.height.get() & !DISORDER;
-        if self.place == height {
-            height -= 1;
-            while let Some(index) = gone.iter().position(|ended| ended.place == height) {
-                gone.swap_remove(index);
-                height -= 1;
+            _ => {
+                let in_order = Link { below: place - 1, previous: ended.previous, escaped: 0 };
+                let link = links.get(&place).copied().unwrap_or(in_order);
+                let is_last = next > height;
+                if is_guard && !is_last {
+                    links.remove(&place);
+                    let escaped = links.get(&next).map_or(0, |above| above.escaped);
+                    links.insert(next, Link { escaped: link.escaped + escaped, ..link });
+                } else {
+                    labels::replace(link.previous);
+                    height = cut(&mut links, place, link, height);
+                }
             }
-        } else {
-            gone.push(self);
         }
-        let disorder = if gone.is_empty() { 0 } else { DISORDER };
-        thread.height.set(height | disorder);
+        self.height.set(height);
+        self.linked.set(links.last_key_value().map_or(0, |(place, _)| *place));
         // An empty one leaves nothing behind when the thread ends.
-        thread.gone.set(ManuallyDrop::new(if gone.is_empty() { Vec::new() } else { gone }));
+        self.links.set(ManuallyDrop::new(if links.is_empty() { BTreeMap::new() } else { links }));
     }
+}
+
+/// Ends the chain below `place`, from where `link` has led. The new height.
+fn cut(links: &mut BTreeMap<u64, Link>, place: u64, link: Link, height: u64) -> u64 {
+    if height == place && link.escaped > 0 {
+        // That of whoever has the place next.
+        return place - 1;
+    }
+    links.remove(&place);
+    let above = links.split_off(&(place + 1));
+    let linked: u64 = above.iter().map(|(from, link)| from - 1 - link.below).sum();
+    let on_chain = height - place - linked;
+    let escaped = link.escaped + on_chain + above.values().map(|link| link.escaped).sum::<u64>();
+    if escaped == 0 {
+        return link.below;
+    }
+    // The height itself may be the place of one that has escaped.
+    links.insert(height + 2, Link { escaped, ..link });
+    height + 1
 }
 
 /// The time in which a set is the thread's: on the stack of a function that does not return meanwhile, and does not hand this on.

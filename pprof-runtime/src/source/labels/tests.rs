@@ -1,6 +1,6 @@
 //! Sets and scopes together.
 
-use std::mem::ManuallyDrop;
+use std::mem;
 use std::sync::atomic::Ordering;
 
 use super::scope::THREAD;
@@ -154,10 +154,19 @@ fn scopes_nest_and_end_by_panics() {
 
 fn is_tidy() {
     THREAD.with(|thread| {
-        assert_eq!((thread.height.get(), thread.owner.get()), (0, 0));
-        let gone = ManuallyDrop::into_inner(thread.gone.take());
-        assert_eq!((gone.len(), gone.capacity()), (0, 0));
+        assert_eq!(thread.height.get(), 0);
     });
+    assert_eq!(links(), 0);
+}
+
+/// What the thread remembers of scopes that have ended or escaped.
+fn links() -> usize {
+    THREAD.with(|thread| {
+        let links = thread.links.take();
+        let len = links.len();
+        thread.links.set(links);
+        len
+    })
 }
 
 #[test]
@@ -177,11 +186,7 @@ fn an_old_disorder_costs_what_comes_later_nothing() {
         drop(c);
         drop(d);
         assert_eq!(now(), "a=1");
-        THREAD.with(|thread| {
-            let gone = ManuallyDrop::into_inner(thread.gone.take());
-            assert_eq!(gone.len(), 1, "the scope around the kept one");
-            thread.gone.set(ManuallyDrop::new(gone));
-        });
+        assert_eq!(links(), 1, "for the kept one");
     }
     drop(kept);
     is_tidy();
@@ -236,6 +241,110 @@ fn an_outer_guard_may_go_inside_of_a_scope() {
     assert_eq!(now(), "");
 }
 
+#[test]
+fn guards_hand_over_hand_leave_nothing_behind() {
+    let outer = guard("outer");
+    let mut phase = guard("phase");
+    for _ in 0..if cfg!(miri) { 100 } else { 100_000 } {
+        // The new one is made before the old one goes.
+        phase = guard("phase");
+        assert_eq!(links(), 1);
+    }
+    assert_eq!(now(), "outer= phase=");
+    drop(Scope::add(set(&[("x", "")]).as_ref()));
+    drop(outer);
+    assert_eq!((now(), links()), ("outer= phase=".to_owned(), 1));
+    drop(phase);
+    assert_eq!(now(), "");
+    is_tidy();
+}
+
+/// Those on the word's chain need no memory; those that have escaped from a scope are a number.
+#[test]
+fn leaked_guards_take_no_room() {
+    // On a thread of its own: they stay open.
+    let leak = || {
+        for _ in 0..if cfg!(miri) { 100 } else { 20_000 } {
+            {
+                let own = set(&[("x", "")]);
+                let _scope = Scope::add(own.as_ref());
+                mem::forget((guard("a"), guard("b")));
+            }
+            assert_eq!((now(), links()), (String::new(), 1));
+            {
+                let own = set(&[("y", "")]);
+                let _scope = Scope::add(own.as_ref());
+                let (c, d) = (guard("c"), guard("d"));
+                drop(c);
+                assert_eq!((now(), links()), ("c= d= y=".to_owned(), 2));
+                drop(d);
+            }
+        }
+        for _ in 0..1_000 {
+            mem::forget(guard("c"));
+        }
+        assert_eq!((now(), links()), ("c=".to_owned(), 1));
+    };
+    std::thread::spawn(leak).join().unwrap();
+}
+
+/// What scopes are to do, with all that they need in one place.
+#[derive(Default)]
+struct Model {
+    guards: Vec<(u32, GuardScope)>,
+    /// Those that the word goes back to, and what it says at each.
+    chain: Vec<(u32, String)>,
+    begun: u32,
+}
+
+impl Model {
+    fn begin(&mut self) -> u32 {
+        self.begun += 1;
+        self.chain.push((self.begun, now()));
+        self.begun
+    }
+
+    fn drop_guard(&mut self, index: usize) {
+        let (number, guard) = self.guards.swap_remove(index);
+        drop(guard);
+        self.chain.retain(|(other, _)| *other != number);
+        self.check();
+    }
+
+    fn check(&self) {
+        assert_eq!(now(), self.chain.last().map_or("", |(_, text)| text));
+        assert!(links() <= self.chain.len() + 1);
+    }
+
+    fn scoped(&mut self, depth: usize, draw: &mut impl FnMut(usize) -> usize) {
+        let number = {
+            let own = set(&[(["x", "y"][draw(2)], "")]);
+            let _scope = Scope::add(own.as_ref());
+            let number = self.begin();
+            self.steps(depth + 1, draw);
+            number
+        };
+        self.chain.truncate(self.chain.partition_point(|(other, _)| *other < number));
+        self.check();
+    }
+
+    fn steps(&mut self, depth: usize, draw: &mut impl FnMut(usize) -> usize) {
+        for _ in 0..draw(12) {
+            match draw(5) {
+                0 | 1 => {
+                    let guard = guard(["a", "b", "c"][draw(3)]);
+                    let number = self.begin();
+                    self.guards.push((number, guard));
+                }
+                2 | 3 if !self.guards.is_empty() => self.drop_guard(draw(self.guards.len())),
+                4 if depth < 4 => self.scoped(depth, draw),
+                _ => {}
+            }
+            self.check();
+        }
+    }
+}
+
 /// Whatever the order, the word says only what is there, and nothing when nothing is open.
 #[test]
 fn guards_in_random_orders() {
@@ -244,34 +353,31 @@ fn guards_in_random_orders() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (random >> 33) as usize % n
     };
-    fn scoped(depth: usize, guards: &mut Vec<GuardScope>, draw: &mut impl FnMut(usize) -> usize) {
-        let own = set(&[(["x", "y"][draw(2)], "")]);
-        let _scope = Scope::add(own.as_ref());
-        steps(depth + 1, guards, draw);
-    }
-    fn steps(depth: usize, guards: &mut Vec<GuardScope>, draw: &mut impl FnMut(usize) -> usize) {
-        for _ in 0..draw(12) {
-            match draw(5) {
-                0 | 1 => guards.push(guard(["a", "b", "c"][draw(3)])),
-                2 | 3 if !guards.is_empty() => drop(guards.swap_remove(draw(guards.len()))),
-                4 if depth < 4 => scoped(depth, guards, draw),
-                _ => {}
-            }
-            // Reads the set that the word is the address of.
-            assert!(now().len() < 30);
-        }
-    }
     for _ in 0..if cfg!(miri) { 20 } else { 3_000 } {
-        let mut guards = Vec::new();
-        steps(0, &mut guards, &mut draw);
-        while !guards.is_empty() {
-            drop(guards.swap_remove(draw(guards.len())));
-            assert!(now().len() < 30);
+        let mut model = Model::default();
+        model.steps(0, &mut draw);
+        while !model.guards.is_empty() {
+            model.drop_guard(draw(model.guards.len()));
         }
         assert_eq!(now(), "");
         is_tidy();
     }
     assert!(set(&[("a", "")]).unwrap().set().holders.load(Ordering::Relaxed) == 1);
+}
+
+/// Scopes of coroutines, which have a stack each, on one thread.
+#[test]
+fn scopes_may_end_in_any_order() {
+    let sets = ["a", "b", "c", "d"].map(|key| set(&[(key, "")]));
+    let [a, b, c, d] = sets.each_ref().map(|set| Scope::add(set.as_ref()));
+    drop(b);
+    assert_eq!(now(), "a=");
+    drop(a);
+    let e = guard("e");
+    drop((d, c));
+    assert_eq!(now(), "e=");
+    drop(e);
+    is_tidy();
 }
 
 /// Not by Miri, which does not let parking_lot wait.
