@@ -143,7 +143,7 @@ impl Eq for Labels {}
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.as_ref().map(SetRef::id).hash(state);
+        self.0.as_ref().map(SetRef::hash).hash(state);
     }
 }
 

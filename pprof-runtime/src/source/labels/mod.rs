@@ -14,6 +14,7 @@
 
 mod scope;
 mod set;
+mod shard;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -65,7 +66,11 @@ pub(crate) fn remarks() -> Vec<String> {
         let keys = full.join(", ");
         format!("labels with more than {MAX_LABEL_VALUES} values, of which further ones are shown as {OVERFLOW_VALUE}: {keys}")
     });
-    remark(&RECORDED, 0).into_iter().chain(values).collect()
+    let abandoned = shard::abandoned();
+    let forked = (abandoned != 0).then(|| {
+        format!("parts of the table of labels that other threads had at a fork, and whose samples are labelled labels=unknown: {abandoned}")
+    });
+    remark(&RECORDED, 0).into_iter().chain(values).chain(forked).collect()
 }
 
 /// The sets that only the CPU profile kept go.

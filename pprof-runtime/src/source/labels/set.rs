@@ -7,11 +7,11 @@ use std::iter;
 use std::mem;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard};
 
-use once_cell::sync::Lazy;
-use parking_lot::{Mutex, MutexGuard};
+use once_cell::race::OnceBox;
 
+use super::shard::{self, Shard};
 use super::values;
 use crate::aggregate::snapshot::LabelSet;
 use crate::capture::labels::Mark;
@@ -41,16 +41,37 @@ unsafe impl Send for SetRef {}
 // SAFETY: as above.
 unsafe impl Sync for SetRef {}
 
-/// Where sets are by their hash; more than one, so that threads seldom wait for each other.
-pub(super) static TABLE: Lazy<Table> = Lazy::new(|| Table {
-    hasher: RandomState::new(),
-    pid: std::process::id(),
-    shards: std::array::from_fn(|_| Mutex::default()),
-});
+/// Where sets are by their hash; more than one part, so that threads seldom wait for each other.
+///
+/// Nobody waits for it to be made: a forked child may not have the thread that was at it.
+static TABLE: OnceBox<Table> = OnceBox::new();
+
+pub(super) fn table() -> &'static Table {
+    TABLE.get_or_init(|| {
+        shard::begin();
+        prepare_for_forks();
+        let shards = [const { Shard::new() }; SHARDS];
+        Box::new(Table { hasher: RandomState::new(), shards })
+    })
+}
+
+/// Once or twice is the same. If it cannot be done, a child finds out by itself.
+fn prepare_for_forks() {
+    extern "C" fn in_child() {
+        if let Some(table) = TABLE.get() {
+            shard::begin_child(&table.shards);
+        }
+    }
+    #[cfg(not(miri))]
+    // SAFETY: a function that may be called in a child; this code is not unloaded without its handlers being forgotten.
+    unsafe {
+        libc::pthread_atfork(None, None, Some(in_child));
+    }
+}
 
 const SHARDS: usize = 16;
 
-type Shard = HashMap<u64, Vec<NonNull<Set>>, BuildHasherDefault<Hashed>>;
+type Sets = HashMap<u64, Vec<NonNull<Set>>, BuildHasherDefault<Hashed>>;
 
 /// Of what is a hash already.
 #[derive(Default)]
@@ -70,9 +91,7 @@ impl Hasher for Hashed {
 
 pub(super) struct Table {
     hasher: RandomState,
-    /// The process that made it.
-    pid: u32,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Shard<Sets>; SHARDS],
 }
 
 // SAFETY: the pointers are to sets, which may be used from any thread.
@@ -84,23 +103,10 @@ unsafe impl Sync for Table {}
 static NEXT_ID: AtomicU64 = AtomicU64::new(OVERFLOW_LABELS + 1);
 
 impl Table {
-    /// `None` in a forked child if a thread of its parent's had it, which is not there to give it back.
-    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard>> {
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Sets> {
         // The map looks at the lowest and at the highest bits.
         let index = (hash >> 32) as usize;
-        self.lock(&self.shards[index % SHARDS])
-    }
-
-    fn lock<'t>(&self, shard: &'t Mutex<Shard>) -> Option<MutexGuard<'t, Shard>> {
-        let guard = shard.try_lock();
-        if guard.is_some() || self.pid == std::process::id() {
-            return guard.or_else(|| Some(shard.lock()));
-        }
-        // Threads of the child's own have it for microseconds.
-        (0..50).find_map(|_| {
-            std::thread::sleep(Duration::from_micros(100));
-            shard.try_lock()
-        })
+        self.shards[index % SHARDS].lock()
     }
 
     fn hash(&self, pairs: &[(&str, &str)]) -> u64 {
@@ -109,19 +115,19 @@ impl Table {
         hasher.finish()
     }
 
-    /// The set of these pairs, which are sorted and not none; `None` as of `shard`.
-    fn intern(&self, pairs: &[(&str, &str)]) -> Option<SetRef> {
+    /// The set of these pairs, which are sorted and not none.
+    fn intern(&self, pairs: &[(&str, &str)]) -> SetRef {
         let hash = self.hash(pairs);
-        if let Some(set) = self.shard(hash)?.get(&hash).and_then(|sets| find(sets, pairs)) {
-            return Some(set);
+        if let Some(set) = self.shard(hash).get(&hash).and_then(|sets| find(sets, pairs)) {
+            return set;
         }
         // Outside of the lock: that of another set may be the same.
         let coarser = self.coarser(pairs);
-        let mut shard = self.shard(hash)?;
+        let mut shard = self.shard(hash);
         let sets = shard.entry(hash).or_default();
         if let Some(set) = find(sets, pairs) {
             drop(shard);
-            return Some(set);
+            return set;
         }
         // ORDERING: Relaxed: a number that nobody else has.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -138,7 +144,7 @@ impl Table {
         }
         let set = NonNull::from(Box::leak(set));
         sets.push(set);
-        Some(SetRef(set))
+        SetRef(set)
     }
 
     /// What profiles that accumulate are to have in the place of these pairs, if that is something else.
@@ -153,17 +159,18 @@ impl Table {
         let coarser: Vec<(&str, &str)> = iter::zip(pairs, too_many)
             .map(|(&(name, value), is_one)| (name, if is_one { OVERFLOW_VALUE } else { value }))
             .collect();
-        self.intern(&coarser)
+        Some(self.intern(&coarser))
     }
 
     fn hash_value(&self, value: &str) -> u64 {
         self.hasher.hash_one(value)
     }
 
-    /// Lets go of a set that nobody held a moment ago, if it is still so. It may be gone already.
+    /// Lets go of a set that nobody held a moment ago, if it is still so. It may be gone already; or it is a parent's, in a shard that has been
+    /// abandoned, and stays.
     #[cold]
     fn remove(&self, set: NonNull<Set>, hash: u64) {
-        let Some(mut shard) = self.shard(hash) else { return };
+        let mut shard = self.shard(hash);
         let Some(sets) = shard.get_mut(&hash) else { return };
         // Found here it is alive, though perhaps another one in the same place.
         if let Some(index) = sets.iter().position(|other| *other == set)
@@ -184,7 +191,7 @@ impl Table {
         // Freed outside of the lock: what a set is merged to may go with it.
         let mut gone = Vec::new();
         for shard in &self.shards {
-            let Some(mut shard) = self.lock(shard) else { continue };
+            let mut shard = shard.lock();
             shard.retain(|_, sets| {
                 sets.retain(|set| {
                     // SAFETY: as in `intern`.
@@ -219,7 +226,7 @@ fn find(sets: &[NonNull<Set>], pairs: &[(&str, &str)]) -> Option<SetRef> {
 /// Notes the values of a set that a profile which accumulates has. Neither allocates nor locks.
 #[cold]
 pub(super) fn note_values(set: &Set) {
-    let Some(table) = Lazy::get(&TABLE) else { return };
+    let Some(table) = TABLE.get() else { return };
     for (name, value) in set.pairs.iter() {
         if let Some(key) = values::known_key(name)
             && **value != *OVERFLOW_VALUE
@@ -250,12 +257,18 @@ impl SetRef {
         &self.set().pairs
     }
 
+    /// Whether they say the same. A forked child may have two such sets: one that it has from its parent, and cannot find any longer.
     pub(crate) fn is(&self, other: &SetRef) -> bool {
-        self.0 == other.0
+        self.0 == other.0 || (self.hash() == other.hash() && self.pairs() == other.pairs())
+    }
+
+    /// Of what it says.
+    pub(crate) fn hash(&self) -> u64 {
+        self.set().hash
     }
 
     /// What no other set has.
-    pub(crate) fn id(&self) -> u64 {
+    pub(super) fn id(&self) -> u64 {
         self.set().mark.id()
     }
 
@@ -297,7 +310,7 @@ impl Drop for SetRef {
         // ORDERING: Release: what was done with the set comes before its end.
         if self.set().holders.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
-            TABLE.remove(self.0, hash);
+            table().remove(self.0, hash);
         }
     }
 }
@@ -314,7 +327,7 @@ pub(crate) fn intern<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Opt
     sorted.dedup_by_key(|(key, _)| *key);
     sorted.reverse();
     sorted.truncate(MAX_LABELS);
-    if sorted.is_empty() { None } else { TABLE.intern(&sorted) }
+    (!sorted.is_empty()).then(|| table().intern(&sorted))
 }
 
 fn cut(text: &str) -> &str {
@@ -326,7 +339,7 @@ fn cut(text: &str) -> &str {
 /// Both sets in one; what `added` says counts.
 fn merged(base: &SetRef, added: &SetRef) -> Option<SetRef> {
     // Never waited for: another thread is as likely to ask for another one.
-    let Some(mut last) = base.set().merged.try_lock() else { return merge(base, added) };
+    let Ok(mut last) = base.set().merged.try_lock() else { return merge(base, added) };
     if let Some((_, known)) = last.as_ref().filter(|(id, _)| *id == added.id()) {
         return Some(known.clone());
     }
@@ -357,7 +370,7 @@ pub(crate) fn on_top_of(base: Option<&SetRef>, added: Option<&SetRef>) -> Option
 
 /// Every set that is there.
 pub(super) fn for_each(mut each: impl FnMut(&Mark, &LabelSet)) {
-    if let Some(table) = Lazy::get(&TABLE) {
+    if let Some(table) = TABLE.get() {
         table.retain(|set| {
             each(&set.mark, &set.pairs);
             true
@@ -367,7 +380,7 @@ pub(super) fn for_each(mut each: impl FnMut(&Mark, &LabelSet)) {
 
 /// Every set's mark; those that nobody wants then go.
 pub(super) fn sweep(mut each: impl FnMut(&Mark)) {
-    if let Some(table) = Lazy::get(&TABLE) {
+    if let Some(table) = TABLE.get() {
         table.retain(|set| {
             each(&set.mark);
             !is_idle(set)
