@@ -13,21 +13,28 @@ use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, FnArg, Pat, PatIdent, PatType, Signature, Stmt};
 
-/// The statements that the block of `body` begins with. Patterns that take an argument apart are moved there; but not if they
-/// `stay_outside`, as what they bind is used there: what they bind to nothing is then dropped last.
+use crate::parse::Label;
+
+/// The statements that the block of `body` begins with. Patterns that take an argument apart are moved there; but not if there are `labels`, as
+/// those use what is bound: what they bind to nothing is then dropped last.
 pub(crate) fn moved_inside(
     signature: &mut Signature,
     body: &[Stmt],
-    stay_outside: bool,
+    labels: Option<&[Label]>,
 ) -> TokenStream {
-    // The whole of it.
-    let receiver = signature.receiver().map(|_| quote!(let _ = &self;));
+    // The whole of it; in the user's word, as another `self` is not that one.
+    let receiver = signature.receiver().map(|receiver| {
+        let this = receiver.self_token;
+        quote!(let _ = &#this;)
+    });
     let typed = signature.inputs.iter_mut().filter_map(|input| match input {
         FnArg::Typed(argument) => Some(argument),
         FnArg::Receiver(_) => None,
     });
     let typed: Vec<&mut PatType> = typed.collect();
-    if let Some(names) = used_names(&typed, body) {
+    let in_labels =
+        labels.map(|labels| Words::of(labels.iter().map(|label| label.value.to_token_stream())));
+    if let Some(names) = used_names(&typed, body, in_labels.as_ref()) {
         let named = typed.iter().zip(names).rev().map(|(argument, name)| {
             let cfg = argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
             quote! {
@@ -39,20 +46,27 @@ pub(crate) fn moved_inside(
         return named.chain(receiver).collect();
     }
     let bound = typed.into_iter().enumerate();
-    let bound = bound.map(|(index, argument)| bound_anew(argument, index, stay_outside));
+    let bound = bound.map(|(index, argument)| bound_anew(argument, index, in_labels.as_ref()));
     receiver.into_iter().chain(bound).collect()
 }
 
 /// The names of all arguments, if they are that and no patterns, and used: else the compiler has something to say of what is bound anew.
-fn used_names<'a>(typed: &'a [&mut PatType], body: &[Stmt]) -> Option<Vec<&'a Ident>> {
+fn used_names<'a>(
+    typed: &'a [&mut PatType],
+    body: &[Stmt],
+    in_labels: Option<&Words>,
+) -> Option<Vec<&'a Ident>> {
     let names: Vec<&Ident> =
         typed.iter().map(|argument| name(&argument.pat)).collect::<Option<_>>()?;
     let is_meant = |name: &&Ident| name.to_string().starts_with('_');
     if names.iter().all(is_meant) {
         return Some(names);
     }
-    let words = Words::of(body);
-    names.iter().all(|name| is_meant(name) || words.mention(name)).then_some(names)
+    let words = Words::of(body.iter().map(ToTokens::to_token_stream));
+    let is_used = |name: &&Ident| {
+        is_meant(name) || words.mention(name) || in_labels.is_some_and(|words| words.mention(name))
+    };
+    names.iter().all(is_used).then_some(names)
 }
 
 /// Of a pattern that is a name and nothing else.
@@ -63,18 +77,23 @@ fn name(pattern: &Pat) -> Option<&Ident> {
     }
 }
 
-fn bound_anew(argument: &mut PatType, index: usize, stay_outside: bool) -> TokenStream {
+fn bound_anew(argument: &mut PatType, index: usize, in_labels: Option<&Words>) -> TokenStream {
     let attributes = moved_attributes(argument);
     let allowed = quote! {
         #[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]
         #(#attributes)*
     };
-    if name(&argument.pat).is_some() || stay_outside && !matches!(*argument.pat, Pat::Wild(_)) {
+    if name(&argument.pat).is_some()
+        || in_labels.is_some() && !matches!(*argument.pat, Pat::Wild(_))
+    {
         let mut names = Names(Vec::new());
         names.visit_pat_mut(&mut argument.pat);
         let bound = names.0.into_iter().map(|PatIdent { mutability, ident, .. }| {
+            let is_used = in_labels.is_some_and(|words| words.mention(&ident));
+            let used = is_used.then(|| quote!(#[allow(unused_variables)]));
             quote! {
                 #allowed
+                #used
                 let #mutability #ident = #ident;
             }
         });
@@ -129,9 +148,9 @@ struct Words {
 }
 
 impl Words {
-    fn of(statements: &[Stmt]) -> Words {
+    fn of(parts: impl Iterator<Item = TokenStream>) -> Words {
         let mut words = Words { idents: HashSet::new(), literals: Vec::new() };
-        statements.iter().for_each(|statement| words.add(statement.to_token_stream()));
+        parts.for_each(|tokens| words.add(tokens));
         words
     }
 

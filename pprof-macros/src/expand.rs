@@ -43,7 +43,7 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
         let arguments =
-            arguments::moved_inside(&mut signature, &statements, options.labels.is_some());
+            arguments::moved_inside(&mut signature, &statements, options.labels.as_deref());
         // In braces of the user's, as the edition of his crate says what is dropped first at their end. They are not to look superfluous.
         let mut body =
             Group::new(Delimiter::Brace, quote!(#support::locate(#name); #(#statements)*));

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Expr, Ident, LitInt, LitStr, Path, Token, parenthesized};
@@ -37,7 +38,7 @@ pub(crate) struct Label {
 impl Parse for Label {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         if let Ok(argument) = input.parse::<Ident>() {
-            let key = LitStr::new(&argument.to_string(), argument.span());
+            let key = LitStr::new(&argument.unraw().to_string(), argument.span());
             let value = syn::parse_quote!(#argument);
             return Ok(Label { key, value, argument: Some(argument) });
         }

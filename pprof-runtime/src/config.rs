@@ -34,14 +34,14 @@ pub const MAX_RECORDED_LABEL_SETS: usize = 16_384;
 
 /// Sets of labels that calls of one function from one path are told apart by, in each thread; calls with further ones are labelled
 /// `labels=overflow`.
-pub const MAX_PATH_LABEL_SETS: usize = 512;
+pub const MAX_PATH_LABEL_SETS: usize = 256;
 
 /// Values of one key that profiles that accumulate while the program runs tell apart; samples with further ones have the value
 /// `(overflow)`, and their other labels. 2 KiB for each key.
 pub const MAX_LABEL_VALUES: usize = 128;
 
-/// Keys whose values are bounded so; values of further ones are bounded by the number of sets alone.
-pub const MAX_LABEL_KEYS: usize = 64;
+/// Keys whose values are told apart there; all values of further ones are `(overflow)`.
+pub const MAX_LABEL_KEYS: usize = 256;
 
 /// Labels of one set; of more, those whose keys come last in the alphabet are left out.
 pub const MAX_LABELS: usize = 64;

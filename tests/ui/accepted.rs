@@ -379,7 +379,37 @@ fn labelled_by_expressions(a: u32) -> u32 {
     a
 }
 
+#[profile(labels(user, r#type))]
+async fn labelled_by_what_it_does_not_use(user: u32, r#type: u32) {}
+
+#[profile(labels("first" = a))]
+async fn labelled_by_a_part((a, b): (u32, u32)) -> u32 {
+    b
+}
+
+/// What is annotated by a macro has its own words.
+macro_rules! annotated {
+    ($($item:item)*) => { $(#[profile] $item)* };
+}
+
+annotated! {
+    impl Counter {
+        async fn by_reference(&self, a: u32) -> u32 {
+            self.0 + a
+        }
+        async fn by_value(mut self, (a, _): (u32, u32)) -> u32 {
+            self.0 += a;
+            self.0
+        }
+        async fn boxed(self: Box<Self>, a: u32) -> u32 {
+            self.0 + a
+        }
+    }
+}
+
 fn main() {
+    drop((labelled_by_what_it_does_not_use(1, 2), labelled_by_a_part((1, 2))));
+    drop((Counter(1).by_reference(1), Counter(1).by_value((1, 2)), Box::new(Counter(1)).boxed(1)));
     assert_eq!(labelled_by_expressions(1), 1);
     drop((with_attributes(1, 2, 3, 4, 5), with_some_attributes(1)));
     drop(ignores_a_guard(std::sync::Mutex::new(1).lock().unwrap()));

@@ -208,6 +208,14 @@ impl Node {
     }
 }
 
+/// Calls whose set of labels found no room.
+static UNLABELLED: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn unlabelled_calls() -> u64 {
+    // ORDERING: Relaxed: a counter.
+    UNLABELLED.load(Ordering::Relaxed)
+}
+
 /// Nodes of all threads of the process.
 static NODES: AtomicUsize = AtomicUsize::new(0);
 
@@ -270,6 +278,8 @@ impl Tree {
                     if is_full || others >= MAX_PATH_LABEL_SETS { OVERFLOW_LABELS } else { keep() };
                 labels = Labelling { set, id };
                 if id == OVERFLOW_LABELS {
+                    // ORDERING: Relaxed: a counter.
+                    UNLABELLED.fetch_add(1, Ordering::Relaxed);
                     labels = Labelling::OVERFLOW;
                     if let Ok(node) = parent.known_child(site, labels.set) {
                         return node;

@@ -108,8 +108,14 @@ impl Snapshot {
                 let mut finished =
                     (frames.clone(), truncated, labels, set.clone(), foreign.clone(), None);
                 if set.is_some() && !after.contains_key(&finished) {
-                    let coarser = after.keys().find(|key| is_coarser(key, &finished));
-                    finished = coarser.cloned().unwrap_or(finished);
+                    // Of several the one that grew by what was waited, most likely.
+                    let grown = |key: &Key| {
+                        let then = before.get(key).map_or(0, |values| values[1]);
+                        after.get(key).map_or(0, |now| now[1] - then).clamp(0, waited)
+                    };
+                    let coarser = after.keys().filter(|key| is_coarser(key, &finished));
+                    let best = coarser.max_by_key(|key| (grown(key), key.3.clone()));
+                    finished = best.cloned().unwrap_or(finished);
                 }
                 let [_, now] = after.get(&finished).copied().unwrap_or_default();
                 let then = before.entry(finished).or_default();
@@ -299,6 +305,14 @@ mod tests {
         assert_eq!(window(&[&[OVERFLOW_LABEL], other]), [60, 100]);
         assert_eq!(window(&[&[("id", "7"), ("route", "a")], &[OVERFLOW_LABEL]]), [60, 100]);
         assert_eq!(window(&[other]), [100]);
+        // One that has not changed is not it.
+        let grew: &[_] = &[("id", "(overflow)"), ("route", "a")];
+        let (mut before, mut after) = (snapshot(&[], &[]), snapshot(&[], &[]));
+        let overflow = || sample([1, 100], vec![kind()], set(&[OVERFLOW_LABEL]));
+        before.stacks = vec![waiting(), overflow()];
+        after.stacks = vec![overflow(), sample([1, 100], vec![kind()], set(grew))];
+        let values: Vec<_> = before.until(after).stacks.iter().map(|s| s.values[1]).collect();
+        assert_eq!(values, [60]);
     }
 
     #[test]

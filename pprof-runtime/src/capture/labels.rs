@@ -40,12 +40,18 @@ impl Mark {
         self.coarser.store(coarser.cast_mut(), Ordering::Relaxed);
     }
 
-    /// The set that profiles that accumulate have in the place of this one.
+    /// The set that profiles that accumulate have in the place of one; null for null. By pointers: what is made of a reference to a mark may not
+    /// be used for the set that it is the head of.
+    ///
+    /// # Safety
+    /// - `mark` is null or a set that is alive.
     #[inline(always)]
-    pub(crate) fn recorded_as(&self) -> *const Mark {
+    pub(crate) unsafe fn recorded_as(mark: *const Mark) -> *const Mark {
+        // SAFETY: the caller's promise.
+        let Some(set) = (unsafe { mark.as_ref() }) else { return mark };
         // ORDERING: Relaxed: set before anybody has this one.
-        let coarser = self.coarser.load(Ordering::Relaxed);
-        if coarser.is_null() { self } else { coarser }
+        let coarser = set.coarser.load(Ordering::Relaxed);
+        if coarser.is_null() { mark } else { coarser }
     }
 
     pub(crate) fn id(&self) -> u64 {

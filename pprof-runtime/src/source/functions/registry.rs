@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::super::labels::{self, Texts};
 use super::instances;
-use crate::aggregate::call_paths::{PathSums, Tree};
+use crate::aggregate::call_paths::{self, PathSums, Tree};
 use crate::aggregate::columns::{Column, Values};
 use crate::aggregate::histogram;
 use crate::aggregate::path_snapshot::{LostCalls, PathSample, PathSnapshot};
@@ -117,6 +117,11 @@ fn since_start() -> PathSnapshot {
     let columns = Column::ALL.into_iter().filter(is_recorded).collect();
     let mut comments = comments(&sums);
     comments.extend(labels::remarks());
+    let unlabelled = call_paths::unlabelled_calls();
+    if unlabelled != 0 {
+        comments
+            .push(format!("calls labelled labels=overflow since the program began: {unlabelled}"));
+    }
     // ORDERING: Relaxed: a counter.
     let strays = STRAY_SPANS.load(Ordering::Relaxed);
     if strays != 0 {

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 
 use crate::aggregate::snapshot::{LabelSet, OVERFLOW_LABEL};
 use crate::capture::labels::{self, Keeper, Mark, RECORDED, SAMPLED};
-use crate::config::{MAX_LABEL_VALUES, OVERFLOW_LABELS, OVERFLOW_VALUE};
+use crate::config::{MAX_LABEL_KEYS, MAX_LABEL_VALUES, OVERFLOW_LABELS, OVERFLOW_VALUE};
 
 pub(crate) use scope::{GuardScope, Scope, current};
 pub(crate) use set::{SetRef, intern, on_top_of};
@@ -66,11 +66,14 @@ pub(crate) fn remarks() -> Vec<String> {
         let keys = full.join(", ");
         format!("labels with more than {MAX_LABEL_VALUES} values, of which further ones are shown as {OVERFLOW_VALUE}: {keys}")
     });
+    let keys = values::are_keys_too_many().then(|| {
+        format!("labels of further keys than {MAX_LABEL_KEYS} may be shown as {OVERFLOW_VALUE}")
+    });
     let abandoned = shard::abandoned();
     let forked = (abandoned != 0).then(|| {
         format!("parts of the table of labels that other threads had at a fork, and whose samples are labelled labels=unknown: {abandoned}")
     });
-    remark(&RECORDED, 0).into_iter().chain(values).chain(forked).collect()
+    remark(&RECORDED, 0).into_iter().chain(values).chain(keys).chain(forked).collect()
 }
 
 /// The sets that only the CPU profile kept go.
@@ -84,12 +87,16 @@ pub(crate) fn recorded(has_room: impl FnOnce() -> bool) -> u64 {
     let set = recorded_set();
     // SAFETY: of the set that the word says, whose setter keeps it alive, or of the coarser one, which that one keeps alive.
     let Some(mark) = (unsafe { set.as_ref() }) else { return 0 };
-    let is_new = !mark.is_kept_for(&RECORDED);
+    if mark.is_kept_for(&RECORDED) {
+        return mark.id();
+    }
+    // SAFETY: as above; a mark is the head of its set.
+    let made = unsafe { &*set.cast::<set::Set>() };
+    // Of one that was made before a key had too many values there is no coarser one.
     // SAFETY: as above.
-    let id = unsafe { RECORDED.keep(set, has_room) };
-    if is_new && id == mark.id() {
-        // SAFETY: as above; a mark is the head of its set.
-        set::note_values(unsafe { &*set.cast::<set::Set>() });
+    let id = unsafe { RECORDED.keep(set, || !set::is_too_many(made) && has_room()) };
+    if id == mark.id() {
+        set::note_values(made);
     }
     id
 }
@@ -98,7 +105,7 @@ pub(crate) fn recorded(has_room: impl FnOnce() -> bool) -> u64 {
 #[inline(always)]
 pub(crate) fn recorded_set() -> *const Mark {
     // SAFETY: whoever set the word keeps the set alive.
-    unsafe { labels::current().as_ref() }.map_or(std::ptr::null(), Mark::recorded_as)
+    unsafe { Mark::recorded_as(labels::current()) }
 }
 
 /// The number of the running code's set, which is there for as long as that runs.

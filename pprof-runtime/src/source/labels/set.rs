@@ -57,6 +57,7 @@ pub(super) fn table() -> &'static Table {
 
 /// Once or twice is the same. If it cannot be done, a child finds out by itself.
 fn prepare_for_forks() {
+    #[cfg(not(miri))]
     extern "C" fn in_child() {
         if let Some(table) = TABLE.get() {
             shard::begin_child(&table.shards);
@@ -150,7 +151,10 @@ impl Table {
     /// What profiles that accumulate are to have in the place of these pairs, if that is something else.
     fn coarser(&self, pairs: &[(&str, &str)]) -> Option<SetRef> {
         let is_too_many = |(name, value): &(&str, &str)| {
-            values::key(name).is_some_and(|key| key.is_too_many(value, self.hash_value(value)))
+            // Without a place for the key nothing is known of it.
+            values::key(name).map_or(*value != OVERFLOW_VALUE, |key| {
+                key.is_too_many(value, || self.hash_value(value))
+            })
         };
         let too_many: Vec<bool> = pairs.iter().map(is_too_many).collect();
         if !too_many.contains(&true) {
@@ -221,6 +225,16 @@ fn find(sets: &[NonNull<Set>], pairs: &[(&str, &str)]) -> Option<SetRef> {
     // ORDERING: Relaxed: under the lock that it would go under.
     unsafe { set.as_ref() }.holders.fetch_add(1, Ordering::Relaxed);
     Some(SetRef(*set))
+}
+
+/// Whether a value of the set is one too many of its key. Neither allocates nor locks.
+#[cold]
+pub(super) fn is_too_many(set: &Set) -> bool {
+    let Some(table) = TABLE.get() else { return false };
+    set.pairs.iter().any(|(name, value)| {
+        values::known_key(name)
+            .is_some_and(|key| key.is_too_many(value, || table.hash_value(value)))
+    })
 }
 
 /// Notes the values of a set that a profile which accumulates has. Neither allocates nor locks.

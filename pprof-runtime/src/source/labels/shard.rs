@@ -66,6 +66,7 @@ impl<T: Default> Shard<T> {
                 return guard;
             }
             self.abandon(mutex);
+            begin();
         }
     }
 

@@ -74,24 +74,34 @@ fn long_texts_are_cut_between_characters() {
 
 #[test]
 fn ever_new_values_of_a_key_leave_other_keys_alone() {
+    let many = |value: &str, route| set(&[("many", value), ("route", route)]).unwrap();
+    let early = ["early", "earlier"].map(|value| many(value, "a"));
+    let coarse = ["a", "b"].map(|route| many(OVERFLOW_VALUE, route));
     let request = |number: usize, route| {
-        let set = set(&[("many", &number.to_string()), ("route", route)]);
-        let _scope = Scope::add(set.as_ref());
-        assert_eq!(current_id(), set.as_ref().unwrap().id(), "what is going on is told exactly");
-        let id = recorded(|| true);
-        let mut pairs = Texts::read().of(id).unwrap().to_vec();
-        pairs.sort();
-        pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+        let set = many(&number.to_string(), route);
+        let _scope = Scope::add(Some(&set));
+        assert_eq!(current_id(), set.id(), "what is going on is told exactly");
+        (recorded(|| true), set.id())
     };
     for number in 0..MAX_LABEL_VALUES {
-        assert_eq!(request(number, "a"), format!("many={number} route=a"));
+        let (recorded, exact) = request(number, "a");
+        assert_eq!(recorded, exact, "{number}");
     }
     assert!(remarks().iter().any(|line| line.contains("128 values") && line.contains("many")));
     for number in MAX_LABEL_VALUES..MAX_LABEL_VALUES + 50 {
-        assert_eq!(request(number, "a"), "many=(overflow) route=a");
-        assert_eq!(request(number, "b"), "many=(overflow) route=b");
+        let routes = ["a", "b"].map(|route| request(number, route).0);
+        assert_eq!(routes, coarse.each_ref().map(SetRef::id), "{number}");
     }
-    assert_eq!(request(0, "b"), "many=0 route=b", "a value that is known");
+    let (id, exact) = request(0, "b");
+    assert_eq!(id, exact, "a value that is known");
+    // Made before there were too many.
+    assert_eq!(
+        early.each_ref().map(|set| {
+            let _scope = Scope::add(Some(set));
+            recorded(|| true)
+        }),
+        [OVERFLOW_LABELS; 2]
+    );
     // What is not recorded does not count.
     for number in 0..2 * MAX_LABEL_VALUES {
         drop(set(&[("few", &number.to_string())]));

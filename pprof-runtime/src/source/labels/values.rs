@@ -23,7 +23,7 @@ pub(super) struct Key {
     hashes: [AtomicU64; 2 * MAX_LABEL_VALUES],
 }
 
-/// The entry of a key, made if need be; `None` if there are too many: their values are not bounded but by the number of sets.
+/// The entry of a key, made if need be; `None` if there are too many.
 pub(super) fn key(name: &str) -> Option<&'static Key> {
     find(name, || Some(Box::new(Key::new(name))))
 }
@@ -58,6 +58,12 @@ fn find(name: &str, mut make: impl FnMut() -> Option<Box<Key>>) -> Option<&'stat
     None
 }
 
+/// Whether there is no place for another key.
+pub(super) fn are_keys_too_many() -> bool {
+    // ORDERING: Relaxed: not followed.
+    KEYS.last().is_some_and(|last| !last.load(Ordering::Relaxed).is_null())
+}
+
 /// The keys of which there were too many values.
 pub(super) fn full_keys() -> impl Iterator<Item = &'static str> {
     let keys = KEYS.iter().map_while(|slot| {
@@ -83,8 +89,8 @@ impl Key {
     }
 
     /// Whether this value, of that hash, is one too many.
-    pub(super) fn is_too_many(&self, value: &str, hash: u64) -> bool {
-        self.is_full() && value != OVERFLOW_VALUE && self.slot(hash).is_none_or(|(_, is)| !is)
+    pub(super) fn is_too_many(&self, value: &str, hash: impl FnOnce() -> u64) -> bool {
+        self.is_full() && value != OVERFLOW_VALUE && self.slot(hash()).is_none_or(|(_, is)| !is)
     }
 
     /// Notes that a profile has a value of this hash.
@@ -127,12 +133,12 @@ mod tests {
         let most = MAX_LABEL_VALUES as u64;
         // Twice, and some of them in each other's place.
         for hash in (0..most).chain(0..most - 1).map(|hash| hash * 7) {
-            assert!(!key.is_too_many("a", hash));
+            assert!(!key.is_too_many("a", || hash));
             key.note(hash);
         }
         assert!(full_keys().any(|name| name == "values::tests"));
         key.note(most * 7);
-        assert!((0..most).all(|hash| !key.is_too_many("a", hash * 7)));
-        assert!(key.is_too_many("a", most * 7) && !key.is_too_many(OVERFLOW_VALUE, most * 7));
+        assert!((0..most).all(|hash| !key.is_too_many("a", || hash * 7)));
+        assert!(key.is_too_many("a", || most * 7) && !key.is_too_many(OVERFLOW_VALUE, || most * 7));
     }
 }
