@@ -43,6 +43,19 @@ function!(
     #[pprof_runtime::profile(generic = each)]
     each
 );
+
+/// What a timed call cannot do without.
+#[cfg(target_arch = "x86_64")]
+fn between_reads(x: u64) -> u64 {
+    use std::arch::x86_64::_rdtsc;
+    // SAFETY: all processors of this architecture have it.
+    black_box(unsafe { _rdtsc() });
+    let value = bare(x);
+    // SAFETY: as above.
+    black_box(unsafe { _rdtsc() });
+    value
+}
+
 function!(async bare_async);
 function!(#[pprof_runtime::profile] async ours_async);
 
@@ -112,6 +125,8 @@ fn subscribe() {
 pub(crate) fn sync() -> Vec<Contender> {
     let mut contenders = vec![
         ns("bare", || time!(bare)),
+        #[cfg(target_arch = "x86_64")]
+        ns("bare, between two reads of the clock", || time!(between_reads)),
         ns("ours, off", || time!(ours)),
         ns("ours, on", || {
             pprof_runtime::set_function_profile(true);
@@ -161,6 +176,11 @@ pub(crate) fn asynchronous() -> Vec<Contender> {
         ns("ours, off", || time!(|i| finish(ours_async(i)))),
         ns("ours, on", || {
             pprof_runtime::set_function_profile(true);
+            time!(|i| finish(ours_async(i)))
+        }),
+        ns("ours, on, wake-ups noted", || {
+            pprof_runtime::set_function_profile(true);
+            pprof_runtime::set_function_wakes(true);
             time!(|i| finish(ours_async(i)))
         }),
     ];

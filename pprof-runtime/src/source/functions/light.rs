@@ -12,7 +12,7 @@ use std::thread::panicking;
 
 use super::guard::{Entry, Frame, Opened, out_of_the_way};
 use super::is_enabled;
-use super::local::{BLIND, Clock, LOCAL, Local};
+use super::local::{BLIND, Clock, LOCAL, Local, with_local};
 use crate::aggregate::call_paths::{Began, Node};
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
@@ -49,7 +49,7 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
     pub fn enter(frame: &'f mut LightFrame, site: &'static Site) -> Self {
         let (mut node, mut caller, mut blinds) = (ptr::null(), ptr::null(), 0);
         if is_enabled() {
-            match LOCAL.with(|local| Self::count(local, site)) {
+            match with_local(|local| Self::count(local, site)) {
                 Some(known) => (caller, node, blinds) = known,
                 None => {
                     out_of_the_way();
@@ -61,43 +61,57 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
     }
 
     /// Counts a call on a known path, of a thread that is not unwinding, if no clock is to look at it.
+    ///
+    /// Short for what is but sampled: else the compiler calls this, which takes longer than all of it.
     #[inline(always)]
     fn count(local: &Local, site: &'static Site) -> Option<(*const Node, *const Node, u8)> {
         let (caller, node) = local.known(site)?;
-        if panicking() {
+        let sampling = if KIND == SAMPLED { local.time.sampling.get() } else { 0 };
+        if panicking() || KIND == SAMPLED && sampling != 0 && sampling != BLIND {
             return None;
         }
-        let skips = || node.looks().is_some_and(|looks| looks.skip());
-        let blinds = match KIND {
-            COUNTED => 0,
-            SAMPLED => match local.time.sampling.get() {
-                0 if skips() => TIME,
-                BLIND => 0,
-                _ => return None,
-            },
-            _ => {
-                let time = Verdict::of(&local.time, site.time());
-                let cpu = Verdict::of(&local.cpu, site.cpu());
-                match (time, cpu) {
-                    (Verdict::Looks, _) | (_, Verdict::Looks) => return None,
-                    (Verdict::Passes, Verdict::Passes) => 0,
-                    _ if !skips() => return None,
-                    (Verdict::Passes, Verdict::Open) => CPU,
-                    (Verdict::Open, Verdict::Passes) => TIME,
-                    (Verdict::Open, Verdict::Open) => TIME | CPU,
-                }
+        let mut blinds = 0;
+        if KIND == SAMPLED && sampling == 0 {
+            if !skips(node) {
+                return None;
             }
-        };
-        if blinds & TIME != 0 {
             local.time.sampling.set(BLIND);
+            blinds = TIME;
         }
-        if blinds & CPU != 0 {
-            local.cpu.sampling.set(BLIND);
+        if KIND == LOOKED_AT {
+            blinds = pass(local, node, site)?;
         }
         node.add(Column::Calls, 1);
         local.current.set(node);
         Some((caller, node, blinds))
     }
+}
+
+#[inline(always)]
+fn skips(node: &Node) -> bool {
+    node.looks().is_some_and(|looks| looks.skip())
+}
+
+/// Of a call that two clocks may look at: if none does, those for which no call inside of it is looked at from now on.
+#[inline(never)]
+fn pass(local: &Local, node: &Node, site: &Site) -> Option<u8> {
+    let time = Verdict::of(&local.time, site.time());
+    let cpu = Verdict::of(&local.cpu, site.cpu());
+    let blinds = match (time, cpu) {
+        (Verdict::Looks, _) | (_, Verdict::Looks) => return None,
+        (Verdict::Passes, Verdict::Passes) => 0,
+        _ if !skips(node) => return None,
+        (Verdict::Passes, Verdict::Open) => CPU,
+        (Verdict::Open, Verdict::Passes) => TIME,
+        (Verdict::Open, Verdict::Open) => TIME | CPU,
+    };
+    if blinds & TIME != 0 {
+        local.time.sampling.set(BLIND);
+    }
+    if blinds & CPU != 0 {
+        local.cpu.sampling.set(BLIND);
+    }
+    Some(blinds)
 }
 
 /// Clocks in `LightGuard::blinds`.
@@ -138,7 +152,7 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
             self.frame.close(self.node);
             return;
         }
-        LOCAL.with(|local| {
+        with_local(|local| {
             local.current.set(self.caller);
             if KIND != COUNTED && self.blinds & TIME != 0 {
                 local.time.sampling.set(0);
@@ -181,7 +195,8 @@ struct Looked {
     weights: Weights,
     /// What `Clock::begin` gave.
     around: Option<u64>,
-    cpu: LookedCpu,
+    /// If some calls of the function are looked at by that clock.
+    cpu: Option<LookedCpu>,
 }
 
 /// The same of CPU time.
@@ -254,13 +269,9 @@ impl LightFrame {
         mut weights: Weights,
     ) -> *const Node {
         local.current.set(node);
-        let (sampling, sampling_cpu) = (local.time.sampling.get(), local.cpu.sampling.get());
+        let sampling = local.time.sampling.get();
         let around = local.time.begin(site.time(), &mut weights.time);
-        let around_cpu = local.cpu.begin(site.cpu(), &mut weights.cpu);
-        let charged = local.cpu.charged.get();
-        let start = if weights.cpu != 0 { clock::thread_cpu_ns().cast_unsigned() } else { 0 };
-        let began = Began { start, charged };
-        let cpu = LookedCpu { began, around: around_cpu, sampling: sampling_cpu };
+        let cpu = (site.cpu() != 0).then(|| begin_cpu(local, site, &mut weights.cpu));
         // Last: what came before is not the function's time.
         let charged = local.time.charged.get();
         let start = if weights.time != 0 { clock::ticks() } else { 0 };
@@ -306,10 +317,9 @@ impl LightFrame {
             local.time.end(node, Column::Busy, opened.began, now, weights.time, *around);
         }
         local.time.sampling.set(opened.sampling);
-        if weights.cpu != 0 {
+        if let Some(cpu) = cpu {
             end_cpu(local, node, *cpu, weights.cpu);
         }
-        local.cpu.sampling.set(cpu.sampling);
         if panicking() && !opened.was_unwinding {
             node.add(Column::Panics, 1);
         }
@@ -332,7 +342,19 @@ fn decide(local: &Local, node: &Node, site: &Site) -> Weights {
 }
 
 #[inline(never)]
+fn begin_cpu(local: &Local, site: &Site, weight: &mut u32) -> LookedCpu {
+    let sampling = local.cpu.sampling.get();
+    let around = local.cpu.begin(site.cpu(), weight);
+    let charged = local.cpu.charged.get();
+    let start = if *weight != 0 { clock::thread_cpu_ns().cast_unsigned() } else { 0 };
+    LookedCpu { began: Began { start, charged }, around, sampling }
+}
+
+#[inline(never)]
 fn end_cpu(local: &Local, node: &Node, cpu: LookedCpu, weight: u32) {
-    let now = clock::thread_cpu_ns().cast_unsigned();
-    local.cpu.end(node, Column::Cpu, cpu.began, now, weight, cpu.around);
+    if weight != 0 {
+        let now = clock::thread_cpu_ns().cast_unsigned();
+        local.cpu.end(node, Column::Cpu, cpu.began, now, weight, cpu.around);
+    }
+    local.cpu.sampling.set(cpu.sampling);
 }

@@ -157,6 +157,14 @@ thread_local! {
     static FOLD: Fold = const { Fold(Cell::new(None)) };
 }
 
+/// `LOCAL.with`, sure to be inline: where a call is but counted, a call of this would take longer than all else.
+#[inline(always)]
+pub(super) fn with_local<R>(f: impl FnOnce(&Local) -> R) -> R {
+    let local = LOCAL.with(ptr::from_ref);
+    // SAFETY: this thread's, which is there until its end, as nothing in it has a destructor.
+    f(unsafe { &*local })
+}
+
 impl Local {
     /// The path that runs, and that of `site` called from there, if it is the one entered last.
     #[inline(always)]
