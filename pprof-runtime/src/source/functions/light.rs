@@ -61,8 +61,6 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
     }
 
     /// Counts a call on a known path, of a thread that is not unwinding, if no clock is to look at it.
-    ///
-    /// Short for what is but sampled: else the compiler calls this, which takes longer than all of it.
     #[inline(always)]
     fn count(local: &Local, site: &'static Site) -> Option<(*const Node, *const Node, u8)> {
         let (caller, node) = local.known(site)?;
