@@ -363,7 +363,7 @@ fn guards_in_random_orders() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (random >> 33) as usize % n
     };
-    for _ in 0..if cfg!(miri) { 20 } else { 3_000 } {
+    for _ in 0..if cfg!(miri) { 6 } else { 3_000 } {
         let mut model = Model::default();
         model.steps(0, &mut draw);
         while !model.guards.is_empty() {
