@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 
 use super::is_enabled;
-use super::local::{self, LOCAL, Local};
+use super::local::{self, Local, with_local};
 use super::registry;
 use crate::aggregate::call_paths::{Began, Node};
 use crate::aggregate::columns::Column;
@@ -93,7 +93,7 @@ impl Frame {
     /// function tells by itself.
     #[inline(never)]
     pub(super) fn open(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
-        LOCAL.with(|local| match local.known(site) {
+        with_local(|local| match local.known(site) {
             Some((caller, node)) => {
                 if entry == Entry::Call {
                     node.add(Column::Calls, 1);
@@ -121,7 +121,7 @@ impl Frame {
     #[cold]
     #[inline(never)]
     fn open_slowly(&mut self, site: &'static Site, entry: Entry, address: u64) -> *const Node {
-        LOCAL.with(|local| match Self::find(local, site, entry, address) {
+        with_local(|local| match Self::find(local, site, entry, address) {
             Some((caller, node)) => self.begin(local, caller, node),
             None => ptr::null(),
         })
@@ -170,7 +170,7 @@ impl Frame {
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
         let Some(node) = (unsafe { node.as_ref() }) else { return };
         let Opened { caller, began, was_unwinding, sampling } = self.opened();
-        LOCAL.with(|local| {
+        with_local(|local| {
             local.charge(node, began, now);
             local.current.set(caller);
             local.time.sampling.set(sampling);

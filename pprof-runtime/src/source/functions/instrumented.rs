@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use super::guard::Entry;
 use super::is_enabled;
 use super::light::LightFrame;
-use super::local::{LOCAL, Local};
+use super::local::{Local, with_local};
 use super::waking::{self, Scheduled, WokenAt};
 use crate::aggregate::call_paths::Node;
 use crate::aggregate::columns::Column;
@@ -188,7 +188,7 @@ impl<'c> Stretch<'c> {
 
     #[inline(never)]
     fn begin_poll(&mut self) {
-        LOCAL.with(|local| self.begin_poll_on(local));
+        with_local(|local| self.begin_poll_on(local));
     }
 
     #[inline(always)]
@@ -221,7 +221,7 @@ impl<'c> Stretch<'c> {
     #[cold]
     #[inline(never)]
     fn begin_drop(&mut self) {
-        LOCAL.with(|local| self.begin_drop_on(local));
+        with_local(|local| self.begin_drop_on(local));
     }
 
     fn begin_drop_on(&mut self, local: &Local) {
@@ -294,7 +294,7 @@ impl<'c> Stretch<'c> {
 
     #[inline(never)]
     fn end(&mut self) {
-        LOCAL.with(|local| self.end_on(local));
+        with_local(|local| self.end_on(local));
     }
 
     #[inline(always)]

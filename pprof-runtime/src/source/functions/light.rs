@@ -12,7 +12,7 @@ use std::thread::panicking;
 
 use super::guard::{Entry, Frame, Opened, out_of_the_way};
 use super::is_enabled;
-use super::local::{BLIND, Clock, LOCAL, Local, with_local};
+use super::local::{BLIND, Clock, Local, with_local};
 use crate::aggregate::call_paths::{Began, Node};
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
@@ -216,7 +216,7 @@ impl LightFrame {
     /// See [`Frame::open`](super::guard::Frame::open).
     #[inline(never)]
     fn open(&mut self, site: &'static Site, address: u64) -> *const Node {
-        LOCAL.with(|local| self.open_on(local, site, Entry::Call, None, address))
+        with_local(|local| self.open_on(local, site, Entry::Call, None, address))
     }
 
     /// As [`Frame::open`](super::guard::Frame::open). `known` is what the call counts if that is decided already.
@@ -301,7 +301,7 @@ impl LightFrame {
 
     #[inline(never)]
     fn close(&mut self, node: *const Node) {
-        LOCAL.with(|local| self.close_on(local, node));
+        with_local(|local| self.close_on(local, node));
     }
 
     /// Ends the call on `node`, which `open` gave. Returns when, if it was timed; else zero.
