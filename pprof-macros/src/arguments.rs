@@ -36,7 +36,7 @@ pub(crate) fn moved_inside(
         labels.map(|labels| Words::of(labels.iter().map(|label| label.value.to_token_stream())));
     if let Some(names) = used_names(&typed, body, in_labels.as_ref()) {
         let named = typed.iter().zip(names).rev().map(|(argument, name)| {
-            let cfg = argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+            let cfg = conditions(argument);
             quote! {
                 #[allow(clippy::used_underscore_binding)]
                 #(#cfg)*
@@ -101,7 +101,7 @@ fn bound_anew(argument: &mut PatType, index: usize, in_labels: Option<&Words>) -
     }
     let name = Ident::new(&format!("__pprof_argument_{index}"), Span::mixed_site());
     let pattern = mem::replace(&mut *argument.pat, syn::parse_quote!(#name));
-    let cfg = argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let cfg = conditions(argument);
     let apart = (!matches!(pattern, Pat::Wild(_))).then(|| {
         quote! {
             #allowed
@@ -120,9 +120,14 @@ fn moved_attributes(argument: &mut PatType) -> Vec<Attribute> {
     const MOVED: [&str; 6] = ["allow", "expect", "warn", "deny", "forbid", "cfg_attr"];
     let is_moved = |attribute: &Attribute| MOVED.iter().any(|name| attribute.path().is_ident(name));
     let (mut moved, kept): (Vec<_>, Vec<_>) = argument.attrs.drain(..).partition(is_moved);
-    moved.extend(kept.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned());
     argument.attrs = kept;
+    moved.extend(conditions(argument).cloned());
     moved
+}
+
+/// What says whether the argument is there at all.
+fn conditions(argument: &PatType) -> impl Iterator<Item = &Attribute> {
+    argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"))
 }
 
 /// What a pattern binds, in its order. What is bound anew need not be mutable before.

@@ -52,6 +52,9 @@ pub const MAX_LABEL_BYTES: usize = 256;
 /// Stands for the values that found no room.
 pub(crate) const OVERFLOW_VALUE: &str = "(overflow)";
 
+/// How a set that found no room is shown.
+pub(crate) const OVERFLOW_LABEL: (&str, &str) = ("labels", "overflow");
+
 /// Stands for the sets that found no room. No set has this number; 0 is that of no set.
 pub(crate) const OVERFLOW_LABELS: u64 = 1;
 

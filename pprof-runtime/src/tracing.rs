@@ -35,8 +35,8 @@ use crate::source::labels::current_id;
 /// thread. One that is left on another thread than it was entered on leaves its labels there.
 ///
 /// What is recorded is shown at once by the thread that records it, by others when they next enter the span or one inside of it. Where
-/// labels were set by hand since the span that is recorded in was entered, these stay as they are: what is recorded there is shown once they are gone
-/// and a span is entered or left, or has something recorded.
+/// labels were set by hand since the span that is recorded in was entered, these stay as they are: what is recorded there is shown once
+/// they are gone and a span is entered or left, or has something recorded.
 ///
 /// # Overhead
 /// For each new span about a microsecond; for each time that one is entered and left some 150 ns.

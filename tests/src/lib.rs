@@ -2,6 +2,7 @@
 
 pub mod waits;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -40,6 +41,18 @@ pub fn sum(
 #[must_use]
 pub fn column(profile: &pprof_format::Profile, ty: &str) -> Option<usize> {
     profile.sample_type.iter().position(|sample_type| profile.string(sample_type.ty) == ty)
+}
+
+/// The sums of one type's values, by the value of the label `key`; what has none is by nothing.
+#[must_use]
+pub fn by_label(profile: &pprof_format::Profile, value: usize, key: &str) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    for sample in &profile.sample {
+        let label = sample.label.iter().find(|label| profile.string(label.key) == key);
+        let label = label.map_or("", |label| profile.string(label.str));
+        *sums.entry(label.to_owned()).or_default() += sample.value[value];
+    }
+    sums
 }
 
 /// Every sample's names, leaf first, inlined frames apart, and its values.

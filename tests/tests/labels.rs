@@ -17,15 +17,9 @@ use tokio::runtime::{Builder, Runtime};
 /// The profiles are the process's: one test at a time.
 static ALONE: StdMutex<()> = StdMutex::new(());
 
-/// The sums of the second value, by the value of the label `key`; without it by nothing.
+/// As of the second type.
 fn by_label(profile: &Profile, key: &str) -> BTreeMap<String, i64> {
-    let mut sums = BTreeMap::new();
-    for sample in &profile.sample {
-        let label = sample.label.iter().find(|label| profile.string(label.key) == key);
-        let value = label.map_or("", |label| profile.string(label.str));
-        *sums.entry(value.to_owned()).or_default() += sample.value[1];
-    }
-    sums
+    pprof_tests::by_label(profile, 1, key)
 }
 
 fn snapshot(name: &str) -> Profile {

@@ -1,10 +1,8 @@
 //! A label that every request has another value of leaves the other labels alone. One process, as what is told apart is so for good.
 
-use std::collections::BTreeMap;
-
-use pprof_format::Profile;
 use pprof_runtime::sync::Mutex;
 use pprof_runtime::{labels, profile, with_labels};
+use pprof_tests::by_label;
 use pprof_tests::waits::snapshot;
 
 static LOCK: Mutex<u64> = Mutex::new(0);
@@ -13,17 +11,6 @@ static LOCK: Mutex<u64> = Mutex::new(0);
 #[inline(never)]
 fn answers() {
     *LOCK.lock().unwrap() += 1;
-}
-
-/// The sums of the first value by the value of the label `key`, of samples of `answers`.
-fn by_label(profile: &Profile, key: &str) -> BTreeMap<String, i64> {
-    let mut sums = BTreeMap::new();
-    for sample in &profile.sample {
-        let label = sample.label.iter().find(|label| profile.string(label.key) == key);
-        let value = label.map_or("", |label| profile.string(label.str));
-        *sums.entry(value.to_owned()).or_default() += sample.value[0];
-    }
-    sums
 }
 
 #[test]
@@ -38,9 +25,9 @@ fn routes_stay_when_request_ids_are_too_many() {
     }
     for name in ["functions", "hold"] {
         let profile = snapshot(name);
-        let routes = by_label(&profile, "route");
+        let routes = by_label(&profile, 0, "route");
         assert_eq!((routes["/a"], routes["/b"]), (750, 250), "{name}: {routes:?}");
-        let requests = by_label(&profile, "request");
+        let requests = by_label(&profile, 0, "request");
         assert_eq!(requests.values().sum::<i64>(), REQUESTS, "{name}");
         assert_eq!(requests["(overflow)"], REQUESTS - TOLD_APART as i64, "{name}");
         assert_eq!((requests["0"], requests.len()), (1, TOLD_APART + 1), "{name}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::stack_table::Recorded;
-use crate::config::OVERFLOW_VALUE;
+use crate::config::{OVERFLOW_LABEL, OVERFLOW_VALUE};
 
 /// One stack and its values.
 ///
@@ -40,9 +40,6 @@ pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 /// Keys and values that the program chose, sorted by key.
 pub(crate) type LabelSet = Arc<[Label]>;
 pub(crate) type Label = (Box<str>, Box<str>);
-
-/// The one label of what has labels that found no room.
-pub(crate) const OVERFLOW_LABEL: (&str, &str) = ("labels", "overflow");
 
 /// What waits are lost for, if nobody is known to have ended them.
 pub(crate) const UNLOCK_NOT_SEEN: &str = "pprof_runtime::lost_contention (unlock not seen)";

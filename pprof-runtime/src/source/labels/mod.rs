@@ -21,9 +21,11 @@ mod values;
 
 use std::collections::HashMap;
 
-use crate::aggregate::snapshot::{LabelSet, OVERFLOW_LABEL};
+use crate::aggregate::snapshot::LabelSet;
 use crate::capture::labels::{self, Keeper, Mark, RECORDED, SAMPLED};
-use crate::config::{MAX_LABEL_KEYS, MAX_LABEL_VALUES, OVERFLOW_LABELS, OVERFLOW_VALUE};
+use crate::config::{
+    MAX_LABEL_KEYS, MAX_LABEL_VALUES, OVERFLOW_LABEL, OVERFLOW_LABELS, OVERFLOW_VALUE,
+};
 
 pub(crate) use scope::{GuardScope, Scope, current};
 pub(crate) use set::{SetRef, intern, on_top_of};
