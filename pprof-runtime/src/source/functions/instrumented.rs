@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
@@ -24,6 +24,9 @@ use crate::aggregate::site::Site;
 use crate::clock;
 
 /// An async function's body: timed while it is polled, and from one poll to the next.
+///
+/// A program has as many of these types as it has annotated futures: what does not depend on the future is outside, and what does calls
+/// nothing that would be compiled for each.
 #[doc(hidden)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Instrumented<F> {
@@ -51,21 +54,19 @@ impl<F: Future> Future for Instrumented<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is pinned with `self`: it is never moved out, nor is there other access but that of `drop`, which drops it in its
-        // place.
-        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: a `Pin` is what it points by. `future` is pinned with `self`: it is never moved out, nor is there other access but that of
+        // `drop`, which drops it in its place.
+        let this = unsafe { mem::transmute::<Pin<&mut Self>, &mut Self>(self) };
         // SAFETY: as above.
-        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
-        if !is_enabled() && this.call.stage == Stage::New {
+        let future =
+            unsafe { mem::transmute::<&mut ManuallyDrop<F>, Pin<&mut F>>(&mut this.future) };
+        if this.call.is_left_alone() {
             return future.poll(context);
         }
         let mut stretch = Stretch::new(&mut this.call);
-        stretch.begin_poll();
-        let noting = stretch.noting(context.waker());
-        let waker = noting.as_ref().unwrap_or(context.waker());
-        let result = future.poll(&mut Context::from_waker(waker));
-        stretch.suspends = result.is_pending();
-        stretch.is_ready = result.is_ready();
+        stretch.begin_poll(context);
+        let result = future.poll(&mut stretch.context(context));
+        stretch.end = if matches!(result, Poll::Pending) { End::Pending } else { End::Ready };
         result
     }
 }
@@ -75,11 +76,9 @@ impl<F> Drop for Instrumented<F> {
     fn drop(&mut self) {
         // What is dropped is inside of this call, as what was polled.
         let mut stretch = Stretch::new(&mut self.call);
-        if stretch.call.stage == Stage::Suspended && is_enabled() {
-            stretch.begin_drop();
-        }
+        stretch.begin_drop();
         // SAFETY: dropped here alone, once; where it is, so that it stays pinned to the end.
-        unsafe { ManuallyDrop::drop(&mut self.future) };
+        unsafe { ptr::drop_in_place((&raw mut self.future).cast::<F>()) };
     }
 }
 
@@ -153,6 +152,12 @@ impl Call {
         Call { site, stage: Stage::New, woken_at: None, last: MaybeUninit::uninit() }
     }
 
+    /// Whether nothing is to be done for a poll.
+    #[inline]
+    fn is_left_alone(&self) -> bool {
+        !is_enabled() && self.stage == Stage::New
+    }
+
     fn last(&self) -> Option<&Last> {
         // SAFETY: set where the stage is another one.
         (self.stage != Stage::New).then(|| unsafe { self.last.assume_init_ref() })
@@ -167,28 +172,45 @@ struct Stretch<'c> {
     frame: LightFrame,
     /// How many futures were left pending in the stretch around this one.
     suspended: u32,
-    /// It ends with the future pending.
-    suspends: bool,
-    /// It ends with the future ready.
-    is_ready: bool,
+    end: End,
+    /// What is to be woken instead of the task, if it is to be noted when that is.
+    noting: Option<Waker>,
+}
+
+/// How a stretch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The future panicked, or was dropped.
+    Dropped,
+    Pending,
+    Ready,
 }
 
 impl<'c> Stretch<'c> {
-    #[inline(always)]
+    #[inline]
     fn new(call: &'c mut Call) -> Self {
         Stretch {
             call,
             node: ptr::null(),
             frame: LightFrame::new(),
             suspended: 0,
-            suspends: false,
-            is_ready: false,
+            end: End::Dropped,
+            noting: None,
         }
     }
 
+    /// What the future is to be polled with.
+    #[inline]
+    fn context<'w>(&'w self, context: &'w Context<'_>) -> Context<'w> {
+        Context::from_waker(self.noting.as_ref().unwrap_or(context.waker()))
+    }
+
     #[inline(never)]
-    fn begin_poll(&mut self) {
+    fn begin_poll(&mut self, context: &Context<'_>) {
         with_local(|local| self.begin_poll_on(local));
+        if waking::is_watched() {
+            self.note(context.waker());
+        }
     }
 
     #[inline(always)]
@@ -205,26 +227,30 @@ impl<'c> Stretch<'c> {
         self.begin(local, Column::Polls);
     }
 
-    /// What is to be woken instead of the task, if it is to be noted when that is.
-    #[inline(always)]
-    fn noting(&mut self, waker: &Waker) -> Option<Waker> {
-        if waking::is_watched() { self.noting_slowly(waker) } else { None }
-    }
-
     #[cold]
     #[inline(never)]
-    fn noting_slowly(&mut self, waker: &Waker) -> Option<Waker> {
-        let is_outermost = !self.node.is_null() && self.call.last()?.around == 0;
-        is_outermost.then(|| self.call.woken_at.get_or_insert_default().noting(waker))
+    fn note(&mut self, waker: &Waker) {
+        let is_outermost =
+            !self.node.is_null() && self.call.last().is_some_and(|last| last.around == 0);
+        if is_outermost {
+            self.noting = Some(self.call.woken_at.get_or_insert_default().noting(waker));
+        }
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn begin_drop(&mut self) {
-        with_local(|local| self.begin_drop_on(local));
+        if self.call.stage == Stage::Suspended && is_enabled() {
+            self.begin_cancelled();
+        }
     }
 
-    fn begin_drop_on(&mut self, local: &Local) {
+    #[cold]
+    #[inline(never)]
+    fn begin_cancelled(&mut self) {
+        with_local(|local| self.begin_cancelled_on(local));
+    }
+
+    fn begin_cancelled_on(&mut self, local: &Local) {
         let Some(last) = self.call.last().filter(|last| !last.is_over) else { return };
         let weights = Weights { time: last.weight, cpu: 0 };
         self.node = if local.number.get() == last.place.tree {
@@ -303,18 +329,18 @@ impl<'c> Stretch<'c> {
         // SAFETY: set where `node` is not null.
         let last = unsafe { self.call.last.assume_init_mut() };
         local.stretch.set(last.around);
-        last.is_over = !self.suspends;
+        let suspends = self.end == End::Pending;
+        last.is_over = !suspends;
         let inside = local.suspended.get();
         // One that is never timed is not there for those around it: the time that it waits is theirs.
-        let is_noted =
-            self.suspends && last.around != 0 && (self.call.site.time() != 0 || inside != 0);
+        let is_noted = suspends && last.around != 0 && (self.call.site.time() != 0 || inside != 0);
         local.suspended.set(self.suspended.saturating_add(u32::from(is_noted)));
-        if self.suspends {
+        if suspends {
             self.call.stage = Stage::Suspended;
             let is_idle = inside == 0 && last.weight != 0;
             last.idle_since = if is_idle { or_now(end) } else { 0 };
             last.is_noted = is_noted;
-        } else if self.is_ready && last.began != 0 && self.call.site.time() == 1 {
+        } else if self.end == End::Ready && last.began != 0 && self.call.site.time() == 1 {
             // SAFETY: not null, a node of this thread's tree.
             let node = unsafe { &*self.node };
             local.keep_duration(node, end.saturating_sub(last.began));
@@ -333,7 +359,7 @@ impl Drop for Stretch<'_> {
     fn drop(&mut self) {
         if !self.node.is_null() {
             self.end();
-        } else if self.suspends && self.call.stage == Stage::Over {
+        } else if self.end == End::Pending && self.call.stage == Stage::Over {
             self.call.stage = Stage::Suspended;
         }
     }
