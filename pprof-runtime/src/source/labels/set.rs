@@ -48,7 +48,6 @@ static TABLE: OnceBox<Table> = OnceBox::new();
 
 pub(super) fn table() -> &'static Table {
     TABLE.get_or_init(|| {
-        shard::begin();
         prepare_for_forks();
         let shards = [const { Shard::new() }; SHARDS];
         Box::new(Table { hasher: RandomState::new(), shards })

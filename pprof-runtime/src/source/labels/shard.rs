@@ -12,10 +12,14 @@ use std::time::Duration;
 
 /// A value and its lock; made when it is first looked at, and never freed.
 #[derive(Debug)]
-pub(super) struct Shard<T>(AtomicPtr<Mutex<T>>);
+pub(super) struct Shard<T>(AtomicPtr<Locked<T>>);
 
-/// The process whose threads have the locks. A child has its parent's until `begin_child`.
-static PID: AtomicU32 = AtomicU32::new(0);
+#[derive(Debug)]
+struct Locked<T> {
+    /// The process of which a thread has had the lock. In a child it is the parent's, until that is sure of its own.
+    pid: AtomicU32,
+    value: Mutex<T>,
+}
 
 /// Those that this process or one that it was forked from has left alone.
 static ABANDONED: AtomicU64 = AtomicU64::new(0);
@@ -25,23 +29,16 @@ pub(super) fn abandoned() -> u64 {
     ABANDONED.load(Ordering::Relaxed)
 }
 
-/// Notes whose the locks are.
-pub(super) fn begin() {
-    // ORDERING: Relaxed, here and below: other threads learn of it together with the shards; a child has it by the fork.
-    PID.store(std::process::id(), Ordering::Relaxed);
-}
-
 /// In a forked child before anything else: what is locked now is so for good.
 ///
 /// # Signal safety
-/// Atomics, and a system call for a lock that was slept on.
+/// Atomics, and system calls: for the process' number, and for a lock that was slept on.
 pub(super) fn begin_child<T>(shards: &[Shard<T>]) {
-    begin();
     for shard in shards {
-        if let Some(mutex) = shard.made()
-            && try_lock(mutex).is_none()
-        {
-            shard.abandon(mutex);
+        let Some(locked) = shard.made() else { continue };
+        match try_lock(&locked.value) {
+            Some(_) => locked.is_ours(),
+            None => shard.abandon(locked),
         }
     }
 }
@@ -49,30 +46,32 @@ pub(super) fn begin_child<T>(shards: &[Shard<T>]) {
 impl<T: Default> Shard<T> {
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         loop {
-            let mutex = self.mutex();
-            if let Some(guard) = try_lock(mutex) {
+            let locked = self.locked();
+            if let Some(guard) = try_lock(&locked.value) {
                 return guard;
             }
-            // ORDERING: Relaxed: as in `begin`.
-            if PID.load(Ordering::Relaxed) == std::process::id() {
-                return mutex.lock().unwrap_or_else(PoisonError::into_inner);
+            // ORDERING: Relaxed: a child has the number by the fork; its threads learn of a new one together with the lock, or later.
+            if locked.pid.load(Ordering::Relaxed) == std::process::id() {
+                return locked.value.lock().unwrap_or_else(PoisonError::into_inner);
             }
             // A child that no handler has run in, as of `clone`. Threads of its own have it for microseconds.
             let wait = |_| {
                 std::thread::sleep(Duration::from_micros(100));
-                try_lock(mutex)
+                try_lock(&locked.value)
             };
             if let Some(guard) = (0..50).find_map(wait) {
+                locked.is_ours();
                 return guard;
             }
-            self.abandon(mutex);
-            begin();
+            self.abandon(locked);
         }
     }
 
-    fn mutex(&self) -> &Mutex<T> {
+    fn locked(&self) -> &Locked<T> {
         self.made().unwrap_or_else(|| {
-            let made = Box::into_raw(Box::<Mutex<T>>::default());
+            let locked = Locked { pid: AtomicU32::new(0), value: Mutex::default() };
+            locked.is_ours();
+            let made = Box::into_raw(Box::new(locked));
             let none = ptr::null_mut();
             // ORDERING: Release: it is whole; Acquire pairs with that of another thread.
             match self.0.compare_exchange(none, made, Ordering::Release, Ordering::Acquire) {
@@ -94,15 +93,15 @@ impl<T> Shard<T> {
         Shard(AtomicPtr::new(ptr::null_mut()))
     }
 
-    fn made(&self) -> Option<&Mutex<T>> {
+    fn made(&self) -> Option<&Locked<T>> {
         // SAFETY: null, or never freed.
-        // ORDERING: Acquire pairs with the Release in `mutex`.
+        // ORDERING: Acquire pairs with the Release in `locked`.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
     /// Leaves what is there to a thread that has it and is gone; it stays as it is.
-    fn abandon(&self, mutex: &Mutex<T>) {
-        let there = ptr::from_ref(mutex).cast_mut();
+    fn abandon(&self, locked: &Locked<T>) {
+        let there = ptr::from_ref(locked).cast_mut();
         // ORDERING: Relaxed, both: null refers to nothing; a counter.
         if self
             .0
@@ -111,6 +110,14 @@ impl<T> Shard<T> {
         {
             ABANDONED.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl<T> Locked<T> {
+    /// Whoever has it from now on is a thread of this process.
+    fn is_ours(&self) {
+        // ORDERING: Relaxed: see `lock`.
+        self.pid.store(std::process::id(), Ordering::Relaxed);
     }
 }
 
@@ -138,5 +145,22 @@ mod tests {
         let lens = shards.each_ref().map(|shard| shard.lock().len());
         assert_eq!(lens, [1, 0, 0]);
         assert_eq!(*held, [2], "as it was");
+    }
+
+    #[test]
+    fn without_a_handler_a_child_finds_out_of_each_by_itself() {
+        let shards = [const { Shard::<Vec<u32>>::new() }; 3];
+        for shard in &shards {
+            shard.lock().push(1);
+            shard.made().unwrap().pid.store(0, Ordering::Relaxed);
+        }
+        let held = [shards[0].lock(), shards[1].lock()];
+        let lens = || shards.each_ref().map(|shard| shard.lock().len());
+        let lens = std::thread::scope(|scope| scope.spawn(lens).join().unwrap());
+        assert_eq!(lens, [0, 0, 1]);
+        let pids = shards.each_ref().map(|shard| shard.made().unwrap().pid.load(Ordering::Relaxed));
+        let pid = std::process::id();
+        assert_eq!(pids, [pid, pid, 0], "of the last nobody has had to know");
+        assert_eq!(held.map(|held| held.len()), [1, 1], "as they were");
     }
 }
