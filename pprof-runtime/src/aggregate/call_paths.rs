@@ -8,6 +8,9 @@
 //! same function is its callee like any other, so recursion counts no time twice, and readers who add up a path's values
 //! get every function's total.
 
+mod children;
+
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ptr;
@@ -20,6 +23,7 @@ use super::histogram::{Durations, Histogram};
 use super::looks::Looks;
 use super::site::{Site, SiteKey};
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS, MAX_PATH_LABEL_SETS, OVERFLOW_LABELS};
+pub(crate) use children::Children;
 
 /// What there was when a call began, in ticks: the time, and all that calls of the thread had been charged with.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +39,16 @@ pub(crate) struct Labelling {
     set: usize,
     /// The set's number; zero for none.
     id: u64,
+    /// See `Node`.
+    nth: u32,
 }
 
 impl Labelling {
-    const NONE: Labelling = Labelling { set: 0, id: 0 };
-
-    /// Of sets that found no room. No set is there.
-    const OVERFLOW: Labelling = Labelling { set: usize::MAX, id: OVERFLOW_LABELS };
+    const NONE: Labelling = Labelling { set: 0, id: 0, nth: 0 };
 }
+
+/// Where the set is of calls whose own one found no room. No set is there.
+const OVERFLOW_SET: usize = usize::MAX;
 
 /// One call path of one thread.
 ///
@@ -66,6 +72,8 @@ pub(crate) struct Node {
     depth: u32,
     ended_span_sampling: AtomicU32,
     label_set: u64,
+    /// Which it is of those of its parent and site that have a set, from 1 on; zero if it has none.
+    nth: u32,
     /// When a span began that has ended and is still to be left; zero if there is none.
     ended_span_start: AtomicU64,
     ended_span_charged: AtomicU64,
@@ -85,6 +93,7 @@ impl Node {
             ended_span_sampling: AtomicU32::new(0),
             set: labels.set,
             label_set: labels.id,
+            nth: labels.nth,
             values: [const { AtomicI64::new(0) }; COLUMNS],
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
@@ -111,21 +120,9 @@ impl Node {
         ptr::eq(self.site, site) && self.set == set
     }
 
-    /// The child that is entered so, which is the one entered last from now on; else how many there are of that site.
-    fn known_child(&self, site: &'static Site, set: usize) -> Result<&Node, usize> {
-        let mut others = 0;
-        // ORDERING: Relaxed here and below: links of the thread's own tree, written by itself.
-        let mut next = self.first_child.load(Ordering::Relaxed);
-        // SAFETY: null or a node of this tree.
-        while let Some(node) = unsafe { next.as_ref() } {
-            if node.is(site, set) {
-                self.recent_child.store(next, Ordering::Relaxed);
-                return Ok(node);
-            }
-            others += usize::from(ptr::eq(node.site, site));
-            next = node.next_sibling.load(Ordering::Relaxed);
-        }
-        Err(others)
+    /// Whether its calls are of several sets of labels, which found no room.
+    pub(crate) fn is_unlabelled(&self) -> bool {
+        self.label_set == OVERFLOW_LABELS
     }
 
     /// Which of the calls are looked at; `None` if it is of no one site, as where calls go that find no room.
@@ -211,6 +208,11 @@ impl Node {
 /// Calls whose set of labels found no room.
 static UNLABELLED: AtomicU64 = AtomicU64::new(0);
 
+pub(crate) fn note_unlabelled(calls: u64) {
+    // ORDERING: Relaxed: a counter.
+    UNLABELLED.fetch_add(calls, Ordering::Relaxed);
+}
+
 pub(crate) fn unlabelled_calls() -> u64 {
     // ORDERING: Relaxed: a counter.
     UNLABELLED.load(Ordering::Relaxed)
@@ -249,8 +251,8 @@ impl Tree {
         &self.root
     }
 
-    /// The node of `site` called from `parent` with the set of labels that is at `set`, made if need be. By the tree's own thread. `keep`
-    /// has the set kept, and gives its number.
+    /// The node of `site` called from `parent` with the set of labels that is at `set`, made if need be. By the tree's own thread, with the
+    /// `children` of this tree. `keep` has the set kept, and gives its number.
     ///
     /// Of one call from one path a bounded number of sets is told apart, and all together take half of the room at most: in what is left all
     /// further ones are one, so that the paths are there still.
@@ -258,6 +260,7 @@ impl Tree {
     #[inline(never)]
     pub(crate) fn find_child<'t>(
         &'t self,
+        children: &RefCell<Children>,
         parent: &'t Node,
         site: &'static Site,
         set: usize,
@@ -267,37 +270,61 @@ impl Tree {
             // Recursion without end folds into its last frame; anything else has no room.
             return if ptr::eq(parent.site, site) { parent } else { &self.overflow };
         }
+        let known = |set| {
+            let node = children.borrow().find(parent, site, set)?;
+            // ORDERING: Relaxed: read by this thread.
+            parent.recent_child.store(ptr::from_ref(node).cast_mut(), Ordering::Relaxed);
+            Some(node)
+        };
+        if let Some(node) = known(set) {
+            return node;
+        }
         let mut labels = Labelling::NONE;
-        match parent.known_child(site, set) {
-            Ok(node) => return node,
-            Err(_) if set == 0 => {}
-            Err(others) => {
-                // ORDERING: Relaxed: a budget.
-                let is_full = NODES.load(Ordering::Relaxed) >= MAX_CALL_PATHS / 2;
-                let id =
-                    if is_full || others >= MAX_PATH_LABEL_SETS { OVERFLOW_LABELS } else { keep() };
-                labels = Labelling { set, id };
-                if id == OVERFLOW_LABELS {
-                    // ORDERING: Relaxed: a counter.
-                    UNLABELLED.fetch_add(1, Ordering::Relaxed);
-                    labels = Labelling::OVERFLOW;
-                    if let Ok(node) = parent.known_child(site, labels.set) {
-                        return node;
-                    }
+        if set != 0 {
+            let others = children.borrow().find(parent, site, children::LATEST);
+            let others = others.map_or(0, |latest| latest.nth);
+            // ORDERING: Relaxed: a budget.
+            let is_full = NODES.load(Ordering::Relaxed) >= MAX_CALL_PATHS / 2;
+            let id = if is_full || others as usize >= MAX_PATH_LABEL_SETS {
+                OVERFLOW_LABELS
+            } else {
+                keep()
+            };
+            labels = Labelling { set, id, nth: others + 1 };
+            if id == OVERFLOW_LABELS {
+                if let Some(node) = known(OVERFLOW_SET) {
+                    return node;
                 }
+                labels.set = OVERFLOW_SET;
             }
         }
+        self.add_child(children, parent, site, labels).unwrap_or(&self.overflow)
+    }
+
+    /// A new node, if there is room. An annotated allocator comes back here for the same one, which is not there yet: it gets none.
+    fn add_child<'t>(
+        &'t self,
+        children: &RefCell<Children>,
+        parent: &'t Node,
+        site: &'static Site,
+        labels: Labelling,
+    ) -> Option<&'t Node> {
         // ORDERING: Relaxed, here and below: a budget, and links of the thread's own tree, written by itself.
+        if self.growing.swap(true, Ordering::Relaxed) {
+            return None;
+        }
         if NODES.fetch_add(1, Ordering::Relaxed) >= MAX_CALL_PATHS {
             NODES.fetch_sub(1, Ordering::Relaxed);
-            return &self.overflow;
+            self.growing.store(false, Ordering::Relaxed);
+            return None;
         }
         self.nodes.fetch_add(1, Ordering::Relaxed);
-        // An annotated allocator comes back here for the same node, which is not there yet: it gets the overflow node.
-        if self.growing.swap(true, Ordering::Relaxed) {
-            self.nodes.fetch_sub(1, Ordering::Relaxed);
-            NODES.fetch_sub(1, Ordering::Relaxed);
-            return &self.overflow;
+        // Memory comes and goes while the table is nobody's: the allocator's own calls are looked for in it.
+        let wanted = children.borrow().wants();
+        if let Some(len) = wanted {
+            let slots = vec![children::FREE; len];
+            let before = children.borrow_mut().move_to(slots);
+            drop(before);
         }
         let node = Box::into_raw(Box::new(Node::new(parent, site, parent.depth + 1, labels)));
         // SAFETY: just made, not shared yet.
@@ -306,8 +333,13 @@ impl Tree {
         // ORDERING: Release pairs with the Acquire in `walk`: the node is whole.
         parent.first_child.store(node, Ordering::Release);
         parent.recent_child.store(node, Ordering::Relaxed);
+        let mut children = children.borrow_mut();
+        children.put(labels.set, made);
+        if labels.nth != 0 {
+            children.put(children::LATEST, made);
+        }
         self.growing.store(false, Ordering::Relaxed);
-        made
+        Some(made)
     }
 
     /// Adds this tree's values to `sums`; those of paths for which there is no room among `most` are its overflow.
@@ -398,20 +430,37 @@ mod tests {
     static A: Site = Site::new("a", || "", "a.rs", 1);
     static B: Site = Site::new("b", || "", "b.rs", 1);
 
-    fn child<'t>(tree: &'t Tree, parent: &'t Node, site: &'static Site, set: usize) -> &'t Node {
-        tree.find_child(parent, site, set, || set as u64 + 100)
+    fn child<'t>(tree: &'t Own, parent: &'t Node, site: &'static Site, set: usize) -> &'t Node {
+        tree.0.find_child(&tree.1, parent, site, set, || set as u64 + 100)
+    }
+
+    /// A tree with what its thread has.
+    struct Own(Tree, RefCell<Children>);
+
+    impl Own {
+        fn new() -> Own {
+            Own(Tree::new(), RefCell::default())
+        }
+    }
+
+    impl std::ops::Deref for Own {
+        type Target = Tree;
+
+        fn deref(&self) -> &Tree {
+            &self.0
+        }
     }
 
     #[test]
     fn calls_with_other_labels_are_other_nodes_up_to_a_bound() {
-        let tree = Tree::new();
+        let tree = Own::new();
         let mut sums = PathSums::default();
         for _ in 0..2 {
             for set in 0..MAX_PATH_LABEL_SETS + 20 {
                 let a = child(&tree, tree.root(), &A, set);
                 a.add(Column::Calls, 1);
                 let known = tree.root().recent_child(&A, set);
-                assert_eq!(known.is_some(), set < MAX_PATH_LABEL_SETS, "{set}");
+                assert_eq!(known.is_some(), set <= MAX_PATH_LABEL_SETS, "{set}");
                 child(&tree, a, &B, 0).add(Column::Calls, 1);
             }
         }
@@ -420,7 +469,8 @@ mod tests {
             let path: Vec<_> = path.iter().map(|site| SiteKey(site)).collect();
             sums.paths[&(path, labels)][Column::Calls]
         };
-        assert_eq!((calls(&[&A], 0), calls(&[&A], 101), calls(&[&A], OVERFLOW_LABELS)), (2, 2, 40));
+        // One of the sets is none.
+        assert_eq!((calls(&[&A], 0), calls(&[&A], 101), calls(&[&A], OVERFLOW_LABELS)), (2, 2, 38));
         // Of all sets: it has none itself.
         assert_eq!(calls(&[&B, &A], 0), 2 * (MAX_PATH_LABEL_SETS as i64 + 20));
         assert_eq!(sums.overflow[Column::Calls], 0);
@@ -430,7 +480,7 @@ mod tests {
     fn a_path_is_a_node_and_nodes_add_up_by_path() {
         let mut sums = PathSums::default();
         for _ in 0..2 {
-            let tree = Tree::new();
+            let tree = Own::new();
             let a = child(&tree, tree.root(), &A, 0);
             let ab = child(&tree, a, &B, 0);
             assert!(ptr::eq(a, tree.root().recent_child(&A, 0).unwrap()));
@@ -458,7 +508,7 @@ mod tests {
     fn paths_beyond_the_bound_are_counted_together() {
         let mut sums = PathSums::default();
         for _ in 0..2 {
-            let tree = Tree::new();
+            let tree = Own::new();
             let a = child(&tree, tree.root(), &A, 0);
             a.add(Column::Calls, 1);
             child(&tree, a, &B, 0).add(Column::Calls, 1);
@@ -472,7 +522,7 @@ mod tests {
 
     #[test]
     fn deep_recursion_folds_and_other_deep_calls_are_counted() {
-        let tree = Tree::new();
+        let tree = Own::new();
         let mut node = tree.root();
         for _ in 0..MAX_CALL_DEPTH * 3 {
             node = child(&tree, node, &A, 0);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::is_enabled;
 use super::local::{self, Local, with_local};
 use super::registry;
-use crate::aggregate::call_paths::{Began, Node};
+use crate::aggregate::call_paths::{self, Began, Node};
 use crate::aggregate::columns::Column;
 use crate::aggregate::site::Site;
 use crate::capture::registers;
@@ -139,7 +139,12 @@ impl Frame {
         }
         let found = local::child(local, site);
         match found {
-            Some((_, node)) if entry == Entry::Call => node.add(Column::Calls, 1),
+            Some((_, node)) if entry == Entry::Call => {
+                node.add(Column::Calls, 1);
+                if node.is_unlabelled() {
+                    call_paths::note_unlabelled(1);
+                }
+            }
             None if entry == Entry::Call => {
                 // ORDERING: Relaxed: a counter.
                 registry::OUTSIDE.fetch_add(1, Ordering::Relaxed);

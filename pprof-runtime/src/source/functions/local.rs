@@ -1,6 +1,7 @@
 //! The thread's place in its tree.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::super::{cpu, labels};
 use super::registry;
 use super::waking::Scheduled;
-use crate::aggregate::call_paths::{Began, Node, Tree};
+use crate::aggregate::call_paths::{Began, Children, Node, Tree};
 use crate::aggregate::columns::Column;
 use crate::aggregate::histogram;
 use crate::aggregate::looks::Random;
@@ -112,6 +113,8 @@ pub(super) struct Local {
     pub(super) tree: Cell<*const Tree>,
     /// The path of the call now running. Null before the first call, as `tree` is.
     pub(super) current: Cell<*const Node>,
+    /// Of the tree. Emptied by hand.
+    children: ManuallyDrop<RefCell<Children>>,
     /// The tree's number: no other has it, before or after. Zero if there is none.
     pub(super) number: Cell<u64>,
     /// In ticks.
@@ -140,6 +143,7 @@ thread_local! {
         Local {
             tree: Cell::new(ptr::null()),
             current: Cell::new(ptr::null()),
+            children: ManuallyDrop::new(RefCell::new(Children::new())),
             number: Cell::new(0),
             time: Clock::new(),
             cpu: Clock::new(),
@@ -238,6 +242,7 @@ impl Drop for Fold {
             local.current.set(ptr::null());
             local.tree.set(ptr::null());
             local.number.set(0);
+            drop(local.children.take());
         });
         if let Some(tree) = self.0.take() {
             registry::fold(&tree);
@@ -254,7 +259,8 @@ pub(super) fn child<'l>(local: &'l Local, site: &'static Site) -> Option<(&'l No
     let tree = unsafe { &*local.tree.get() };
     // SAFETY: set with `tree`.
     let caller = unsafe { &*local.current.get() };
-    Some((caller, tree.find_child(caller, site, set(), || labels::recorded(|| true))))
+    let keep = || labels::recorded(|| true);
+    Some((caller, tree.find_child(&local.children, caller, site, set(), keep)))
 }
 
 /// Where the set of labels is that the running code's calls have.
