@@ -135,11 +135,15 @@ struct Names(Vec<PatIdent>);
 
 impl VisitMut for Names {
     fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
-        self.0.push(PatIdent { subpat: None, ..pattern.clone() });
+        let mut bound = PatIdent { subpat: None, ..pattern.clone() };
         if pattern.by_ref.is_none() {
             pattern.mutability = None;
-        } else if let Some(last) = self.0.last_mut() {
-            last.mutability = None;
+        } else {
+            bound.mutability = None;
+        }
+        // Each alternative of a pattern binds the same.
+        if !self.0.iter().any(|other| other.ident == bound.ident) {
+            self.0.push(bound);
         }
         visit_mut::visit_pat_ident_mut(self, pattern);
     }

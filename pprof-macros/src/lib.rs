@@ -23,7 +23,8 @@ use proc_macro::TokenStream;
 /// impls. The body is left as it is: `?`, `return`, panics and recursion are all counted. Nothing is asked of arguments or result.
 ///
 /// Time is wall time from entry to exit, less annotated callees for the function's own share. Calls that end by unwinding are counted as
-/// `panics` too, but for those that begin while their thread is unwinding already.
+/// `panics` too, but for those that begin while their thread is unwinding already. The language drops a function's arguments after all
+/// that is in it: the time of that is the caller's, unless they are moved into a local (`let list = list;`) or the function is async.
 ///
 /// # Async functions
 /// An `async fn` is one call from its first poll on, and is recorded as:
@@ -58,8 +59,9 @@ use proc_macro::TokenStream;
 ///   sums are right in the mean. Sampled functions inside of one are timed when that is, and count as often. Of async functions a call is
 ///   timed in all of its polls or in none, but for those inside of another sampled call. `time = off`: calls are counted, and their time is
 ///   their caller's. The profile's comments say on how many functions times are not exact;
-/// - `cpu = sampled(N)`: the CPU time of 1 of N calls is measured, by a system call at both ends, and counts N times, as `cpu`. That of
-///   functions that do not ask for it is their caller's. Not on async functions;
+/// - `cpu = sampled(N)`: the CPU time of 1 of N calls is measured, by system calls at both ends, and counts N times, as `cpu`. What those
+///   calls take is nobody's, as near as can be told: some 0.05 µs a call remain. The CPU time of functions that do not ask for it is their
+///   caller's. Not on async functions;
 /// - `generic = each`: each instance of a generic function is a function of its own, named with its type arguments: `each<u8>`. The
 ///   default is `generic = one`. Lifetimes make no difference;
 /// - `labels(user, "route" = request.path)`: sets labels while the function runs: arguments by their names, and what else can be displayed;
@@ -71,7 +73,8 @@ use proc_macro::TokenStream;
 ///
 /// # Overhead
 /// Two looks at the CPU's time stamp counter while the profile is on, some 20 ns; one predictable branch while it is off. With
-/// `time = off` or `time = sampled(64)` a call costs 2 to 3 ns: that is for functions of a few nanoseconds.
+/// `time = off` a call costs some 2 ns, with `time = sampled(64)` some 5: that is for functions of a few nanoseconds. Where calls of one path
+/// come with one set of labels after the other, or go to one function after the other, each costs some 20 to 40 ns more, to find its place.
 ///
 /// # Examples
 /// ```ignore

@@ -40,7 +40,8 @@ pub const MAX_PATH_LABEL_SETS: usize = 256;
 /// `(overflow)`, and their other labels. 2 KiB for each key.
 pub const MAX_LABEL_VALUES: usize = 128;
 
-/// Keys whose values are told apart there; all values of further ones are `(overflow)`.
+/// Keys whose values are told apart there: the first that sets are made with, be they recorded or not. All values of further ones are
+/// `(overflow)`.
 pub const MAX_LABEL_KEYS: usize = 256;
 
 /// Labels of one set; of more, those whose keys come last in the alphabet are left out.

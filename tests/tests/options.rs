@@ -344,6 +344,32 @@ fn cpu_time_is_without_sleep_and_without_callees() {
     assert_eq!(value(&profile, "wall", &["::burns_inside"]), 0);
 }
 
+#[profile(time = off, cpu = sampled(8))]
+fn shorter_than_a_look() {
+    std::hint::black_box(());
+}
+
+#[profile(time = off, cpu = sampled(8))]
+fn of_short_ones() {
+    (0..10).for_each(|_| shorter_than_a_look());
+}
+
+#[test]
+fn looks_at_the_cpu_time_are_nobodys() {
+    let mut used = 0;
+    let profile = recorded(|| {
+        let before = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID);
+        (0..300_000).for_each(|_| shorter_than_a_look());
+        (0..30_000).for_each(|_| of_short_ones());
+        used = (cpu_time(libc::CLOCK_THREAD_CPUTIME_ID) - before).as_nanos() as i64;
+    });
+    for name in ["::shorter_than_a_look", "::of_short_ones"] {
+        let cpu = value(&profile, "cpu", &[name]);
+        // A look at both ends of one call of eight takes more than that, counted eight times.
+        assert!((-used / 2..used).contains(&cpu), "{name}: {cpu} ns of {used} that were used");
+    }
+}
+
 #[profile(generic = each)]
 fn each<T: Default>() -> T {
     T::default()

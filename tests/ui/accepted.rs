@@ -387,6 +387,17 @@ async fn labelled_by_a_part((a, b): (u32, u32)) -> u32 {
     b
 }
 
+enum Either {
+    One(u32),
+    Other(u32),
+}
+
+#[profile(labels("taken" = a))]
+async fn labelled_by_either((Either::One(mut a) | Either::Other(mut a)): Either) -> u32 {
+    a += 1;
+    a
+}
+
 /// What is annotated by a macro has its own words.
 macro_rules! annotated {
     ($($item:item)*) => { $(#[profile] $item)* };
@@ -409,6 +420,7 @@ annotated! {
 
 fn main() {
     drop((labelled_by_what_it_does_not_use(1, 2), labelled_by_a_part((1, 2))));
+    drop([Either::One(1), Either::Other(2)].map(labelled_by_either));
     drop((Counter(1).by_reference(1), Counter(1).by_value((1, 2)), Box::new(Counter(1)).boxed(1)));
     assert_eq!(labelled_by_expressions(1), 1);
     drop((with_attributes(1, 2, 3, 4, 5), with_some_attributes(1)));

@@ -359,6 +359,9 @@ impl Tree {
                     *known += node.values();
                     return;
                 }
+                if labels != OVERFLOW_LABELS && room {
+                    note_unlabelled(node.values()[Column::Calls].cast_unsigned());
+                }
                 labels = OVERFLOW_LABELS;
             }
             match sums.paths.entry((path, labels)) {

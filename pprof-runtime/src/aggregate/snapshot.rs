@@ -95,6 +95,7 @@ impl Snapshot {
             .filter(|key| is_waiting(key) && !after.contains_key(*key))
             .cloned()
             .collect();
+        let by_rest = if ended.is_empty() { HashMap::new() } else { by_rest(&after) };
         for key in ended {
             let [_, mut waited] = before.remove(&key).unwrap_or_default();
             let (frames, truncated, labels, set, foreign, _) = key;
@@ -110,9 +111,11 @@ impl Snapshot {
                         let then = before.get(key).map_or(0, |values| values[1]);
                         after.get(key).map_or(0, |now| now[1] - then).clamp(0, waited)
                     };
-                    let coarser = after.keys().filter(|key| is_coarser(key, &finished));
-                    let best = coarser.max_by_key(|key| (grown(key), key.3.clone()));
-                    finished = best.cloned().unwrap_or(finished);
+                    let coarser = by_rest.get(&rest(&finished)).into_iter().flatten();
+                    let coarser = coarser.filter(|key| is_coarser(&key.3, &finished.3));
+                    let best = coarser.max_by_key(|key| (grown(key), &key.3));
+                    let best = best.map(|key| Key::clone(key));
+                    finished = best.unwrap_or(finished);
                 }
                 let [_, now] = after.get(&finished).copied().unwrap_or_default();
                 let then = before.entry(finished).or_default();
@@ -157,16 +160,30 @@ fn is_state((key, value): &(&'static str, Arc<str>)) -> bool {
     (*key, &**value) == WAITING
 }
 
-/// Whether this is what a wait of the other kind becomes when it ends and there is no room for its set of labels as it is.
-fn is_coarser(key: &Key, exact: &Key) -> bool {
-    let (Some(set), Some(exact_set)) = (&key.3, &exact.3) else { return false };
+/// All but the set of labels.
+type Rest<'k> = (&'k [u64], bool, &'k Labels, &'k Option<Waiter>, &'k Option<WaitId>);
+
+fn rest((frames, truncated, labels, _, foreign, wait): &Key) -> Rest<'_> {
+    (frames, *truncated, labels, foreign, wait)
+}
+
+/// The keys of those with sets: there may be thousands of sets, and of waits that are looked for.
+fn by_rest(stacks: &HashMap<Key, [i64; 2]>) -> HashMap<Rest<'_>, Vec<&Key>> {
+    let mut by_rest: HashMap<_, Vec<_>> = HashMap::new();
+    for key in stacks.keys().filter(|key| key.3.is_some()) {
+        by_rest.entry(rest(key)).or_default().push(key);
+    }
+    by_rest
+}
+
+/// Whether this is what a wait's set becomes when the wait ends and there is no room for the set as it is.
+fn is_coarser(set: &Option<LabelSet>, exact: &Option<LabelSet>) -> bool {
+    let (Some(set), Some(exact)) = (set, exact) else { return false };
     let is_value_lost = |((key, value), (exact_key, exact_value)): (&Label, &Label)| {
         key == exact_key && (value == exact_value || **value == *OVERFLOW_VALUE)
     };
-    let is_lost = matches!(&set[..], [(key, value)] if (&**key, &**value) == OVERFLOW_LABEL);
-    (&key.0, key.1, &key.2, &key.4, &key.5) == (&exact.0, exact.1, &exact.2, &exact.4, &exact.5)
-        && (is_lost
-            || set.len() == exact_set.len() && iter::zip(&**set, &**exact_set).all(is_value_lost))
+    matches!(&set[..], [(key, value)] if (&**key, &**value) == OVERFLOW_LABEL)
+        || set.len() == exact.len() && iter::zip(&**set, &**exact).all(is_value_lost)
 }
 
 fn is_waiting((_, _, labels, ..): &Key) -> bool {

@@ -25,9 +25,12 @@ pub(crate) struct Mark {
     id: u64,
     /// The set that profiles that accumulate have in the place of this one; null if it is the same.
     coarser: AtomicPtr<Mark>,
-    /// Who wants it to be kept: bits of [`Keeper`]s.
+    /// Who wants it to be kept: bits of [`Keeper`]s; and `REFUSED`.
     kept: AtomicU32,
 }
+
+/// No profile that accumulates will ever have the set.
+const REFUSED: u32 = 1 << 31;
 
 impl Mark {
     pub(crate) const fn new(id: u64) -> Mark {
@@ -66,7 +69,18 @@ impl Mark {
 
     pub(crate) fn is_kept(&self) -> bool {
         // ORDERING: Relaxed: set by those who use the set; whoever is the last to let go of it has heard of that.
-        self.kept.load(Ordering::Relaxed) != 0
+        self.kept.load(Ordering::Relaxed) & !REFUSED != 0
+    }
+
+    /// Notes that no profile that accumulates will ever have the set.
+    pub(crate) fn refuse(&self) {
+        // ORDERING: Relaxed: a note.
+        self.kept.fetch_or(REFUSED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        // ORDERING: Relaxed: a note.
+        self.kept.load(Ordering::Relaxed) & REFUSED != 0
     }
 }
 
@@ -122,12 +136,10 @@ impl Keeper {
             return mark.id;
         }
         if !has_room() {
-            self.turned_away.fetch_add(1, Ordering::Relaxed);
             return OVERFLOW_LABELS;
         }
         if self.kept.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.kept.fetch_sub(1, Ordering::Relaxed);
-            self.turned_away.fetch_add(1, Ordering::Relaxed);
             return OVERFLOW_LABELS;
         }
         if mark.kept.fetch_or(self.bit, Ordering::Relaxed) & self.bit != 0 {
@@ -143,6 +155,15 @@ impl Keeper {
         if mark.kept.fetch_and(!self.bit, Ordering::Relaxed) & self.bit != 0 {
             self.kept.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a sample if it has the number of those whose set found no room. Returns the number.
+    pub(crate) fn count(&self, id: u64) -> u64 {
+        if id == OVERFLOW_LABELS {
+            // ORDERING: Relaxed: a counter that orders nothing.
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+        }
+        id
     }
 
     /// Samples whose set found no room so far.
@@ -207,7 +228,7 @@ mod tests {
         let marks = [Mark::new(10), Mark::new(11), Mark::new(12)];
         let keep = |mark: &Mark| {
             // SAFETY: alive.
-            unsafe { keeper.keep(mark, || true) }
+            keeper.count(unsafe { keeper.keep(mark, || true) })
         };
         assert_eq!(marks.each_ref().map(keep), [10, 11, OVERFLOW_LABELS]);
         assert_eq!(keep(&marks[0]), 10, "known already");

@@ -165,7 +165,8 @@ unsafe fn sample(overrun: libc::c_int, of_session: u32, context: *const libc::c_
     pool.sample(thread, weight.min(cap), |scratch| {
         let reader = Reader::enter(start.sp)?;
         // SAFETY: the interrupted thread keeps the set in use alive, and does not go on before this has returned.
-        scratch.labels = unsafe { labels::SAMPLED.keep(labels::current_in_handler(), || true) };
+        let labels = unsafe { labels::SAMPLED.keep(labels::current_in_handler(), || true) };
+        scratch.labels = labels::SAMPLED.count(labels);
         // SAFETY: no bounds are claimed.
         let mut memory = unsafe { StackMemory::new(None, &mut scratch.window) };
         Some(unwind::walk(reader.tables(), start, &mut memory, &mut scratch.frames))

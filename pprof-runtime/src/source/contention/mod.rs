@@ -110,7 +110,8 @@ impl<const N: usize> Recorder<N> {
 
     /// The number of the running code's labels.
     fn labels(&self) -> u64 {
-        labels::recorded(|| self.table.get().is_some_and(|table| !table.is_half_full()))
+        let has_room = || self.table.get().is_some_and(|table| !table.is_half_full());
+        labels::count(labels::recorded(has_room))
     }
 
     /// The counters of a stack that was walked up to `end`.
@@ -163,6 +164,7 @@ impl<const N: usize> Recorder<N> {
             .map(|(reason, values)| Lost { reason, values: whole(*values) })
             .collect();
         let mut comments = vec![setting];
+        comments.extend(labels::remark_of_samples());
         comments.extend(labels::remarks());
         for (index, count) in self.ends.iter().enumerate() {
             // ORDERING: Relaxed, as in `here`.

@@ -61,6 +61,14 @@ pub(crate) fn remark(keeper: &Keeper, since: u64) -> Option<String> {
     })
 }
 
+/// As `remark`, of profiles that accumulate samples.
+pub(crate) fn remark_of_samples() -> Option<String> {
+    let lost = RECORDED.turned_away();
+    (lost != 0).then(|| {
+        format!("samples labelled labels=overflow, as there were too many sets of labels, or a key of theirs had too many values after they were made: {lost}")
+    })
+}
+
 /// What profiles that accumulate say of their labels, a line each.
 pub(crate) fn remarks() -> Vec<String> {
     let full: Vec<&str> = values::full_keys().collect();
@@ -75,7 +83,7 @@ pub(crate) fn remarks() -> Vec<String> {
     let forked = (abandoned != 0).then(|| {
         format!("parts of the table of labels that other threads had at a fork, and whose samples are labelled labels=unknown: {abandoned}")
     });
-    remark(&RECORDED, 0).into_iter().chain(values).chain(keys).chain(forked).collect()
+    values.into_iter().chain(keys).chain(forked).collect()
 }
 
 /// The sets that only the CPU profile kept go.
@@ -92,15 +100,27 @@ pub(crate) fn recorded(has_room: impl FnOnce() -> bool) -> u64 {
     if mark.is_kept_for(&RECORDED) {
         return mark.id();
     }
+    if mark.is_refused() {
+        return OVERFLOW_LABELS;
+    }
     // SAFETY: as above; a mark is the head of its set.
     let made = unsafe { &*set.cast::<set::Set>() };
     // Of one that was made before a key had too many values there is no coarser one.
+    if set::is_too_many(made) {
+        mark.refuse();
+        return OVERFLOW_LABELS;
+    }
     // SAFETY: as above.
-    let id = unsafe { RECORDED.keep(set, || !set::is_too_many(made) && has_room()) };
+    let id = unsafe { RECORDED.keep(set, has_room) };
     if id == mark.id() {
         set::note_values(made);
     }
     id
+}
+
+/// Counts a sample of a profile that accumulates if it has the number of those whose labels found no room. Returns the number.
+pub(crate) fn count(id: u64) -> u64 {
+    RECORDED.count(id)
 }
 
 /// What profiles that accumulate have as the running code's set; null for none.
