@@ -44,6 +44,48 @@ function!(
     each
 );
 
+/// Handlers of requests, called in turn with the labels of one user after the other.
+struct Service {
+    users: Vec<pprof_runtime::Labels>,
+}
+
+#[pprof_runtime::profile(generic = each)]
+#[inline(never)]
+fn handler<const ROUTE: u64>(x: u64) -> u64 {
+    black_box(x) ^ ROUTE
+}
+
+const HANDLERS: [fn(u64) -> u64; 16] = [
+    handler::<0>,
+    handler::<1>,
+    handler::<2>,
+    handler::<3>,
+    handler::<4>,
+    handler::<5>,
+    handler::<6>,
+    handler::<7>,
+    handler::<8>,
+    handler::<9>,
+    handler::<10>,
+    handler::<11>,
+    handler::<12>,
+    handler::<13>,
+    handler::<14>,
+    handler::<15>,
+];
+
+impl Service {
+    fn new() -> Service {
+        Service { users: (0..120).map(|user| pprof_runtime::labels! { "user" => user }).collect() }
+    }
+
+    fn request(&self, x: u64) -> u64 {
+        let user = &self.users[x as usize % self.users.len()];
+        let handler = HANDLERS[x as usize / self.users.len() % HANDLERS.len()];
+        pprof_runtime::with_labels(user, || handler(x))
+    }
+}
+
 /// What a timed call cannot do without.
 #[cfg(target_arch = "x86_64")]
 fn between_reads(x: u64) -> u64 {
@@ -140,6 +182,15 @@ pub(crate) fn sync() -> Vec<Contender> {
         ns("ours, on, with labels set", || {
             pprof_runtime::set_function_profile(true);
             pprof_runtime::with_labels(pprof_runtime::labels! { "a" => 1 }, || time!(ours))
+        }),
+        ns("16 functions and 120 sets of labels in turn, off", || {
+            let service = Service::new();
+            time!(|x| service.request(x))
+        }),
+        ns("16 functions and 120 sets of labels in turn, on", || {
+            pprof_runtime::set_function_profile(true);
+            let service = Service::new();
+            time!(|x| service.request(x))
         }),
         ns("ours, time = sampled(64)", || {
             pprof_runtime::set_function_profile(true);

@@ -98,10 +98,17 @@ enum Stage {
 struct Call {
     site: &'static Site,
     stage: Stage,
-    /// If that is noted.
-    woken_at: Option<WokenAt>,
+    /// If wake-ups are noted.
+    woken: Option<Box<Woken>>,
     /// Set from the first poll on: futures are moved before that, and what is not set need not be.
     last: MaybeUninit<Last>,
+}
+
+#[derive(Debug, Default)]
+struct Woken {
+    at: WokenAt,
+    /// What is to be woken instead of the task, in the poll that runs.
+    noting: Option<Waker>,
 }
 
 /// Of a call's last poll.
@@ -149,7 +156,7 @@ unsafe impl Sync for Place {}
 impl Call {
     #[inline]
     fn new(site: &'static Site) -> Call {
-        Call { site, stage: Stage::New, woken_at: None, last: MaybeUninit::uninit() }
+        Call { site, stage: Stage::New, woken: None, last: MaybeUninit::uninit() }
     }
 
     /// Whether nothing is to be done for a poll.
@@ -173,8 +180,6 @@ struct Stretch<'c> {
     /// How many futures were left pending in the stretch around this one.
     suspended: u32,
     end: End,
-    /// What is to be woken instead of the task, if it is to be noted when that is.
-    noting: Option<Waker>,
 }
 
 /// How a stretch ends.
@@ -195,14 +200,14 @@ impl<'c> Stretch<'c> {
             frame: LightFrame::new(),
             suspended: 0,
             end: End::Dropped,
-            noting: None,
         }
     }
 
     /// What the future is to be polled with.
     #[inline]
     fn context<'w>(&'w self, context: &'w Context<'_>) -> Context<'w> {
-        Context::from_waker(self.noting.as_ref().unwrap_or(context.waker()))
+        let noting = self.call.woken.as_ref().and_then(|woken| woken.noting.as_ref());
+        Context::from_waker(noting.unwrap_or(context.waker()))
     }
 
     #[inline(never)]
@@ -233,7 +238,8 @@ impl<'c> Stretch<'c> {
         let is_outermost =
             !self.node.is_null() && self.call.last().is_some_and(|last| last.around == 0);
         if is_outermost {
-            self.noting = Some(self.call.woken_at.get_or_insert_default().noting(waker));
+            let woken = self.call.woken.get_or_insert_default();
+            woken.noting = Some(woken.at.noting(waker));
         }
     }
 
@@ -288,8 +294,8 @@ impl<'c> Stretch<'c> {
         if around == 0 {
             let polled = self.frame.opened().began.start;
             // Who is dropped has not been kept waiting for a poll.
-            let woken_at = self.call.woken_at.as_ref().filter(|_| counted == Column::Polls);
-            local.scheduled.set(Scheduled::new(woken_at.map_or(0, WokenAt::take), polled));
+            let woken = self.call.woken.as_ref().filter(|_| counted == Column::Polls);
+            local.scheduled.set(Scheduled::new(woken.map_or(0, |woken| woken.at.take()), polled));
         }
         if let Some(last) = self.call.last() {
             if last.idle_since != 0 && weight != 0 {
@@ -321,6 +327,9 @@ impl<'c> Stretch<'c> {
     #[inline(never)]
     fn end(&mut self) {
         with_local(|local| self.end_on(local));
+        if let Some(woken) = &mut self.call.woken {
+            woken.noting = None;
+        }
     }
 
     #[inline(always)]
