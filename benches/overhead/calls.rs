@@ -1,5 +1,6 @@
 //! Annotated functions: bare, ours off and on, hotpath's, tracing's.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
@@ -86,6 +87,16 @@ impl Service {
     }
 }
 
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What a counted call cannot do without.
+fn counted_by_hand(x: u64) -> u64 {
+    COUNT.with(|count| count.set(count.get() + 1));
+    bare(x)
+}
+
 /// What a timed call cannot do without.
 #[cfg(target_arch = "x86_64")]
 fn between_reads(x: u64) -> u64 {
@@ -167,6 +178,7 @@ fn subscribe() {
 pub(crate) fn sync() -> Vec<Contender> {
     let mut contenders = vec![
         ns("bare", || time!(bare)),
+        ns("bare, and a counter of the thread", || time!(counted_by_hand)),
         #[cfg(target_arch = "x86_64")]
         ns("bare, between two reads of the clock", || time!(between_reads)),
         ns("ours, off", || time!(ours)),

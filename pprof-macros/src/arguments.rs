@@ -11,7 +11,7 @@ use std::mem;
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FnArg, Pat, PatIdent, PatType, Signature, Stmt};
+use syn::{Attribute, FnArg, Pat, PatIdent, PatOr, PatType, Signature, Stmt};
 
 use crate::parse::Label;
 
@@ -134,16 +134,27 @@ fn conditions(argument: &PatType) -> impl Iterator<Item = &Attribute> {
 struct Names(Vec<PatIdent>);
 
 impl VisitMut for Names {
+    /// All cases of a pattern bind the same. What is not in each of them is a variant.
+    fn visit_pat_or_mut(&mut self, pattern: &mut PatOr) {
+        let names_of = |case: &mut Pat| {
+            let mut names = Names(Vec::new());
+            names.visit_pat_mut(case);
+            names.0
+        };
+        let mut cases = pattern.cases.iter_mut().map(names_of);
+        let mut bound = cases.next().unwrap_or_default();
+        for others in cases {
+            bound.retain(|name| others.iter().any(|other| other.ident == name.ident));
+        }
+        self.0.append(&mut bound);
+    }
+
     fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
-        let mut bound = PatIdent { subpat: None, ..pattern.clone() };
+        self.0.push(PatIdent { subpat: None, ..pattern.clone() });
         if pattern.by_ref.is_none() {
             pattern.mutability = None;
-        } else {
-            bound.mutability = None;
-        }
-        // Each alternative of a pattern binds the same.
-        if !self.0.iter().any(|other| other.ident == bound.ident) {
-            self.0.push(bound);
+        } else if let Some(last) = self.0.last_mut() {
+            last.mutability = None;
         }
         visit_mut::visit_pat_ident_mut(self, pattern);
     }

@@ -60,8 +60,8 @@ use proc_macro::TokenStream;
 ///   timed in all of its polls or in none, but for those inside of another sampled call. `time = off`: calls are counted, and their time is
 ///   their caller's. The profile's comments say on how many functions times are not exact;
 /// - `cpu = sampled(N)`: the CPU time of 1 of N calls is measured, by system calls at both ends, and counts N times, as `cpu`. What those
-///   calls take is nobody's, as near as can be told: some 0.05 µs a call remain. The CPU time of functions that do not ask for it is their
-///   caller's. Not on async functions;
+///   calls take, a microsecond or more, is nobody's, as near as can be told: some 0.06 µs for each call of such functions remain, in it and in
+///   what is around it. The CPU time of functions that do not ask for it is their caller's. Not on async functions;
 /// - `generic = each`: each instance of a generic function is a function of its own, named with its type arguments: `each<u8>`. The
 ///   default is `generic = one`. Lifetimes make no difference;
 /// - `labels(user, "route" = request.path)`: sets labels while the function runs: arguments by their names, and what else can be displayed;

@@ -392,11 +392,35 @@ enum Either {
     Other(u32),
 }
 
+use Nothing::{None as Not, Some as Is};
+
+enum Nothing {
+    None,
+    Some(u32),
+}
+
 #[profile(labels("taken" = a))]
 async fn labelled_by_either((Either::One(mut a) | Either::Other(mut a)): Either) -> u32 {
     a += 1;
     a
 }
+
+#[profile(labels("first" = a))]
+async fn labelled_beside_a_variant((a, Is(_) | Not): (u32, Nothing)) -> u32 {
+    a
+}
+
+/// The macro's name is not the user's.
+macro_rules! of_two {
+    ($a:ident) => {
+        #[profile(labels("first" = $a))]
+        async fn labelled_by_one_of_two(($a, mut a): (u32, u32)) -> u32 {
+            a += $a;
+            a
+        }
+    };
+}
+of_two!(a);
 
 /// What is annotated by a macro has its own words.
 macro_rules! annotated {
@@ -421,6 +445,8 @@ annotated! {
 fn main() {
     drop((labelled_by_what_it_does_not_use(1, 2), labelled_by_a_part((1, 2))));
     drop([Either::One(1), Either::Other(2)].map(labelled_by_either));
+    drop((labelled_beside_a_variant((1, Is(2))), labelled_beside_a_variant((1, Not))));
+    drop(labelled_by_one_of_two((1, 2)));
     drop((Counter(1).by_reference(1), Counter(1).by_value((1, 2)), Box::new(Counter(1)).boxed(1)));
     assert_eq!(labelled_by_expressions(1), 1);
     drop((with_attributes(1, 2, 3, 4, 5), with_some_attributes(1)));

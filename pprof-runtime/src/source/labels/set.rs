@@ -194,7 +194,7 @@ impl Table {
         // Freed outside of the lock: what a set is merged to may go with it.
         let mut gone = Vec::new();
         for shard in &self.shards {
-            let mut shard = shard.lock();
+            let mut shard = shard.lock_for_long();
             shard.retain(|_, sets| {
                 sets.retain(|set| {
                     // SAFETY: as in `intern`.

@@ -3,6 +3,9 @@
 //! A forked child has the one thread that forked. A lock that another one held at that moment stays held, and what is under it may be half
 //! changed: the child leaves it alone, and begins anew. Nobody waits for a thread that is not there, and what the child makes is whole.
 //!
+//! Which process has a lock is told by its number: a child in a PID namespace of its own that no handler has run in, made by `clone`, may have its
+//! parent's.
+//!
 //! Locks are std's, not parking_lot's: that keeps those who sleep in a table of the process, where a child would find threads that it has not.
 
 use std::ptr;
@@ -65,6 +68,15 @@ impl<T: Default> Shard<T> {
             }
             self.abandon(locked);
         }
+    }
+
+    /// As `lock`, for longer than a child that no handler has run in would wait for it: it is to be told.
+    pub(super) fn lock_for_long(&self) -> MutexGuard<'_, T> {
+        let guard = self.lock();
+        if let Some(locked) = self.made() {
+            locked.is_ours();
+        }
+        guard
     }
 
     fn locked(&self) -> &Locked<T> {
@@ -161,6 +173,8 @@ mod tests {
         let pids = shards.each_ref().map(|shard| shard.made().unwrap().pid.load(Ordering::Relaxed));
         let pid = std::process::id();
         assert_eq!(pids, [pid, pid, 0], "of the last nobody has had to know");
+        drop(shards[2].lock_for_long());
+        assert_eq!(shards[2].made().unwrap().pid.load(Ordering::Relaxed), pid);
         assert_eq!(held.map(|held| held.len()), [1, 1], "as they were");
     }
 }
