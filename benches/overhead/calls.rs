@@ -91,7 +91,7 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What a counted call cannot do without.
+/// What a counter alone takes.
 fn counted_by_hand(x: u64) -> u64 {
     COUNT.with(|count| count.set(count.get() + 1));
     bare(x)

@@ -24,10 +24,10 @@
 //!
 //! The profiles that accumulate (all but `cpu`) keep what they have seen for good. So that a label with ever new values, such as the number of
 //! a request, does not take the room of the others, they tell the first [`MAX_LABEL_VALUES`] values of a key apart. Further ones are `(overflow)`;
-//! the other labels of such samples stay, and the comments name the key. So are all values of further keys than [`MAX_LABEL_KEYS`], of which each counts that a set was ever made with.
-//! Two keys of many values in all their combinations may still fill the room; and a set that was made, with a further value, before the key had
-//! so many is `labels=overflow`. CPU profiles, which begin anew each time, and
-//! waits in progress have all values.
+//! the other labels of such samples stay, and the comments name the key. So are all values of further keys than
+//! [`MAX_LABEL_KEYS`], of which each counts that a set was ever made with. Two keys of many values in all their combinations may still fill the
+//! room; and a set that was made, with a further value, before the key had so many is `labels=overflow`. CPU profiles, which begin anew each
+//! time, and waits in progress have all values.
 //!
 //! [`MAX_SAMPLED_LABEL_SETS`]: crate::config::MAX_SAMPLED_LABEL_SETS
 //! [`MAX_RECORDED_LABEL_SETS`]: crate::config::MAX_RECORDED_LABEL_SETS

@@ -39,7 +39,7 @@ pub(crate) struct Labelling {
     set: usize,
     /// The set's number; zero for none.
     id: u64,
-    /// See `Node`.
+    /// As `Node::nth`.
     nth: u32,
 }
 

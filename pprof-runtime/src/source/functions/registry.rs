@@ -160,10 +160,11 @@ fn comments(sums: &PathSums) -> Vec<String> {
             comments.push(format!("CPU time sampled 1/{cpu} on {count} functions"));
         }
     }
-    let are_all_exact = comments.is_empty();
-    let times =
-        if are_all_exact { "and times are exact" } else { "are exact; times are exact, except:" };
-    comments.insert(0, format!("calls {times}"));
+    let what = match comments.is_empty() {
+        true => "calls and times are exact",
+        false => "calls are exact; times are exact, except:",
+    };
+    comments.insert(0, what.to_owned());
     // ORDERING: Relaxed: a counter.
     let without_site = instances::WITHOUT_SITE.load(Ordering::Relaxed);
     if without_site != 0 {

@@ -55,18 +55,18 @@ impl Texts {
 
 /// What profiles say of samples whose set found no room, if there are any.
 pub(crate) fn remark(keeper: &Keeper, since: u64) -> Option<String> {
-    let lost = keeper.turned_away().saturating_sub(since);
-    (lost != 0).then(|| {
-        format!("samples labelled labels=overflow, as there were too many sets of labels: {lost}")
-    })
+    unlabelled(keeper.turned_away().saturating_sub(since), "")
 }
 
 /// As `remark`, of profiles that accumulate samples.
 pub(crate) fn remark_of_samples() -> Option<String> {
-    let lost = RECORDED.turned_away();
-    (lost != 0).then(|| {
-        format!("samples labelled labels=overflow, as there were too many sets of labels, or a key of theirs had too many values after they were made: {lost}")
-    })
+    let or = ", or a key of theirs had too many values after they were made";
+    unlabelled(RECORDED.turned_away(), or)
+}
+
+fn unlabelled(samples: u64, or: &str) -> Option<String> {
+    const WHY: &str = "samples labelled labels=overflow, as there were too many sets of labels";
+    (samples != 0).then(|| format!("{WHY}{or}: {samples}"))
 }
 
 /// What profiles that accumulate say of their labels, a line each.

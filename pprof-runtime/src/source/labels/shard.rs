@@ -40,7 +40,7 @@ pub(super) fn begin_child<T>(shards: &[Shard<T>]) {
     for shard in shards {
         let Some(locked) = shard.made() else { continue };
         match try_lock(&locked.value) {
-            Some(_) => locked.is_ours(),
+            Some(_) => locked.claim(),
             None => shard.abandon(locked),
         }
     }
@@ -63,7 +63,7 @@ impl<T: Default> Shard<T> {
                 try_lock(&locked.value)
             };
             if let Some(guard) = (0..50).find_map(wait) {
-                locked.is_ours();
+                locked.claim();
                 return guard;
             }
             self.abandon(locked);
@@ -74,7 +74,7 @@ impl<T: Default> Shard<T> {
     pub(super) fn lock_for_long(&self) -> MutexGuard<'_, T> {
         let guard = self.lock();
         if let Some(locked) = self.made() {
-            locked.is_ours();
+            locked.claim();
         }
         guard
     }
@@ -82,7 +82,7 @@ impl<T: Default> Shard<T> {
     fn locked(&self) -> &Locked<T> {
         self.made().unwrap_or_else(|| {
             let locked = Locked { pid: AtomicU32::new(0), value: Mutex::default() };
-            locked.is_ours();
+            locked.claim();
             let made = Box::into_raw(Box::new(locked));
             let none = ptr::null_mut();
             // ORDERING: Release: it is whole; Acquire pairs with that of another thread.
@@ -127,7 +127,7 @@ impl<T> Shard<T> {
 
 impl<T> Locked<T> {
     /// Whoever has it from now on is a thread of this process.
-    fn is_ours(&self) {
+    fn claim(&self) {
         // ORDERING: Relaxed: see `lock`.
         self.pid.store(std::process::id(), Ordering::Relaxed);
     }
