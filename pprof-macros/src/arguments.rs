@@ -11,7 +11,7 @@ use std::mem;
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FnArg, Pat, PatIdent, PatOr, PatType, Signature, Stmt};
+use syn::{Attribute, FieldPat, FnArg, Pat, PatIdent, PatOr, PatType, Signature, Stmt};
 
 use crate::parse::Label;
 
@@ -36,7 +36,7 @@ pub(crate) fn moved_inside(
         labels.map(|labels| Words::of(labels.iter().map(|label| label.value.to_token_stream())));
     if let Some(names) = used_names(&typed, body, in_labels.as_ref()) {
         let named = typed.iter().zip(names).rev().map(|(argument, name)| {
-            let cfg = conditions(argument);
+            let cfg = conditions(&argument.attrs);
             quote! {
                 #[allow(clippy::used_underscore_binding)]
                 #(#cfg)*
@@ -88,12 +88,13 @@ fn bound_anew(argument: &mut PatType, index: usize, in_labels: Option<&Words>) -
     {
         let mut names = Names(Vec::new());
         names.visit_pat_mut(&mut argument.pat);
-        let bound = names.0.into_iter().map(|PatIdent { mutability, ident, .. }| {
+        let bound = names.0.into_iter().map(|PatIdent { attrs, mutability, ident, .. }| {
             let is_used = in_labels.is_some_and(|words| words.mention(&ident));
             let used = is_used.then(|| quote!(#[allow(unused_variables)]));
             quote! {
                 #allowed
                 #used
+                #(#attrs)*
                 let #mutability #ident = #ident;
             }
         });
@@ -101,7 +102,7 @@ fn bound_anew(argument: &mut PatType, index: usize, in_labels: Option<&Words>) -
     }
     let name = Ident::new(&format!("__pprof_argument_{index}"), Span::mixed_site());
     let pattern = mem::replace(&mut *argument.pat, syn::parse_quote!(#name));
-    let cfg = conditions(argument);
+    let cfg = conditions(&argument.attrs);
     let apart = (!matches!(pattern, Pat::Wild(_))).then(|| {
         quote! {
             #allowed
@@ -121,19 +122,28 @@ fn moved_attributes(argument: &mut PatType) -> Vec<Attribute> {
     let is_moved = |attribute: &Attribute| MOVED.iter().any(|name| attribute.path().is_ident(name));
     let (mut moved, kept): (Vec<_>, Vec<_>) = argument.attrs.drain(..).partition(is_moved);
     argument.attrs = kept;
-    moved.extend(conditions(argument).cloned());
+    moved.extend(conditions(&argument.attrs).cloned());
     moved
 }
 
-/// What says whether the argument is there at all.
-fn conditions(argument: &PatType) -> impl Iterator<Item = &Attribute> {
-    argument.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"))
+/// What says whether an argument, or a field, is there at all.
+fn conditions(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
 }
 
 /// What a pattern binds, in its order. What is bound anew need not be mutable before.
 struct Names(Vec<PatIdent>);
 
 impl VisitMut for Names {
+    /// What says whether a field is there holds for what it binds.
+    fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
+        let first = self.0.len();
+        visit_mut::visit_field_pat_mut(self, field);
+        for name in self.0.iter_mut().skip(first) {
+            name.attrs.extend(conditions(&field.attrs).cloned());
+        }
+    }
+
     /// All cases of a pattern bind the same. What is not in each of them is a variant.
     fn visit_pat_or_mut(&mut self, pattern: &mut PatOr) {
         let names_of = |case: &mut Pat| {

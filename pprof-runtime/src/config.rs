@@ -18,7 +18,7 @@ pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 pub const MAX_CALL_DEPTH: u32 = 128;
 
 /// Call paths of annotated functions kept for all running threads, each some 300 to 400 bytes; calls on further ones are counted on
-/// `pprof_runtime::lost_calls`. Where a thread doubles the table that it finds them by it stops for as long: 0.1 µs a path.
+/// `pprof_runtime::lost_calls`. While the table that a thread finds its paths by is doubled the thread stands still, for 0.1 µs a path.
 pub const MAX_CALL_PATHS: usize = 262_144;
 
 /// Call paths kept of threads that ended, each up to 1 KiB; calls on further ones are counted on `pprof_runtime::lost_calls`.

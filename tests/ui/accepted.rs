@@ -410,6 +410,16 @@ async fn labelled_beside_a_variant((a, Is(_) | Not): (u32, Nothing)) -> u32 {
     a
 }
 
+struct Fields {
+    b: u32,
+}
+
+#[profile(labels("first" = b))]
+async fn labelled_by_a_field(Fields { #[cfg(not(any()))] mut b, #[cfg(any())] b, #[cfg(any())] c }: Fields) -> u32 {
+    b += 1;
+    b
+}
+
 /// The macro's name is not the user's.
 macro_rules! of_two {
     ($a:ident) => {
@@ -446,7 +456,7 @@ fn main() {
     drop((labelled_by_what_it_does_not_use(1, 2), labelled_by_a_part((1, 2))));
     drop([Either::One(1), Either::Other(2)].map(labelled_by_either));
     drop((labelled_beside_a_variant((1, Is(2))), labelled_beside_a_variant((1, Not))));
-    drop(labelled_by_one_of_two((1, 2)));
+    drop((labelled_by_one_of_two((1, 2)), labelled_by_a_field(Fields { b: 1 })));
     drop((Counter(1).by_reference(1), Counter(1).by_value((1, 2)), Box::new(Counter(1)).boxed(1)));
     assert_eq!(labelled_by_expressions(1), 1);
     drop((with_attributes(1, 2, 3, 4, 5), with_some_attributes(1)));

@@ -12,7 +12,7 @@ use super::instances;
 use crate::aggregate::call_paths::{self, PathSums, Tree};
 use crate::aggregate::columns::{Column, Values};
 use crate::aggregate::histogram;
-use crate::aggregate::path_snapshot::{LostCalls, PathSample, PathSnapshot};
+use crate::aggregate::path_snapshot::{LostCalls, NO_ROOM, PathSample, PathSnapshot};
 use crate::aggregate::site::SiteKey;
 use crate::clock;
 use crate::config::MAX_ENDED_CALL_PATHS;
@@ -103,10 +103,8 @@ fn since_start() -> PathSnapshot {
         Column::Calls => OUTSIDE.load(Ordering::Relaxed),
         _ => 0,
     });
-    let lost = [
-        ("pprof_runtime::lost_calls (no room for the call path)", in_ns(&sums.overflow)),
-        ("pprof_runtime::lost_calls (thread ending)", outside),
-    ];
+    let lost =
+        [(NO_ROOM, in_ns(&sums.overflow)), ("pprof_runtime::lost_calls (thread ending)", outside)];
     let lost: Vec<LostCalls> = lost
         .into_iter()
         .filter(|(_, values)| !values.is_zero())

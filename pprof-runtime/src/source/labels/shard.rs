@@ -53,18 +53,18 @@ impl<T: Default> Shard<T> {
             if let Some(guard) = try_lock(&locked.value) {
                 return guard;
             }
-            // ORDERING: Relaxed: a child has the number by the fork; its threads learn of a new one together with the lock, or later.
-            if locked.pid.load(Ordering::Relaxed) == std::process::id() {
-                return locked.value.lock().unwrap_or_else(PoisonError::into_inner);
-            }
-            // A child that no handler has run in, as of `clone`. Threads of its own have it for microseconds.
-            let wait = |_| {
+            // If it is not ours, this is a child that no handler has run in, as of `clone`. Threads of its own that have not claimed the lock
+            // have it for microseconds.
+            for _ in 0..50 {
+                // ORDERING: Relaxed: a child has the number by the fork; its threads learn of a new one together with the lock, or later.
+                if locked.pid.load(Ordering::Relaxed) == std::process::id() {
+                    return locked.value.lock().unwrap_or_else(PoisonError::into_inner);
+                }
                 std::thread::sleep(Duration::from_micros(100));
-                try_lock(&locked.value)
-            };
-            if let Some(guard) = (0..50).find_map(wait) {
-                locked.claim();
-                return guard;
+                if let Some(guard) = try_lock(&locked.value) {
+                    locked.claim();
+                    return guard;
+                }
             }
             self.abandon(locked);
         }
