@@ -21,8 +21,10 @@ use crate::symbol::{Resolved, SourceFrame, Symbols};
 
 /// What a kind of profile looks like.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    sample_types: [(&'static str, &'static str); 2],
+pub(crate) struct Shape<const N: usize = 2> {
+    sample_types: [(&'static str, &'static str); N],
+    /// Of the sample types the one that readers show first; the last of all if empty.
+    default_type: &'static str,
     period: (&'static str, &'static str, i64),
     /// Frames that are trimmed from the leaf side: ours and the primitive's own.
     hide: fn(&str) -> bool,
@@ -32,6 +34,7 @@ pub(crate) struct Shape {
 
 const CONTENTION: Shape = Shape {
     sample_types: [("contentions", "count"), ("delay", "nanoseconds")],
+    default_type: "",
     period: ("contentions", "count", 1),
     hide: is_internal,
     locks_alone: false,
@@ -46,6 +49,7 @@ pub(crate) const BLOCK: Shape = CONTENTION;
 /// Shape of the `hold` profile, which Go has not.
 pub(crate) const HOLD: Shape = Shape {
     sample_types: [("holds", "count"), ("held", "nanoseconds")],
+    default_type: "",
     period: ("holds", "count", 1),
     hide: is_internal,
     locks_alone: false,
@@ -55,6 +59,7 @@ pub(crate) const HOLD: Shape = Shape {
 pub(crate) fn cpu(rate_hz: u32) -> Shape {
     Shape {
         sample_types: [("samples", "count"), ("cpu", "nanoseconds")],
+        default_type: "",
         period: ("cpu", "nanoseconds", 1_000_000_000 / i64::from(rate_hz.max(1))),
         hide: |_| false,
         locks_alone: false,
@@ -93,8 +98,11 @@ pub(crate) fn is_internal(name: &str) -> bool {
 }
 
 /// Encodes stacks of addresses.
-pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Error> {
-    let addresses = |s: &StackSample| {
+pub(crate) fn stacks<const N: usize>(
+    shape: &Shape<N>,
+    snapshot: &Snapshot<N>,
+) -> Result<Profile, Error> {
+    let addresses = |s: &StackSample<N>| {
         let waiter = s.foreign.iter().flat_map(|waiter| waiter.iter().copied());
         s.frames.iter().copied().chain(waiter).collect::<Vec<_>>()
     };
@@ -106,13 +114,16 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
     }
     let (ty, unit, period) = shape.period;
     builder.period(ty, unit, period).time(snapshot.time);
+    if !shape.default_type.is_empty() {
+        builder.default_sample_type(shape.default_type);
+    }
     if let Some(duration) = snapshot.duration {
         builder.duration(duration);
     }
     for comment in &snapshot.comments {
         builder.comment(comment);
     }
-    let mut foreign = Foreign::default();
+    let mut foreign = Foreign::new();
     for stack in &snapshot.stacks {
         if let Some(waiter) = &stack.foreign {
             foreign.add(&mut encoder, shape, stack, waiter);
@@ -122,7 +133,13 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        let labels = new_labels(&stack.labels, stack.set.as_ref());
+        let mut labels = new_labels(&stack.labels, stack.set.as_ref());
+        labels.extend(
+            stack
+                .numbers
+                .iter()
+                .map(|(key, value, unit)| NewLabel { key, value: LabelValue::Num(*value, unit) }),
+        );
         encoder.builder.sample(&locations, &stack.values, &labels);
     }
     for ((locations, labels, set), values) in &foreign.samples {
@@ -130,12 +147,14 @@ pub(crate) fn stacks(shape: &Shape, snapshot: &Snapshot) -> Result<Profile, Erro
     }
     for lost in &snapshot.lost {
         let location = encoder.pseudo(lost.reason);
-        let unseen = if lost.reason == UNLOCK_NOT_SEEN { foreign.take_unseen() } else { [0, 0] };
-        let values = [lost.values[0] + unseen[0], lost.values[1] + unseen[1]];
+        let mut values = lost.values;
+        if lost.reason == UNLOCK_NOT_SEEN {
+            add(&mut values, foreign.take_unseen());
+        }
         encoder.builder.sample(&[location], &values, &[]);
     }
     let unseen = foreign.take_unseen();
-    if unseen != [0, 0] {
+    if unseen != [0; N] {
         let location = encoder.pseudo(UNLOCK_NOT_SEEN);
         encoder.builder.sample(&[location], &unseen, &[]);
     }
@@ -169,19 +188,22 @@ fn beside_ours(key: &str) -> &str {
 }
 
 /// Waits seen as system calls: what they were is told by names. Those that differ in nothing that is shown become one sample.
-#[derive(Default)]
-struct Foreign {
-    samples: HashMap<(Vec<LocationId>, Labels, Option<LabelSet>), [i64; 2]>,
+struct Foreign<const N: usize> {
+    samples: HashMap<(Vec<LocationId>, Labels, Option<LabelSet>), [i64; N]>,
     /// Waits on locks that nobody is known to have ended.
-    unseen: [i64; 2],
+    unseen: [i64; N],
 }
 
-impl Foreign {
+impl<const N: usize> Foreign<N> {
+    fn new() -> Foreign<N> {
+        Foreign { samples: HashMap::new(), unseen: [0; N] }
+    }
+
     fn add(
         &mut self,
         encoder: &mut Encoder<'_>,
-        shape: &Shape,
-        stack: &StackSample,
+        shape: &Shape<N>,
+        stack: &StackSample<N>,
         waiter: &Waiter,
     ) {
         let own = encoder.kind(&stack.frames);
@@ -217,15 +239,16 @@ impl Foreign {
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        add(self.samples.entry((locations, labels, stack.set.clone())).or_default(), stack.values);
+        let key = (locations, labels, stack.set.clone());
+        add(self.samples.entry(key).or_insert([0; N]), stack.values);
     }
 
-    fn take_unseen(&mut self) -> [i64; 2] {
-        std::mem::take(&mut self.unseen)
+    fn take_unseen(&mut self) -> [i64; N] {
+        std::mem::replace(&mut self.unseen, [0; N])
     }
 }
 
-fn add(sum: &mut [i64; 2], values: [i64; 2]) {
+fn add<const N: usize>(sum: &mut [i64; N], values: [i64; N]) {
     for (sum, value) in sum.iter_mut().zip(values) {
         *sum = sum.saturating_add(value);
     }
@@ -543,15 +566,7 @@ mod tests {
     #[test]
     fn a_cpu_profile_has_the_shape_of_gos() {
         let here = a_cpu_profile_has_the_shape_of_gos as *const () as u64 + 8;
-        let stack = StackSample {
-            frames: [here, 1].into(),
-            values: [3, 30_000_000],
-            truncated: true,
-            labels: Vec::new(),
-            set: None,
-            foreign: None,
-            wait: None,
-        };
+        let stack = StackSample::new([here, 1].into(), true, [3, 30_000_000]);
         let profile = stacks(&cpu(100), &snapshot(vec![stack])).unwrap();
         profile.validate_strict().unwrap();
         let types: Vec<_> = profile
@@ -625,15 +640,7 @@ mod tests {
     fn internal_frames_are_trimmed_unless_nothing_else_is_there() {
         let ours = internal_frames_are_trimmed_unless_nothing_else_is_there as *const () as u64 + 8;
         let theirs = libc::getpid as *const () as u64 + 1;
-        let stack = |frames: &[u64]| StackSample {
-            frames: frames.into(),
-            values: [1, 1],
-            truncated: false,
-            labels: Vec::new(),
-            set: None,
-            foreign: None,
-            wait: None,
-        };
+        let stack = |frames: &[u64]| StackSample::new(frames.into(), false, [1, 1]);
         // Below `main` or a thread's function, the C library is without names where its debug information is not installed.
         let nameless = 1;
         let snapshot = snapshot(vec![

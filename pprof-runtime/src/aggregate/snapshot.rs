@@ -1,11 +1,11 @@
 //! Consistent copies of live counters, and the difference of two of them.
 
+use std::array;
 use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::stack_table::Recorded;
 use crate::config::{OVERFLOW_LABEL, OVERFLOW_VALUE};
 
 /// One stack and its values.
@@ -13,13 +13,15 @@ use crate::config::{OVERFLOW_LABEL, OVERFLOW_VALUE};
 /// `frames` is leaf first and holds *lookup addresses*: the exact pc for an interrupted leaf, return address minus one
 /// for every caller, so that each address lies inside the instruction that was running or calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StackSample {
+pub(crate) struct StackSample<const N: usize = 2> {
     pub(crate) frames: Box<[u64]>,
     /// In the order of the profile's sample types.
-    pub(crate) values: [i64; 2],
+    pub(crate) values: [i64; N],
     /// The stack was cut at the depth limit or ended at an unreadable frame: callers are missing at the root.
     pub(crate) truncated: bool,
     pub(crate) labels: Labels,
+    /// Labels that are numbers.
+    pub(crate) numbers: Numbers,
     /// What the program had set on the thread or task.
     pub(crate) set: Option<LabelSet>,
     /// Of a wait seen as a system call, which names have to tell the kind of: the frames of who waited, if not this stack.
@@ -37,6 +39,9 @@ pub(crate) type Waiter = Arc<[u64]>;
 /// Keys and values that tell samples of one stack apart, in the order shown.
 pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 
+/// Keys and numbers that tell samples of one stack apart, each with its unit or none.
+pub(crate) type Numbers = Vec<(&'static str, i64, &'static str)>;
+
 /// Keys and values that the program chose, sorted by key.
 pub(crate) type LabelSet = Arc<[Label]>;
 pub(crate) type Label = (Box<str>, Box<str>);
@@ -51,36 +56,45 @@ pub(crate) const HELD: &str = "held";
 /// Marks what still goes on.
 pub(crate) const WAITING: (&str, &str) = ("state", "waiting");
 
-impl StackSample {
-    pub(crate) fn new(recorded: Recorded<2>, set: Option<LabelSet>) -> StackSample {
-        let Recorded { frames, truncated, values, .. } = recorded;
-        let labels = Labels::new();
-        StackSample { frames, values, truncated, labels, set, foreign: None, wait: None }
+impl<const N: usize> StackSample<N> {
+    /// Without labels.
+    pub(crate) fn new(frames: Box<[u64]>, truncated: bool, values: [i64; N]) -> StackSample<N> {
+        let (labels, numbers) = (Labels::new(), Numbers::new());
+        StackSample {
+            frames,
+            values,
+            truncated,
+            labels,
+            numbers,
+            set: None,
+            foreign: None,
+            wait: None,
+        }
     }
 }
 
 /// A copy of one profile's counters.
 #[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct Snapshot<const N: usize = 2> {
     /// When the copy was made.
     pub(crate) time: SystemTime,
     /// The window covered; `None` for values accumulated since the process began.
     pub(crate) duration: Option<Duration>,
     /// Distinct stacks, in no particular order.
-    pub(crate) stacks: Vec<StackSample>,
+    pub(crate) stacks: Vec<StackSample<N>>,
     /// What is missing: values that could not be attributed to a stack. Encoded as one sample each, on a function
     /// named after the reason, so that totals stay true.
-    pub(crate) lost: Vec<Lost>,
+    pub(crate) lost: Vec<Lost<N>>,
     /// Remarks written into the profile's comments: engine, counters, limits met.
     pub(crate) comments: Vec<String>,
 }
 
 /// Values lost for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
+pub(crate) struct Lost<const N: usize = 2> {
     /// Shown as a function name: `pprof_runtime::lost_samples (ring full)`.
     pub(crate) reason: &'static str,
-    pub(crate) values: [i64; 2],
+    pub(crate) values: [i64; N],
 }
 
 impl Snapshot {
@@ -131,7 +145,8 @@ impl Snapshot {
                     subtract(values, before.get(&key).copied().unwrap_or_default());
                 let values = [count.max(0), value.max(0)];
                 let (frames, truncated, labels, set, foreign, wait) = key;
-                let sample = StackSample { frames, values, truncated, labels, set, foreign, wait };
+                let plain = StackSample::new(frames, truncated, values);
+                let sample = StackSample { labels, set, foreign, wait, ..plain };
                 (values != [0, 0]).then_some(sample)
             })
             .collect();
@@ -193,19 +208,19 @@ fn is_waiting((_, _, labels, ..): &Key) -> bool {
 /// Values by stack and labels: a stack may have been entered twice.
 fn totals(stacks: Vec<StackSample>) -> HashMap<Key, [i64; 2]> {
     let mut totals: HashMap<Key, [i64; 2]> = HashMap::new();
-    for StackSample { frames, values, truncated, labels, set, foreign, wait } in stacks {
+    for StackSample { frames, values, truncated, labels, set, foreign, wait, .. } in stacks {
         let sum = totals.entry((frames, truncated, labels, set, foreign, wait)).or_default();
         *sum = add(*sum, values);
     }
     totals
 }
 
-fn add(a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
-    [a[0].saturating_add(b[0]), a[1].saturating_add(b[1])]
+fn add<const N: usize>(a: [i64; N], b: [i64; N]) -> [i64; N] {
+    array::from_fn(|i| a[i].saturating_add(b[i]))
 }
 
-fn subtract(a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
-    [a[0].saturating_sub(b[0]), a[1].saturating_sub(b[1])]
+fn subtract<const N: usize>(a: [i64; N], b: [i64; N]) -> [i64; N] {
+    array::from_fn(|i| a[i].saturating_sub(b[i]))
 }
 
 #[cfg(test)]
@@ -216,18 +231,7 @@ mod tests {
         Snapshot {
             time: SystemTime::UNIX_EPOCH,
             duration: None,
-            stacks: stacks
-                .iter()
-                .map(|(f, v)| StackSample {
-                    frames: (*f).into(),
-                    values: *v,
-                    truncated: false,
-                    labels: Labels::new(),
-                    set: None,
-                    foreign: None,
-                    wait: None,
-                })
-                .collect(),
+            stacks: stacks.iter().map(|(f, v)| StackSample::new((*f).into(), false, *v)).collect(),
             lost: lost.iter().map(|(reason, values)| Lost { reason, values: *values }).collect(),
             comments: Vec::new(),
         }
@@ -256,13 +260,9 @@ mod tests {
     #[test]
     fn of_a_wait_the_window_has_what_fell_into_it() {
         let waiting = |stack: u64, delay| StackSample {
-            frames: [stack].into(),
-            values: [1, delay],
-            truncated: false,
             labels: vec![("kind", "mutex".into()), (WAITING.0, WAITING.1.into())],
-            set: None,
-            foreign: None,
             wait: Some((stack as usize, 4)),
+            ..StackSample::new([stack].into(), false, [1, delay])
         };
         let finished = |stack: u64, values| StackSample {
             labels: vec![("kind", "mutex".into())],
@@ -287,13 +287,9 @@ mod tests {
             Some(labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect())
         };
         let sample = |values, labels: Labels, set| StackSample {
-            frames: [1].into(),
-            values,
-            truncated: false,
             labels,
             set,
-            foreign: None,
-            wait: None,
+            ..StackSample::new([1].into(), false, values)
         };
         let kind = || ("kind", "mutex".into());
         let waiting = || StackSample {
@@ -332,13 +328,9 @@ mod tests {
     #[test]
     fn of_two_waits_of_one_stack_each_has_its_own() {
         let wait = |id, values: [i64; 2], labels: &[(&'static str, &str)]| StackSample {
-            frames: [1].into(),
-            values,
-            truncated: false,
             labels: labels.iter().map(|(key, value)| (*key, (*value).into())).collect(),
-            set: None,
-            foreign: None,
             wait: id,
+            ..StackSample::new([1].into(), false, values)
         };
         let waiting = |id, delay| wait(Some((id, 4)), [1, delay], &[WAITING]);
         let mut before = snapshot(&[], &[]);

@@ -300,8 +300,8 @@ impl Session {
         }
         let texts = Texts::read();
         let sample = |recorded: Recorded<2>| {
-            let set = texts.of(recorded.labels);
-            StackSample::new(recorded, set)
+            let Recorded { frames, truncated, labels, values, .. } = recorded;
+            StackSample { set: texts.of(labels), ..StackSample::new(frames, truncated, values) }
         };
         Ok(Snapshot {
             time: self.started,

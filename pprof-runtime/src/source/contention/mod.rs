@@ -405,8 +405,8 @@ fn ended(
     let set = shown.as_ref().and_then(|(_, texts)| texts.of(set));
     let foreign = foreign::waiter(Tag::from_bits(tag));
     let sample = |values, labels| {
-        let (frames, set, foreign) = (frames.clone(), set.clone(), foreign.clone());
-        StackSample { frames, values, truncated, labels, set, foreign, wait: None }
+        let (set, foreign) = (set.clone(), foreign.clone());
+        StackSample { labels, set, foreign, ..StackSample::new(frames.clone(), truncated, values) }
     };
     let [count, delay] = whole([count, delay]);
     // Added one after the other: in between there may be more of the part than of the whole.
@@ -444,9 +444,9 @@ fn in_progress(
         let mut labels = labeller.labels(entry.tag);
         labels.push((WAITING.0, WAITING.1.into()));
         let foreign = foreign::waiter(entry.tag);
-        let values = [1, delay];
+        let plain = StackSample::new(frames, truncated, [1, delay]);
         sets.push(entry.labels);
-        stacks.push(StackSample { frames, values, truncated, labels, set: None, foreign, wait });
+        stacks.push(StackSample { labels, foreign, wait, ..plain });
     }
 }
 
@@ -485,13 +485,10 @@ fn labelled(recorder: &Recorder<2>) -> Vec<StackSample> {
     recorded
         .into_iter()
         .map(|Recorded { frames, truncated, tag, labels: set, values }| StackSample {
-            frames,
-            values: whole(values),
-            truncated,
             labels: labels(tag),
             set: texts.of(set).filter(|_| labelled),
             foreign: foreign::waiter(Tag::from_bits(tag)),
-            wait: None,
+            ..StackSample::new(frames, truncated, whole(values))
         })
         .collect()
 }
