@@ -85,10 +85,13 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
                 (quote!(LightFrame), quote!(LightGuard::<'_, { #support::#kind }>))
             }
         };
+        let allocations = Ident::new("__pprof_allocations", Span::mixed_site());
+        let allocations = options.alloc.then(|| quote!(let #allocations = #guard.allocations();));
         quote! {
             #made
             let mut #frame = #support::#frame_type::new();
             let #guard = #support::#guard_type::enter(&mut #frame, #site);
+            #allocations
             #(#statements)*
         }
     };
@@ -126,6 +129,7 @@ fn site(options: &Options, support: &TokenStream, place: Span) -> TokenStream {
         Some(Time::Off) => 0,
     };
     let looked_at = ((time, cpu) != (1, 0)).then(|| quote!(.looked_at(#time, #cpu)));
+    let allocations = options.alloc.then(|| quote!(.allocations()));
     // The type of a closure has the function's type arguments.
     let value = match options.generic {
         Some(Generic::Each) => quote!(#support::instance(&SITE, || {})),
@@ -135,7 +139,7 @@ fn site(options: &Options, support: &TokenStream, place: Span) -> TokenStream {
         {
             struct Here;
             static SITE: #support::Site =
-                #support::Site::new(#name, ::core::any::type_name::<Here>, #file, #line)#looked_at;
+                #support::Site::new(#name, ::core::any::type_name::<Here>, #file, #line)#looked_at #allocations;
             #value
         }
     }

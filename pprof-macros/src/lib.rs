@@ -62,6 +62,9 @@ use proc_macro::TokenStream;
 /// - `cpu = sampled(N)`: the CPU time of 1 of N calls is measured, by system calls at both ends, and counts N times, as `cpu`. What those
 ///   calls take, a microsecond or more, is nobody's, as near as can be told: some 0.06 µs for each call of such functions remain, in it and in
 ///   what is around it. The CPU time of functions that do not ask for it is their caller's. Not on async functions;
+/// - `alloc`: what is allocated while it runs is counted, exactly, as `alloc_objects` and `alloc_space`, in programs whose allocator is a
+///   `pprof_runtime::Alloc`, be the `heap` profile on or not. What functions that it calls allocate is its own too, unless they have the
+///   option themselves. What is made larger or smaller counts as made anew. Each allocation costs some 3 ns more meanwhile;
 /// - `generic = each`: each instance of a generic function is a function of its own, named with its type arguments: `each<u8>`. The
 ///   default is `generic = one`. Lifetimes make no difference;
 /// - `labels(user, "route" = request.path)`: sets labels while the function runs: arguments by their names, and what else can be displayed;

@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) cpu: Option<Cpu>,
     pub(crate) generic: Option<Generic>,
     pub(crate) labels: Option<Vec<Label>>,
+    /// What is allocated is counted.
+    pub(crate) alloc: bool,
 }
 
 /// A key, and what its value is made of.
@@ -92,6 +94,7 @@ impl Options {
             cpu: self.cpu.or(handed_down),
             generic: self.generic.or(generic),
             labels: self.labels,
+            alloc: self.alloc || outer.alloc,
         }
     }
 }
@@ -103,6 +106,7 @@ enum Choice {
     Cpu(Ident, u32),
     Generic(Ident, Generic),
     Labels(Ident, Vec<Label>),
+    Alloc(Ident),
     Skip(Ident),
 }
 
@@ -114,6 +118,7 @@ impl Choice {
             | Choice::Cpu(key, _)
             | Choice::Generic(key, _)
             | Choice::Labels(key, _)
+            | Choice::Alloc(key)
             | Choice::Skip(key) => key.span(),
             Choice::Crate(key, _) => key.span,
         }
@@ -137,11 +142,12 @@ impl Parse for Choice {
             "cpu" => cpu(input, &key).map(|every| Choice::Cpu(key, every)),
             "generic" => generic(input, &key).map(|generic| Choice::Generic(key, generic)),
             "labels" => labels(input, &key).map(|labels| Choice::Labels(key, labels)),
+            "alloc" => Ok(Choice::Alloc(key)),
             "skip" => Ok(Choice::Skip(key)),
             other => {
                 let message = format!(
                     "unknown option `{other}`: write `name = \"...\"`, `labels(...)`, `time = ...`, \
-                     `cpu = sampled(N)`, `generic = each`, `crate = path` or `skip`"
+                     `cpu = sampled(N)`, `alloc`, `generic = each`, `crate = path` or `skip`"
                 );
                 Err(syn::Error::new(key.span(), message))
             }
@@ -247,6 +253,7 @@ pub(crate) fn attribute(tokens: TokenStream) -> syn::Result<Attribute> {
             }
             Choice::Generic(_, value) => options.generic.replace(value).is_some(),
             Choice::Labels(_, value) => options.labels.replace(value).is_some(),
+            Choice::Alloc(_) => std::mem::replace(&mut options.alloc, true),
             Choice::Skip(key) => skip.replace(key).is_some(),
         };
         if is_twice {

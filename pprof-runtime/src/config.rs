@@ -13,6 +13,10 @@ pub const DEFAULT_CPU_RATE_HZ: u32 = 100;
 /// The kernel's tick caps delivered signals far below this; the rest arrives as timer overrun, that is as weight.
 pub const MAX_CPU_RATE_HZ: u32 = 10_000;
 
+/// Mean number of bytes allocated between two samples of the `heap` and `allocs` profiles; Go's. For
+/// [`set_mem_profile_rate`](crate::set_mem_profile_rate).
+pub const DEFAULT_MEM_PROFILE_RATE: u64 = 512 * 1024;
+
 /// Longest call path of annotated functions, in frames. Recursion beyond it folds into its last frame; other calls beyond it are
 /// counted on `pprof_runtime::lost_calls`.
 pub const MAX_CALL_DEPTH: u32 = 128;

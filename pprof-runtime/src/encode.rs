@@ -1,5 +1,6 @@
 //! From snapshots to profiles: the one place that names sample types.
 
+mod allocators;
 mod primitives;
 
 use std::borrow::Cow;
@@ -54,6 +55,27 @@ pub(crate) const HOLD: Shape = Shape {
     hide: is_internal,
     locks_alone: false,
 };
+
+/// Shape of the `heap` profile, Go's, at a rate in bytes.
+pub(crate) fn heap(rate: u64) -> Shape<4> {
+    Shape {
+        sample_types: [
+            ("alloc_objects", "count"),
+            ("alloc_space", "bytes"),
+            ("inuse_objects", "count"),
+            ("inuse_space", "bytes"),
+        ],
+        default_type: "",
+        period: ("space", "bytes", i64::try_from(rate).unwrap_or(i64::MAX)),
+        hide: allocators::is_internal,
+        locks_alone: false,
+    }
+}
+
+/// Shape of the `allocs` profile, Go's: as `heap`, with what was allocated first.
+pub(crate) fn allocs(rate: u64) -> Shape<4> {
+    Shape { default_type: "alloc_space", ..heap(rate) }
+}
 
 /// Shape of the `cpu` profile, Go's.
 pub(crate) fn cpu(rate_hz: u32) -> Shape {
@@ -304,10 +326,12 @@ fn call_types(recorded: &[Column]) -> Vec<CallType> {
         ("polls", "count", &[Column::Polls]),
         ("cancelled", "count", &[Column::Cancelled]),
     ];
-    const OTHERS: [CallType; 3] = [
+    const OTHERS: [CallType; 5] = [
         ("scheduled", "nanoseconds", &[Column::Scheduled]),
         ("panics", "count", &[Column::Panics]),
         ("cpu", "nanoseconds", &[Column::Cpu]),
+        ("alloc_objects", "count", &[Column::Objects]),
+        ("alloc_space", "bytes", &[Column::Bytes]),
     ];
     let mut types = ALWAYS.to_vec();
     if recorded.contains(&Column::Polls) {

@@ -1,4 +1,4 @@
-//! Go's pprof for Rust: CPU, mutex, block and function profiles from inside the process.
+//! Go's pprof for Rust: CPU, heap, mutex, block and function profiles from inside the process.
 //!
 //! ```no_run
 //! use pprof_runtime::{profile, sync::Mutex};
@@ -43,6 +43,7 @@ compile_error!(
     "pprof-runtime needs a Unix system; all its profiles are supported on Linux on x86_64"
 );
 
+mod alloc;
 pub mod config;
 pub mod cpu;
 #[cfg(all(feature = "crossbeam", feature = "instrument"))]
@@ -51,6 +52,7 @@ pub mod deadlock;
 pub mod env;
 #[cfg(feature = "futex")]
 pub mod futex;
+pub mod heap;
 pub mod labels;
 #[cfg(all(feature = "parking_lot", feature = "instrument"))]
 pub mod parking_lot;
@@ -84,6 +86,7 @@ mod source;
 mod symbol;
 mod text;
 
+pub use alloc::Alloc;
 pub use error::{Error, ErrorKind};
 pub use labels::{LabelGuard, Labelled, Labels, labelled, with_labels};
 pub use pprof_macros::{main, profile};
@@ -113,6 +116,27 @@ pub fn set_mutex_profile_fraction(n: i64) -> i64 {
 /// profile is on both when it begins and when it ends.
 pub fn set_block_profile_rate(ns: i64) {
     source::contention::set_block_rate(ns);
+}
+
+/// Sets the mean number of bytes allocated between two samples of the `heap` and `allocs` profiles, and returns the former setting.
+///
+/// An allocation of `size` bytes is sampled with the probability 1 - e^(-size/rate), and stands for so many of its size as one divided by
+/// that, so that all values are unbiased. 1 records every allocation; 0 switches the profiles off, their initial state. Go's, from the
+/// start, is [`DEFAULT_MEM_PROFILE_RATE`](config::DEFAULT_MEM_PROFILE_RATE). Unlike Go's the rate may be changed at any time: a sample
+/// keeps its weight until it is freed. What was allocated while the profiles were off is not in them.
+///
+/// Only the allocations of an [`Alloc`] are seen.
+///
+/// # Overhead
+/// See [`Alloc`].
+pub fn set_mem_profile_rate(bytes: u64) -> u64 {
+    source::heap::set_rate(bytes)
+}
+
+/// The mean number of bytes allocated between two samples of the `heap` and `allocs` profiles; 0 while they are off.
+#[must_use]
+pub fn mem_profile_rate() -> u64 {
+    source::heap::rate()
 }
 
 /// Sets the mean time held between two events recorded in the `hold` profile, in nanoseconds.
@@ -250,6 +274,11 @@ pub mod __macro_support {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Compiles the example of the document on memory.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/heap.md")]
+struct Heap;
 
 /// Compiles the examples of the document on locks.
 #[cfg(all(doctest, feature = "futex", feature = "instrument"))]

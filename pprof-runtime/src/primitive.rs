@@ -13,6 +13,9 @@ pub(crate) use self::modelled::*;
 
 #[cfg(not(all(test, loom)))]
 mod plain {
+    use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+    use std::ptr;
+
     pub(crate) use std::cell::UnsafeCell;
     #[cfg_attr(
         not(all(target_os = "linux", feature = "instrument")),
@@ -26,11 +29,33 @@ mod plain {
         };
     }
 
-    /// Words of zero, whose pages the allocator need not touch.
-    pub(crate) fn zeroed(words: usize) -> Box<[atomic::AtomicU64]> {
-        let plain = Box::into_raw(vec![0u64; words].into_boxed_slice());
-        // SAFETY: `AtomicU64` has the size, alignment and valid values of `u64`; the box is owned here alone.
-        unsafe { Box::from_raw(plain as *mut [atomic::AtomicU64]) }
+    /// Values of zero, whose pages the allocator need not touch.
+    pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Box<[T]> {
+        let layout = Layout::array::<T>(len).expect("less than the address space");
+        assert!(layout.size() != 0, "there is something in it");
+        // SAFETY: the size is not zero.
+        let zero = unsafe { alloc_zeroed(layout) }.cast::<T>();
+        if zero.is_null() {
+            handle_alloc_error(layout);
+        }
+        // SAFETY: of that layout, from the allocator that boxes are of; zero is valid, as the trait says.
+        unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(zero, len)) }
+    }
+}
+
+/// What is valid if all of its bytes are zero.
+///
+/// # Safety
+/// It is, and the same as `zero`. In a model, where it is not, `zero` is used.
+pub(crate) unsafe trait Zeroed {
+    #[cfg_attr(not(all(test, loom)), allow(dead_code, reason = "of models"))]
+    fn zero() -> Self;
+}
+
+// SAFETY: so it is.
+unsafe impl Zeroed for atomic::AtomicU64 {
+    fn zero() -> Self {
+        Self::new(0)
     }
 }
 
@@ -85,8 +110,8 @@ mod modelled {
         write!(Nowhere, "{value:?}").expect("nowhere has room");
     }
 
-    pub(crate) fn zeroed(words: usize) -> Box<[AtomicU64]> {
-        (0..words).map(|_| AtomicU64::new(0)).collect()
+    pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Box<[T]> {
+        (0..len).map(|_| T::zero()).collect()
     }
 
     /// As std's, with accesses that loom knows of.

@@ -8,7 +8,7 @@ use crate::aggregate::path_snapshot::PathSnapshot;
 use crate::aggregate::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind};
 use crate::report::Table;
-use crate::source::{contention, functions};
+use crate::source::{contention, functions, heap};
 use crate::{encode, text};
 
 /// An encoded profile: what was recorded, with names, files and lines.
@@ -52,8 +52,21 @@ impl Profile {
     /// # Errors
     /// `Io` if the writer fails.
     pub fn write_text(&self, mut writer: impl Write) -> Result<(), Error> {
-        text::write(self.name, &self.proto, self.table.as_ref(), &mut writer)
-            .map_err(|e| self.cannot_write(e))
+        heap::unobserved(|| self.write_as_text(&mut writer)).map_err(|e| self.cannot_write(e))
+    }
+
+    fn write_as_text(&self, writer: &mut dyn Write) -> std::io::Result<()> {
+        text::write(self.name, &self.proto, self.table.as_ref(), writer)?;
+        if matches!(self.name, "heap" | "allocs") {
+            let memory = text::Memory {
+                allocator: heap::inner_name(),
+                statistics: heap::statistics(),
+                resident: heap::resident(),
+                peak_resident: heap::peak_resident(),
+            };
+            memory.write(&self.proto, writer)?;
+        }
+        writer.flush()
     }
 
     /// The decoded form.
@@ -86,7 +99,10 @@ struct Kind {
 /// A profile, and the table of one that has it.
 type Encoded = (pprof_format::Profile, Option<Table>);
 
-fn encode_stacks(shape: &encode::Shape, snapshot: &Snapshot) -> Result<Encoded, Error> {
+fn encode_stacks<const N: usize>(
+    shape: &encode::Shape<N>,
+    snapshot: &Snapshot<N>,
+) -> Result<Encoded, Error> {
     Ok((encode::stacks(shape, snapshot)?, None))
 }
 
@@ -97,8 +113,34 @@ fn encode_functions(snapshot: &PathSnapshot) -> Result<Encoded, Error> {
 /// Lets the window of a delta pass; an error ends it.
 type Wait<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
+fn encode_heap(
+    shape: fn(u64) -> encode::Shape<4>,
+    snapshot: &Snapshot<4>,
+) -> Result<Encoded, Error> {
+    encode_stacks(&shape(heap::rate()), snapshot)
+}
+
+fn heap_snapshot(shape: fn(u64) -> encode::Shape<4>) -> Result<Encoded, Error> {
+    encode_heap(shape, &heap::snapshot()?)
+}
+
+fn heap_delta(shape: fn(u64) -> encode::Shape<4>, wait: Wait<'_>) -> Result<Encoded, Error> {
+    let before = heap::snapshot()?;
+    wait()?;
+    encode_heap(shape, &before.change_until(heap::snapshot()?))
+}
+
 /// Sorted by name.
-static KINDS: [Kind; 4] = [
+static KINDS: [Kind; 6] = [
+    Kind {
+        name: "allocs",
+        description: "Every allocation since the start, by the stack that made it. Switch it on with \
+                      set_mem_profile_rate, in a program whose allocator is an Alloc.",
+        count: heap::count,
+        reset: heap::reset,
+        snapshot: || heap_snapshot(encode::allocs),
+        delta: |wait| heap_delta(encode::allocs, wait),
+    },
     Kind {
         name: "block",
         description: "Waits on locks and channels, by the stack that waited. Switch it on with \
@@ -124,6 +166,15 @@ static KINDS: [Kind; 4] = [
             wait()?;
             encode_functions(&functions::snapshot().since(&before))
         },
+    },
+    Kind {
+        name: "heap",
+        description: "What is allocated and not yet freed, by the stack that allocated it. Switch it \
+                      on with set_mem_profile_rate, in a program whose allocator is an Alloc.",
+        count: heap::count,
+        reset: heap::reset,
+        snapshot: || heap_snapshot(encode::heap),
+        delta: |wait| heap_delta(encode::heap, wait),
     },
     Kind {
         name: "hold",
@@ -209,7 +260,7 @@ impl Source {
     /// # Errors
     /// `Unsupported` on platforms whose stacks cannot be captured yet.
     pub fn snapshot(&self) -> Result<Profile, Error> {
-        let (proto, table) = (self.0.snapshot)()?;
+        let (proto, table) = heap::unobserved(|| (self.0.snapshot)())?;
         Ok(Profile { name: self.name(), proto, table })
     }
 
@@ -225,7 +276,15 @@ impl Source {
     /// # Errors
     /// `Cancelled` if it was; otherwise as [`snapshot`](Source::snapshot).
     pub fn delta(&self, window: Duration, cancelled: &dyn Fn() -> bool) -> Result<Profile, Error> {
-        let (proto, table) = (self.0.delta)(&mut || wait(window, cancelled))?;
+        // What is allocated for the profile is not the program's.
+        let (proto, table) = heap::unobserved_but(|observed| {
+            let cancelled = || {
+                let mut is_cancelled = false;
+                observed(&mut || is_cancelled = cancelled());
+                is_cancelled
+            };
+            (self.0.delta)(&mut || wait(window, &cancelled))
+        })?;
         Ok(Profile { name: self.name(), proto, table })
     }
 }

@@ -18,7 +18,7 @@ const TOP: usize = 30;
 /// `total` is the time of calls with all that they call, and of recursive calls counts the outermost alone; `self` is without annotated
 /// callees, and `self%` its share of what all functions took together. Of async functions both are busy and idle time. `p50`, `p95` and
 /// `p99` are how long half of the calls took at most, and so on, if [`set_function_histograms`](crate::set_function_histograms) was on;
-/// `panics` and `cancelled` are there if there were any. Names are those of the source; [`Display`](fmt::Display) shows 30 rows.
+/// `allocs` and `bytes`, of functions with the option `alloc`, `panics` and `cancelled` are there if there were any. Names are those of the source; [`Display`](fmt::Display) shows 30 rows.
 #[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Row>,
@@ -155,7 +155,13 @@ impl fmt::Display for Table {
             let percentiles = ["p50", "p95", "p99"].into_iter().enumerate();
             columns.extend(percentiles.map(|(which, head)| Shown::Percentile(head, which)));
         }
-        for (head, column) in [("panics", Column::Panics), ("cancelled", Column::Cancelled)] {
+        const RARE: [(&str, Column); 4] = [
+            ("allocs", Column::Objects),
+            ("bytes", Column::Bytes),
+            ("panics", Column::Panics),
+            ("cancelled", Column::Cancelled),
+        ];
+        for (head, column) in RARE {
             if self.rows.iter().any(|row| row.values[column] != 0) {
                 columns.push(Shown::Count(head, column));
             }

@@ -9,8 +9,9 @@
 //! #  0x55d0c4a1b9ff  server::worker  /src/main.rs:17
 //! ```
 //!
-//! `go tool pprof` reads the `mutex` and `block` text too, and multiplies by what it says of cycles and sampling: times are
-//! in nanoseconds and already scaled, so it says so. Other profiles begin with a line of their sample types.
+//! `go tool pprof` reads the text of `mutex`, `block`, `heap` and `allocs` too, and multiplies by what it says of cycles and sampling: values
+//! are in nanoseconds and already scaled, so it says so: `heap/2` is a rate of one byte. Other profiles begin with a line of their sample
+//! types.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::io::{self, Write};
 
 use pprof_format::{Function, Location, Profile, Sample, ValueType};
 
+use crate::heap::Statistics;
 use crate::report::Table;
 
 /// Writes `profile`, of the kind `name`, the largest first by the default sample type, else by the last.
@@ -27,8 +29,13 @@ pub(crate) fn write(
     table: Option<&Table>,
     writer: &mut dyn Write,
 ) -> io::Result<()> {
-    let contention = matches!(name, "mutex" | "block");
+    let row = match name {
+        "mutex" | "block" => Row::Contention,
+        "heap" | "allocs" => Row::Heap,
+        _ => Row::Plain,
+    };
     match name {
+        "heap" | "allocs" => heap_header(profile, writer)?,
         "mutex" => writeln!(writer, "--- mutex:\ncycles/second=1000000000\nsampling period=1")?,
         "block" => writeln!(writer, "--- contention:\ncycles/second=1000000000")?,
         _ => {
@@ -57,9 +64,98 @@ pub(crate) fn write(
     let shown = profile.sample_type.iter().position(|ty| is_default(&ty)).unwrap_or(last);
     samples.sort_by_key(|sample| Reverse(sample.value.get(shown)));
     for sample in samples {
-        tables.sample(sample, contention, writer)?;
+        tables.sample(sample, row, writer)?;
     }
-    writer.flush()
+    Ok(())
+}
+
+/// What the text of a heap profile ends with: Go's lines, of which the ones that have no meaning here are zero, and ours.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// The type of the one inside.
+    pub(crate) allocator: Option<&'static str>,
+    pub(crate) statistics: Option<Statistics>,
+    pub(crate) resident: Option<u64>,
+    pub(crate) peak_resident: Option<u64>,
+}
+
+impl Memory {
+    pub(crate) fn write(&self, profile: &Profile, writer: &mut dyn Write) -> io::Result<()> {
+        let total = |column| u64::try_from(total(profile, column)).unwrap_or(0);
+        let [made, made_bytes, in_use, in_use_bytes] = [0, 1, 2, 3].map(total);
+        let statistics = self.statistics.unwrap_or_default();
+        let allocated = self.statistics.map_or(in_use_bytes, |s| s.allocated);
+        writeln!(writer, "\n# runtime.MemStats")?;
+        let lines = [
+            ("Alloc", allocated),
+            ("TotalAlloc", made_bytes),
+            ("Sys", statistics.mapped),
+            ("Lookups", 0),
+            ("Mallocs", made),
+            ("Frees", made.saturating_sub(in_use)),
+            ("HeapAlloc", allocated),
+            ("HeapSys", statistics.mapped),
+            ("HeapIdle", statistics.free),
+            ("HeapInuse", statistics.mapped.saturating_sub(statistics.free)),
+            ("HeapReleased", 0),
+            ("HeapObjects", in_use),
+            ("NextGC", 0),
+            ("LastGC", 0),
+            ("NumGC", 0),
+        ];
+        for (name, value) in lines {
+            writeln!(writer, "# {name} = {value}")?;
+        }
+        if let Some(peak) = self.peak_resident {
+            writeln!(writer, "# MaxRSS = {peak}")?;
+        }
+        writeln!(writer, "\n# Rust")?;
+        let known = if self.statistics.is_some() { "" } else { ", Alloc, HeapAlloc" };
+        writeln!(
+            writer,
+            "# estimated from samples: TotalAlloc, Mallocs, Frees, HeapObjects{known}"
+        )?;
+        let allocator = self.allocator.unwrap_or("not known: nothing was sampled yet");
+        writeln!(writer, "# allocator = {allocator}")?;
+        writeln!(writer, "# in use by the program, estimated = {in_use_bytes}")?;
+        if let Some(statistics) = self.statistics {
+            writeln!(writer, "# kept by the allocator, free = {}", statistics.free)?;
+        }
+        if let Some(resident) = self.resident {
+            writeln!(writer, "# RSS = {resident}")?;
+            writeln!(
+                writer,
+                "# RSS - in use = {}",
+                i128::from(resident) - i128::from(in_use_bytes)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// How the values of a sample are written.
+#[derive(Clone, Copy)]
+enum Row {
+    /// In their order.
+    Plain,
+    /// The delay first.
+    Contention,
+    /// What is in use, and in brackets what was allocated.
+    Heap,
+}
+
+fn heap_header(profile: &Profile, writer: &mut dyn Write) -> io::Result<()> {
+    let [made, mut made_bytes, in_use, in_use_bytes] =
+        [0, 1, 2, 3].map(|column| total(profile, column));
+    // Readers take equal numbers for a profile of what is in use alone.
+    if (made, made_bytes) == (in_use, in_use_bytes) {
+        made_bytes += 1;
+    }
+    writeln!(writer, "heap profile: {in_use}: {in_use_bytes} [{made}: {made_bytes}] @ heap/2")
+}
+
+fn total(profile: &Profile, column: usize) -> i64 {
+    profile.sample.iter().filter_map(|sample| sample.value.get(column)).sum()
 }
 
 struct Tables<'p> {
@@ -69,14 +165,17 @@ struct Tables<'p> {
 }
 
 impl Tables<'_> {
-    fn sample(&self, sample: &Sample, contention: bool, writer: &mut dyn Write) -> io::Result<()> {
-        // Contention text has the delay first.
-        let mut values = sample.value.clone();
-        if contention {
-            values.reverse();
-        }
-        for value in values {
-            write!(writer, "{value} ")?;
+    fn sample(&self, sample: &Sample, row: Row, writer: &mut dyn Write) -> io::Result<()> {
+        match (row, &sample.value[..]) {
+            (Row::Contention, [count, delay]) => write!(writer, "{delay} {count} ")?,
+            (Row::Heap, [made, made_bytes, in_use, in_use_bytes]) => {
+                write!(writer, "{in_use}: {in_use_bytes} [{made}: {made_bytes}] ")?;
+            }
+            (_, values) => {
+                for value in values {
+                    write!(writer, "{value} ")?;
+                }
+            }
         }
         write!(writer, "@")?;
         let stack = || sample.location_id.iter().filter_map(|id| self.locations.get(id));

@@ -186,3 +186,27 @@ pub fn exchange(address: &str, request: &str) -> (String, Vec<u8>) {
 pub fn get(address: &str, path: &str) -> (String, Vec<u8>) {
     exchange(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
 }
+
+/// The sums of the values of those samples that have a function whose name contains `function`.
+pub fn values_of<const N: usize>(profile: &pprof_runtime::Profile, function: &str) -> [i64; N] {
+    let proto = profile.proto();
+    let names: std::collections::HashSet<u64> = proto
+        .function
+        .iter()
+        .filter(|f| proto.string(f.name).contains(function))
+        .map(|f| f.id)
+        .collect();
+    let locations: std::collections::HashSet<u64> = proto
+        .location
+        .iter()
+        .filter(|l| l.line.iter().any(|line| names.contains(&line.function_id)))
+        .map(|l| l.id)
+        .collect();
+    let mut sums = [0; N];
+    for sample in &proto.sample {
+        if sample.location_id.iter().any(|id| locations.contains(id)) {
+            sums.iter_mut().zip(&sample.value).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    sums
+}

@@ -567,3 +567,15 @@ fn panics_depth_and_spans_are_those_of_timed_functions() {
     let root = |names: &[&str]| names.len() == 1 && names[0].ends_with("::exact");
     assert_eq!(sum(&profile, 0, root), 1, "the path is back at its root: {:?}", stacks(&profile));
 }
+
+#[profile(alloc)]
+fn allocates() {
+    drop(std::hint::black_box(vec![1_u8; 100]));
+}
+
+#[test]
+fn without_an_allocator_of_ours_there_are_no_columns_of_what_is_allocated() {
+    let profile = recorded(allocates);
+    assert_calls(&profile, &[(&["::allocates"], 1)]);
+    assert_eq!([column(&profile, "alloc_space"), column(&profile, "alloc_objects")], [None, None]);
+}

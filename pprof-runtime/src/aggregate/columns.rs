@@ -20,9 +20,13 @@ pub(crate) enum Column {
     Cancelled,
     /// CPU time, in nanoseconds.
     Cpu,
+    /// Objects allocated.
+    Objects,
+    /// Bytes of them.
+    Bytes,
 }
 
-pub(crate) const COLUMNS: usize = 8;
+pub(crate) const COLUMNS: usize = 10;
 
 impl Column {
     pub(crate) const ALL: [Column; COLUMNS] = [
@@ -34,6 +38,8 @@ impl Column {
         Column::Panics,
         Column::Cancelled,
         Column::Cpu,
+        Column::Objects,
+        Column::Bytes,
     ];
 
     /// Whether it is kept in ticks of the clock.

@@ -16,6 +16,8 @@ pub struct Site {
     time: u32,
     /// As `time`, of CPU time.
     cpu: u32,
+    /// Whether what its calls allocate is counted.
+    counts_allocations: bool,
     address: AtomicU64,
     /// The sites of a generic function's instances, latest first.
     instances: AtomicPtr<Instance>,
@@ -50,6 +52,7 @@ impl Site {
             line,
             time: 1,
             cpu: 0,
+            counts_allocations: false,
             address: AtomicU64::new(0),
             instances: AtomicPtr::new(ptr::null_mut()),
             is_instance: false,
@@ -63,6 +66,18 @@ impl Site {
         self.time = time;
         self.cpu = cpu;
         self
+    }
+
+    /// With what its calls allocate counted.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn allocations(mut self) -> Self {
+        self.counts_allocations = true;
+        self
+    }
+
+    pub(crate) fn counts_allocations(&self) -> bool {
+        self.counts_allocations
     }
 
     /// How many calls there are for each that is timed; zero if none is.
@@ -105,6 +120,7 @@ impl Site {
         }
         let mut site =
             Site::new("", type_name, self.file, self.line).looked_at(self.time, self.cpu);
+        site.counts_allocations = self.counts_allocations;
         site.is_instance = true;
         let next = ptr::null_mut();
         let mut made = Box::new(Instance { site, type_name: type_name(), next });

@@ -97,6 +97,38 @@ pub(crate) struct Lost<const N: usize = 2> {
     pub(crate) values: [i64; N],
 }
 
+impl<const N: usize> Snapshot<N> {
+    /// What was added between `self` and `later`, or taken away, of a profile that has no waits. What did not change is left out.
+    pub(crate) fn change_until(self, later: Snapshot<N>) -> Snapshot<N> {
+        let mut changes: HashMap<_, [i64; N]> = HashMap::new();
+        let mut put = |stacks: Vec<StackSample<N>>, with: fn([i64; N], [i64; N]) -> [i64; N]| {
+            for StackSample { frames, values, truncated, labels, numbers, set, .. } in stacks {
+                let change =
+                    changes.entry((frames, truncated, labels, numbers, set)).or_insert([0; N]);
+                *change = with(*change, values);
+            }
+        };
+        put(later.stacks, add);
+        put(self.stacks, subtract);
+        let stacks = changes.into_iter().filter(|(_, values)| *values != [0; N]);
+        let stacks = stacks.map(|((frames, truncated, labels, numbers, set), values)| {
+            let plain = StackSample::new(frames, truncated, values);
+            StackSample { labels, numbers, set, ..plain }
+        });
+        let stacks = stacks.collect();
+        let duration = Some(later.time.duration_since(self.time).unwrap_or_default());
+        let lost = lost_since(&self.lost, &later.lost);
+        Snapshot { time: later.time, duration, stacks, lost, comments: later.comments }
+    }
+}
+
+/// By reason.
+fn lost_since<const N: usize>(before: &[Lost<N>], after: &[Lost<N>]) -> Vec<Lost<N>> {
+    let then = |reason| before.iter().find(|l| l.reason == reason).map_or([0; N], |l| l.values);
+    let since = |l: &Lost<N>| Lost { reason: l.reason, values: subtract(l.values, then(l.reason)) };
+    after.iter().map(since).filter(|l| l.values != [0; N]).collect()
+}
+
 impl Snapshot {
     /// What was added between `self` and `later`, two snapshots of one profile: stacks that did not change are left
     /// out; `lost` entries are subtracted by reason.
@@ -150,15 +182,7 @@ impl Snapshot {
                 (values != [0, 0]).then_some(sample)
             })
             .collect();
-        let lost_before = |reason| {
-            self.lost.iter().find(|l: &&Lost| l.reason == reason).map_or([0, 0], |l| l.values)
-        };
-        let lost = later
-            .lost
-            .iter()
-            .map(|l| Lost { reason: l.reason, values: subtract(l.values, lost_before(l.reason)) })
-            .filter(|l| l.values != [0, 0])
-            .collect();
+        let lost = lost_since(&self.lost, &later.lost);
         Snapshot {
             time: later.time,
             duration: Some(later.time.duration_since(self.time).unwrap_or_default()),

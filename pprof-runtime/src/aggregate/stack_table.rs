@@ -12,7 +12,7 @@
 
 use crate::config::{MAX_DEPTH_FRAMES, OVERFLOW_LABELS};
 use crate::primitive::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use crate::primitive::zeroed;
+use crate::primitive::{Zeroed, zeroed};
 
 #[cfg(all(test, loom))]
 mod model;
@@ -74,8 +74,9 @@ struct Entry<const N: usize> {
     counters: Counters<N>,
 }
 
-impl<const N: usize> Entry<N> {
-    const fn new() -> Self {
+// SAFETY: made of atomics alone, of which zero is valid.
+unsafe impl<const N: usize> Zeroed for Entry<N> {
+    fn zero() -> Self {
         Entry {
             state: AtomicU64::new(FREE),
             frames: AtomicU64::new(0),
@@ -118,7 +119,7 @@ impl<const N: usize> StackTable<N> {
     pub(crate) fn new(stacks: usize) -> Self {
         let stacks = stacks.next_power_of_two();
         StackTable {
-            entries: (0..stacks).map(|_| Entry::new()).collect(),
+            entries: zeroed(stacks),
             arena: zeroed(stacks * FRAMES_PER_STACK),
             arena_used: AtomicUsize::new(0),
             entries_used: AtomicUsize::new(0),
@@ -249,8 +250,13 @@ impl<const N: usize> StackTable<N> {
 
     /// Every value back to zero. The stacks keep their places.
     pub(crate) fn reset(&self) {
-        self.published().for_each(|entry| entry.counters.reset());
-        self.overflow.reset();
+        self.for_each(Counters::reset);
+    }
+
+    /// All counters, those of the overflow too.
+    pub(crate) fn for_each(&self, visit: impl Fn(&Counters<N>)) {
+        self.published().for_each(|entry| visit(&entry.counters));
+        visit(&self.overflow);
     }
 
     /// Number of stacks with a value.

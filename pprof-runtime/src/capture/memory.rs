@@ -246,8 +246,8 @@ fn within(low: u64, high: u64, sp: u64) -> Option<Bounds> {
     (low <= sp && sp < high).then_some(Bounds { low: sp, high })
 }
 
-/// `(lowest, end)` of the calling thread's stack; an impossible range if libc cannot tell.
-#[cfg(target_os = "linux")]
+/// `(lowest, end)` of the calling thread's stack; an impossible range if libc cannot tell. Miri has no such call.
+#[cfg(all(target_os = "linux", not(miri)))]
 fn ask_libc() -> (u64, u64) {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: always valid to call.
@@ -269,7 +269,7 @@ fn ask_libc() -> (u64, u64) {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), miri))]
 fn ask_libc() -> (u64, u64) {
     UNKNOWN
 }

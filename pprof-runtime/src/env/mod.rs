@@ -20,6 +20,8 @@
 //! | `block`, `block=1000` | 10 000 | nanoseconds; shorter waits are recorded in part; see [`set_block_profile_rate`] |
 //! | `hold`, `hold=1000` | 10 000 | nanoseconds; shorter holds are recorded in part; see [`set_hold_profile_rate`] |
 //! | `functions` | | see [`set_function_profile`] |
+//! | `heap`, `heap=65536` | 524 288 | bytes allocated for each recorded allocation, from here on; see [`set_mem_profile_rate`]. Needs an [`Alloc`](crate::Alloc) |
+//! | `allocs` | 524 288 | the same; of two numbers the smaller one holds |
 //! | `futex` | | no profile: `mutex` and `block` have locks and channels that are not ours as well; needs the feature `futex` |
 //!
 //! If neither `PPROF` nor `PPROF_HTTP` is set, or both are empty, nothing is started and nothing is written.
@@ -43,6 +45,7 @@
 //! [`set_mutex_profile_fraction`]: crate::set_mutex_profile_fraction
 //! [`set_block_profile_rate`]: crate::set_block_profile_rate
 //! [`set_hold_profile_rate`]: crate::set_hold_profile_rate
+//! [`set_mem_profile_rate`]: crate::set_mem_profile_rate
 //! [`set_function_profile`]: crate::set_function_profile
 
 mod at_exit;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use super::files::Files;
 use super::request::{Instrument, Request};
 use crate::cpu;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::profile::{Profile, lookup};
 use crate::serve::{Server, serve};
-use crate::source::{contention, functions};
+use crate::source::{contention, functions, heap};
 
 /// What the environment asked for, being recorded.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ impl Recording {
             Instrument::Block => contention::set_block_rate(rate),
             Instrument::Hold => contention::set_hold_rate(rate),
             Instrument::Functions => drop(functions::set_enabled(true)),
+            Instrument::Heap => start_heap(rate).map_err(|e| ("heap", e))?,
+            Instrument::Allocs => start_heap(rate).map_err(|e| ("allocs", e))?,
             Instrument::Futex => start_futex().map_err(|e| ("futex", e))?,
         }
         Ok(())
@@ -120,6 +122,7 @@ impl Recording {
                 Instrument::Block => contention::set_block_rate(0),
                 Instrument::Hold => contention::set_hold_rate(0),
                 Instrument::Functions => drop(functions::set_enabled(false)),
+                Instrument::Heap | Instrument::Allocs => drop(heap::set_rate(0)),
                 Instrument::Futex => stop_futex(),
             }
         }
@@ -132,13 +135,25 @@ impl Recording {
     }
 }
 
+/// Both of its profiles are of one recording: the smaller number holds.
+fn start_heap(rate: i64) -> Result<(), Error> {
+    let (before, rate) = (heap::rate(), rate.unsigned_abs());
+    heap::set_rate(if before == 0 { rate } else { rate.min(before) });
+    if heap::is_seen() {
+        return Ok(());
+    }
+    heap::set_rate(before);
+    let message = "this program's allocator is not seen: make a pprof_runtime::Alloc its #[global_allocator], or leave this out";
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
 #[cfg(feature = "futex")]
 use crate::futex::{start as start_futex, stop as stop_futex};
 
 #[cfg(not(feature = "futex"))]
 fn start_futex() -> Result<(), Error> {
     let message = "this program is built without it: enable the feature `futex` of pprof-runtime, or leave futex out";
-    Err(Error::new(crate::error::ErrorKind::Unsupported, message))
+    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
 #[cfg(not(feature = "futex"))]

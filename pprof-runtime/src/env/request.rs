@@ -3,7 +3,7 @@
 use std::env;
 
 use super::files::Files;
-use crate::config::{DEFAULT_CPU_RATE_HZ, MAX_CPU_RATE_HZ};
+use crate::config::{DEFAULT_CPU_RATE_HZ, DEFAULT_MEM_PROFILE_RATE, MAX_CPU_RATE_HZ};
 use crate::error::{Error, ErrorKind};
 
 /// What is to be started.
@@ -24,6 +24,8 @@ pub(super) enum Instrument {
     Block,
     Hold,
     Functions,
+    Heap,
+    Allocs,
     Futex,
 }
 
@@ -45,8 +47,11 @@ const fn rate(default: i64, max: i64, meaning: &'static str) -> Option<Rate> {
     Some(Rate { default, max, meaning })
 }
 
+const MEM_RATE: Option<Rate> =
+    rate(DEFAULT_MEM_PROFILE_RATE as i64, i64::MAX, "bytes allocated for each recorded allocation");
+
 /// Of mutexes a tenth is the default, since each that is recorded delays whoever unlocks; of waits, all that last, as they delay nobody.
-static ENTRIES: [Entry; 6] = [
+static ENTRIES: [Entry; 8] = [
     Entry {
         instrument: Instrument::Cpu,
         name: "cpu",
@@ -72,6 +77,8 @@ static ENTRIES: [Entry; 6] = [
         rate: rate(10_000, i64::MAX, "nanoseconds, above which every hold is recorded"),
     },
     Entry { instrument: Instrument::Functions, name: "functions", rate: None },
+    Entry { instrument: Instrument::Heap, name: "heap", rate: MEM_RATE },
+    Entry { instrument: Instrument::Allocs, name: "allocs", rate: MEM_RATE },
     Entry { instrument: Instrument::Futex, name: "futex", rate: None },
 ];
 
@@ -223,7 +230,7 @@ mod tests {
         for (list, said) in [
             (
                 "cpuu,block",
-                "PPROF=cpuu,block: \"cpuu\" is not known: write some of cpu, mutex, block, hold, functions, futex, with",
+                "PPROF=cpuu,block: \"cpuu\" is not known: write some of cpu, mutex, block, hold, functions, heap, allocs, futex, with",
             ),
             (
                 "cpu=fast,block",

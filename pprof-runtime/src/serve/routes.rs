@@ -10,6 +10,7 @@ use crate::config::DEFAULT_CPU_RATE_HZ;
 use crate::cpu;
 use crate::deadlock::{self, Stacks};
 use crate::error::{Error, ErrorKind};
+use crate::heap;
 use crate::profile::{Profile, Source, lookup};
 use crate::symbol::Symbols;
 
@@ -154,14 +155,39 @@ fn snapshot(request: &Request, source: Source, cancelled: Cancelled<'_>) -> Answ
     if request.method == "HEAD" {
         return Ok(Some(Response::file(&name, Vec::new())));
     }
-    let profile = match seconds {
-        Some(seconds) => source.delta(Duration::from_secs(seconds), cancelled),
-        None => source.snapshot(),
+    let by_age = by_age(request, source)?;
+    if seconds.is_some() && by_age.is_some() {
+        return Err(Response::error(400, "seconds and age params are incompatible"));
+    }
+    if gc(request, source)? && seconds.is_none() {
+        heap::purge();
+    }
+    let profile = match (seconds, by_age) {
+        (Some(seconds), _) => source.delta(Duration::from_secs(seconds), cancelled),
+        (None, Some(older_than)) => heap::by_age(older_than),
+        (None, None) => source.snapshot(),
     };
     match profile {
         Ok(profile) => encoded(&profile, &name, debug),
         Err(e) => failed(&e, ""),
     }
+}
+
+/// What is to be shown of objects by their age: how old they are at least. Of the heap alone, as `gc`.
+fn by_age(request: &Request, source: Source) -> Result<Option<Duration>, Response> {
+    if source.name() != "heap" {
+        return Ok(None);
+    }
+    if let Some(older) = request.parameter("older") {
+        let invalid = "invalid value for \"older\" - must be a number of seconds";
+        let seconds = older.parse().map_err(|_| Response::error(400, invalid))?;
+        return Ok(Some(Duration::from_secs(seconds)));
+    }
+    Ok((integer(request, "age")? > 0).then_some(Duration::ZERO))
+}
+
+fn gc(request: &Request, source: Source) -> Result<bool, Response> {
+    Ok(source.name() == "heap" && integer(request, "gc")? > 0)
 }
 
 fn encoded(profile: &Profile, file: &str, debug: i64) -> Answer {
@@ -193,7 +219,12 @@ fn seconds(request: &Request) -> Result<Option<u64>, Response> {
 }
 
 fn debug(request: &Request) -> Result<i64, Response> {
-    let invalid = "invalid value for \"debug\" - must be an integer";
-    let parse = |text: String| text.parse().map_err(|_| Response::error(400, invalid));
-    request.parameter("debug").map_or(Ok(0), parse)
+    integer(request, "debug")
+}
+
+/// Zero if it is not there.
+fn integer(request: &Request, name: &str) -> Result<i64, Response> {
+    let invalid = || format!("invalid value for \"{name}\" - must be an integer");
+    let parse = |text: String| text.parse().map_err(|_| Response::error(400, invalid()));
+    request.parameter(name).map_or(Ok(0), parse)
 }

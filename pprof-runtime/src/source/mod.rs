@@ -15,5 +15,7 @@
 pub(crate) mod contention;
 pub(crate) mod cpu;
 pub(crate) mod functions;
+pub(crate) mod heap;
 pub(crate) mod labels;
 mod ticker;
+mod unwinding;

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::contention::nesting;
+use super::heap::unobserved;
 
 /// Stops and joins its thread on drop.
 #[derive(Debug)]
@@ -38,10 +39,13 @@ impl Ticker {
         let inner = Arc::clone(&shared);
         let body = move || {
             nesting::own_thread();
-            let mut interval = first;
-            while !inner.stopped_within(interval) {
-                interval = tick();
-            }
+            // What is allocated here is not the program's.
+            unobserved(|| {
+                let mut interval = first;
+                while !inner.stopped_within(interval) {
+                    interval = tick();
+                }
+            });
         };
         let thread =
             with_signals_blocked(|| std::thread::Builder::new().name(name.to_owned()).spawn(body))?;

@@ -37,15 +37,14 @@ mod tag;
 pub(crate) mod wait_graph;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use once_cell::sync::OnceCell;
-use parking_lot::Mutex;
 
 use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
 use self::tag::{Labeller, Tag};
 use super::labels::{self, Texts};
-use super::ticker::Ticker;
+use super::unwinding;
 use crate::aggregate::snapshot::{
     HELD, Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
 };
@@ -66,9 +65,6 @@ pub(crate) use self::{
 
 /// Distinct stacks kept in each of the two profiles; further ones are counted as lost.
 const MAX_STACKS: usize = 16_384;
-
-/// How often the unwind tables follow objects that come and go, while one of the profiles is on.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 static BLOCK_RATE_NS: AtomicI64 = AtomicI64::new(0);
 static MUTEX_FRACTION: AtomicI64 = AtomicI64::new(0);
@@ -212,19 +208,8 @@ pub(crate) fn set_mutex_fraction(n: i64) -> i64 {
 
 /// Everything a recorder needs that may allocate or take the loader's lock.
 fn prepare<const N: usize>(recorder: &Recorder<N>) {
-    static FOLLOW_LOADER: Mutex<Option<Ticker>> = Mutex::new(None);
-    clock::calibrate();
     recorder.table.get_or_init(|| StackTable::new(MAX_STACKS));
-    unwind::refresh();
-    let mut ticker = FOLLOW_LOADER.lock();
-    if ticker.is_none() {
-        // Without the thread, stacks through objects loaded later end early, and are counted as such.
-        let refresh = || {
-            unwind::refresh();
-            REFRESH_INTERVAL
-        };
-        *ticker = Ticker::start("pprof-modules", REFRESH_INTERVAL, refresh).ok();
-    }
+    unwinding::prepare();
 }
 
 /// Whether the block profile is on.

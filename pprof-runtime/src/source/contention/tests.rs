@@ -1,5 +1,9 @@
 use std::panic::Location;
 
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
 use super::*;
 use crate::clock::fake;
 

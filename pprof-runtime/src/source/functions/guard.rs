@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
+use super::allocations::Allocations;
 use super::is_enabled;
 use super::local::{self, Local, with_local};
 use super::registry;
@@ -39,6 +40,14 @@ impl<'f> FunctionGuard<'f> {
             ptr::null()
         };
         FunctionGuard { node, frame, not_send: PhantomData }
+    }
+}
+
+impl FunctionGuard<'_> {
+    /// Counts what is allocated until the result is dropped, which is before the guard is.
+    #[inline]
+    pub fn allocations(&self) -> Allocations {
+        Allocations::of(self.node)
     }
 }
 

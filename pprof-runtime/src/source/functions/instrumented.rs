@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
 
+use super::allocations::Allocations;
 use super::guard::Entry;
 use super::is_enabled;
 use super::light::LightFrame;
@@ -179,6 +180,7 @@ struct Stretch<'c> {
     frame: LightFrame,
     /// How many futures were left pending in the stretch around this one.
     suspended: u32,
+    allocations: Allocations,
     end: End,
 }
 
@@ -199,6 +201,7 @@ impl<'c> Stretch<'c> {
             node: ptr::null(),
             frame: LightFrame::new(),
             suspended: 0,
+            allocations: Allocations::NONE,
             end: End::Dropped,
         }
     }
@@ -322,10 +325,14 @@ impl<'c> Stretch<'c> {
         let last =
             Last { place, around, idle_since: 0, began, weight, is_noted: false, is_over: false };
         self.call.last.write(last);
+        if self.call.site.counts_allocations() {
+            self.allocations = Allocations::of(node);
+        }
     }
 
     #[inline(never)]
     fn end(&mut self) {
+        self.allocations = Allocations::NONE;
         with_local(|local| self.end_on(local));
         if let Some(woken) = &mut self.call.woken {
             woken.noting = None;

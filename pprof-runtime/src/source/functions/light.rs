@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::thread::panicking;
 
+use super::allocations::Allocations;
 use super::guard::{Entry, Frame, Opened, out_of_the_way};
 use super::is_enabled;
 use super::local::{BLIND, Clock, Local, with_local};
@@ -82,6 +83,14 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
         node.add(Column::Calls, 1);
         local.current.set(node);
         Some((caller, node, blinds))
+    }
+}
+
+impl<const KIND: u8> LightGuard<'_, KIND> {
+    /// See [`FunctionGuard::allocations`](super::FunctionGuard::allocations).
+    #[inline]
+    pub fn allocations(&self) -> Allocations {
+        Allocations::of(self.node)
     }
 }
 

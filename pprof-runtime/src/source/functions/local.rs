@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::super::{cpu, labels};
+use super::super::{cpu, heap, labels};
+use super::allocations;
 use super::registry;
 use super::waking::Scheduled;
 use crate::aggregate::call_paths::{Began, Children, Node, Tree};
@@ -208,7 +209,7 @@ impl Local {
     fn keep_first_duration(&self, node: &Node, ticks: u64) {
         // An annotated allocator comes back here.
         let is_kept = !self.makes_room.replace(true) && {
-            let is_kept = node.make_histogram() && node.add_duration(ticks);
+            let is_kept = heap::unobserved(|| node.make_histogram()) && node.add_duration(ticks);
             self.makes_room.set(false);
             is_kept
         };
@@ -243,6 +244,7 @@ struct Fold(Cell<Option<Arc<Tree>>>);
 
 impl Drop for Fold {
     fn drop(&mut self) {
+        allocations::end_thread();
         LOCAL.with(|local| {
             local.closed.set(true);
             local.current.set(ptr::null());
@@ -266,7 +268,9 @@ pub(super) fn child<'l>(local: &'l Local, site: &'static Site) -> Option<(&'l No
     // SAFETY: set with `tree`.
     let caller = unsafe { &*local.current.get() };
     let keep = || labels::recorded(|| true);
-    Some((caller, tree.find_child(&local.children, caller, site, set(), keep)))
+    // What is made for it is not the program's.
+    let find = || tree.find_child(&local.children, caller, site, set(), keep);
+    Some((caller, heap::unobserved(find)))
 }
 
 /// Where the set of labels is that the running code's calls have.
@@ -282,7 +286,7 @@ fn open_tree() -> bool {
         if local.closed.replace(true) {
             return false;
         }
-        let tree = Arc::new(Tree::new());
+        let tree = heap::unobserved(|| Arc::new(Tree::new()));
         // Refused when the thread is ending and its destructors have run.
         if FOLD.try_with(|fold| fold.0.set(Some(Arc::clone(&tree)))).is_err() {
             return false;

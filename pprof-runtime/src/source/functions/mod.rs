@@ -3,6 +3,7 @@
 //! `#[profile]` puts a [`FunctionGuard`] first in a function, or wraps an async function's body in [`Instrumented`]; `span!` makes a
 //! [`Span`]. All keep the thread's place in its tree of call paths ([`local`]); [`registry`] knows the trees of all threads.
 
+mod allocations;
 mod guard;
 mod instances;
 mod instrumented;

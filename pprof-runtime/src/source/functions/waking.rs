@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 
+use super::super::heap;
 use crate::clock;
 
 static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -34,7 +35,8 @@ impl WokenAt {
     /// Made for each poll. Were it kept, a future would hold its own task, which is then never dropped by a runtime that drops tasks
     /// which nobody can wake.
     pub(super) fn noting(&self, waker: &Waker) -> Waker {
-        Arc::new(Noting { at: self.clone(), waker: waker.clone() }).into()
+        let noting = Noting { at: self.clone(), waker: waker.clone() };
+        heap::unobserved(|| Arc::new(noting)).into()
     }
 
     /// For the poll that begins: later ones are for the next.

@@ -1,0 +1,112 @@
+//! Which functions on the leaf side of an allocation's stack are the allocator's and the collections', and not the code that wanted memory.
+
+/// Paths of crates and modules whose business it is to allocate for others. `core` only calls them back.
+const OWNERS: [&str; 10] = [
+    "pprof_runtime::",
+    "alloc::",
+    "core::",
+    "std::alloc::",
+    "std::collections::",
+    "hashbrown::",
+    // What the compiler calls.
+    "__rustc::",
+    "__rust_",
+    "__rdl_",
+    "__rg_",
+];
+
+/// Whether a function with this name stands between the code that wanted memory and the allocator.
+pub(super) fn is_internal(name: &str) -> bool {
+    // `<a::B as c::D>::e` is of `a::B`, which is the user's if that is; what every type has (`<T as c::D>`) is of `c`.
+    match name.strip_prefix('<') {
+        None => is_owned(name),
+        Some(rest) => match split(rest) {
+            (ty, Some(of)) if is_any(ty) => is_owned(of),
+            (ty, _) => is_owned(bare(ty)),
+        },
+    }
+}
+
+fn is_owned(path: &str) -> bool {
+    OWNERS.iter().any(|owner| path.starts_with(owner))
+}
+
+/// The type and the trait of `a::B as c::D>::e`.
+fn split(rest: &str) -> (&str, Option<&str>) {
+    let mut depth = 0_i32;
+    for (at, byte) in rest.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if rest.as_bytes().get(at.wrapping_sub(1)) != Some(&b'-') => depth -= 1,
+            b' ' if depth == 0 && rest.get(at..).is_some_and(|r| r.starts_with(" as ")) => {
+                return (rest.get(..at).unwrap_or(rest), rest.get(at + 4..));
+            }
+            _ => {}
+        }
+        if depth < 0 {
+            return (rest.get(..at).unwrap_or(rest), None);
+        }
+    }
+    (rest, None)
+}
+
+/// Whether a type is none of a crate's: a parameter, a slice, a reference to such, `str` or a number.
+fn is_any(ty: &str) -> bool {
+    !bare(ty).contains("::")
+}
+
+/// Without what is around it: `&mut [a::B]` is `a::B`.
+fn bare(ty: &str) -> &str {
+    let around: &[char] = &['&', '*', '[', '(', ' '];
+    let bare = ty.trim_start_matches(around);
+    let bare = ["mut ", "const ", "dyn "]
+        .iter()
+        .fold(bare, |ty, word| ty.strip_prefix(word).unwrap_or(ty));
+    if bare.len() < ty.len() { self::bare(bare) } else { bare }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_allocates_for_others_is_told_from_who_wants_memory() {
+        for internal in [
+            "__rust_alloc",
+            "__rustc::__rust_alloc_zeroed",
+            "__rdl_realloc",
+            "pprof_runtime::source::heap::alloc",
+            "<pprof_runtime::alloc::Alloc<A> as core::alloc::global::GlobalAlloc>::alloc",
+            "alloc::alloc::exchange_malloc",
+            "alloc::raw_vec::RawVecInner<A>::finish_grow",
+            "<alloc::vec::Vec<T,A> as core::iter::traits::collect::Extend<T>>::extend",
+            "<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec",
+            "<T as alloc::string::ToString>::to_string",
+            "<str as alloc::borrow::ToOwned>::to_owned",
+            "<[T] as alloc::slice::Concat<T>>::concat",
+            "core::iter::traits::iterator::Iterator::collect",
+            "hashbrown::raw::RawTable<T,A>::reserve_rehash",
+            "std::collections::hash::map::HashMap<K,V,S>::insert",
+            "<core::iter::adapters::map::Map<I,F> as core::iter::traits::iterator::Iterator>::fold",
+        ] {
+            assert!(is_internal(internal), "{internal}");
+        }
+        for user in [
+            "main",
+            "app::alloc::grow",
+            "<app::Buffer as core::clone::Clone>::clone",
+            "<app::Buffer as alloc::borrow::ToOwned>::to_owned",
+            "<&mut app::Buffer as core::iter::traits::iterator::Iterator>::next",
+            "<[app::Buffer] as alloc::slice::Concat<T>>::concat",
+            "<app::Buffer>::grow",
+            "std::thread::Builder::spawn",
+            "std::io::buffered::bufreader::BufReader<R>::with_capacity",
+            "__read",
+            "__rewind",
+            "allocate",
+            "serde_json::de::from_str",
+        ] {
+            assert!(!is_internal(user), "{user}");
+        }
+    }
+}
