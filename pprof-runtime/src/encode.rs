@@ -77,6 +77,19 @@ pub(crate) fn allocs(rate: u64) -> Shape<4> {
     Shape { default_type: "alloc_space", ..heap(rate) }
 }
 
+/// Objects and bytes under these names, of the heap's samples.
+pub(crate) fn objects(names: [&'static str; 2], rate: u64) -> Shape {
+    let heap = heap(rate);
+    let sample_types = [(names[0], "count"), (names[1], "bytes")];
+    Shape {
+        sample_types,
+        default_type: "",
+        period: heap.period,
+        hide: heap.hide,
+        locks_alone: false,
+    }
+}
+
 /// Shape of the `cpu` profile, Go's.
 pub(crate) fn cpu(rate_hz: u32) -> Shape {
     Shape {

@@ -53,6 +53,13 @@ pub(crate) unsafe trait Zeroed {
 }
 
 // SAFETY: so it is.
+unsafe impl Zeroed for atomic::AtomicU32 {
+    fn zero() -> Self {
+        Self::new(0)
+    }
+}
+
+// SAFETY: so it is.
 unsafe impl Zeroed for atomic::AtomicU64 {
     fn zero() -> Self {
         Self::new(0)

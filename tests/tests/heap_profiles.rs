@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pprof_format::Profile;
 use pprof_runtime::{Alloc, Labels, heap, lookup, serve, set_mem_profile_rate, with_labels};
-use pprof_tests::{get, report, stacks, values_of};
+use pprof_tests::{by_label, get, report, stacks, values_of};
 
 #[global_allocator]
 static ALLOCATOR: Alloc<System> = Alloc::new(System);
@@ -197,6 +197,91 @@ fn objects_have_an_age() {
     });
 }
 
+#[test]
+fn the_peak_is_kept_when_it_is_over() {
+    alone(1, || {
+        lookup("heap").unwrap().reset();
+        drop((0..20).map(|_| keeps(1 << 20)).collect::<Vec<_>>());
+        let peak = heap::peak().unwrap();
+        let proto = peak.proto();
+        proto.validate_strict().unwrap();
+        let types: Vec<_> = proto.sample_type.iter().map(|t| proto.string(t.ty)).collect();
+        assert_eq!(types, ["peak_objects", "peak_space"]);
+        let [objects, bytes] = values_of(&peak, "::keeps");
+        assert!((17..=20).contains(&objects) && bytes == objects << 20, "{objects} {bytes}");
+        // What is highest just now is known exactly.
+        let kept: Vec<_> = (0..25).map(|_| keeps(1 << 20)).collect();
+        assert_eq!(values_of(&heap::peak().unwrap(), "::keeps"), [25, 25 << 20]);
+        drop(kept);
+        lookup("heap").unwrap().reset();
+    });
+}
+
+#[test]
+fn lifetimes_are_told_apart() {
+    alone(1, || {
+        assert!(!heap::set_lifetimes(true));
+        (0..10).for_each(|_| drop(keeps(100)));
+        let kept = keeps(200);
+        std::thread::sleep(Duration::from_millis(120));
+        drop(kept);
+        assert!(heap::set_lifetimes(false));
+        drop(keeps(300));
+        let profile = heap::lifetimes().unwrap();
+        let proto = profile.proto();
+        proto.validate_strict().unwrap();
+        assert_eq!(values_of(&profile, "::keeps"), [11, 1200]);
+        let by_label = by_label(proto, 0, "lifetime");
+        let lifetime = |name: &str| by_label.get(name).copied().unwrap_or(0);
+        // On a machine that stands still they may be longer.
+        assert!(lifetime("up to 1s") + lifetime("up to 10s") >= 1, "{by_label:?}");
+        assert!(lifetime("up to 10us") + lifetime("up to 100us") >= 1, "{by_label:?}");
+    });
+}
+
+#[test]
+fn a_watch_is_told_each_time_that_the_line_is_crossed() {
+    alone(1, || {
+        let line = heap::in_use() + (8 << 20);
+        let (sender, crossed) = std::sync::mpsc::channel();
+        let watch = heap::watch(line, move |profile| {
+            let [.., bytes] = values_of::<4>(profile, "::keeps");
+            // The watch goes on for longer than the test.
+            let _ = sender.send(bytes);
+            panic!("the watch outlives it");
+        });
+        let watch = watch.unwrap();
+        for _ in 0..2 {
+            let kept = keeps(10 << 20);
+            assert!(crossed.recv_timeout(Duration::from_secs(60)).unwrap() >= 10 << 20);
+            drop(kept);
+            // It has to be seen below the line.
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+        assert!(crossed.try_recv().is_err());
+        drop(watch);
+    });
+}
+
+#[test]
+fn leaks_are_listed_with_their_stacks() {
+    alone(1, || {
+        let kept: Vec<_> = (0..3).map(|_| keeps(50_000)).collect();
+        let leaks = heap::leaks(Duration::ZERO).unwrap();
+        let is_ours = |leak: &&heap::Leak| leak.frames[0].0.ends_with("::keeps");
+        let ours: Vec<_> = leaks.iter().filter(is_ours).collect();
+        assert_eq!(ours.iter().map(|l| (l.objects, l.bytes)).collect::<Vec<_>>(), [(3, 150_000)]);
+        assert!(ours[0].frames[0].1.ends_with("heap_profiles.rs") && ours[0].frames[0].2 > 0);
+        let text = leaks.to_string();
+        assert!(
+            text.contains("150000 bytes in 3 objects, allocated by\n    heap_profiles::keeps"),
+            "{text}"
+        );
+        assert!(heap::leaks(Duration::from_secs(3600)).unwrap().iter().next().is_none());
+        drop(kept);
+    });
+}
+
 /// The number in front of ` total` in a report.
 fn total(arguments: &[&str]) -> String {
     let report = report(arguments);
@@ -258,7 +343,15 @@ fn over_http_it_answers_what_gos_answers_and_more() {
             assert!(body.contains(line), "{line}: {body}");
         }
         assert!(body.contains("# allocator = std::alloc::System"), "{body}");
-        for path in ["allocs", "heap?age=1", "heap?older=1", "heap?seconds=1", "heap?gc=1"] {
+        for path in [
+            "allocs",
+            "heap?age=1",
+            "heap?older=1",
+            "heap?peak=1",
+            "heap?lifetimes=1",
+            "heap?seconds=1",
+            "heap?gc=1",
+        ] {
             let (head, body) = get(&address, &format!("/debug/pprof/{path}"));
             assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
             Profile::decode(&body).unwrap().validate_strict().unwrap();
@@ -267,7 +360,7 @@ fn over_http_it_answers_what_gos_answers_and_more() {
             ("heap?gc=x", "invalid value for \"gc\""),
             ("heap?age=x", "invalid value for \"age\""),
             ("heap?older=-1", "invalid value for \"older\""),
-            ("heap?seconds=1&age=1", "seconds and age params are incompatible"),
+            ("heap?seconds=1&age=1", "the seconds param is incompatible with age"),
             ("heap?seconds=1&debug=1", "seconds and debug params are incompatible"),
         ] {
             let (head, body) = text(&format!("/debug/pprof/{path}"));

@@ -11,7 +11,7 @@
 //! | hash, 3 and above  | published                      | never                                  |
 
 use crate::config::{MAX_DEPTH_FRAMES, OVERFLOW_LABELS};
-use crate::primitive::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::{Zeroed, zeroed};
 
 #[cfg(all(test, loom))]
@@ -36,6 +36,8 @@ pub(crate) struct StackTable<const N: usize> {
     arena_used: AtomicUsize,
     /// Entries that are not free.
     entries_used: AtomicUsize,
+    /// Which these are: their indices plus one, zero where that is not written yet.
+    order: Box<[AtomicU32]>,
     /// How often a set of labels found no room.
     crowded_out: AtomicU64,
     overflow: Counters<N>,
@@ -123,6 +125,7 @@ impl<const N: usize> StackTable<N> {
             arena: zeroed(stacks * FRAMES_PER_STACK),
             arena_used: AtomicUsize::new(0),
             entries_used: AtomicUsize::new(0),
+            order: zeroed(stacks),
             crowded_out: AtomicU64::new(0),
             overflow: Counters::new(),
         }
@@ -154,7 +157,7 @@ impl<const N: usize> StackTable<N> {
                     Ordering::Relaxed,
                     Ordering::Acquire,
                 ) {
-                    Ok(_) if self.fill(entry, key, hash) => return &entry.counters,
+                    Ok(_) if self.fill(index, entry, key, hash) => return &entry.counters,
                     Ok(_) => break,
                     Err(now) => state = now,
                 }
@@ -169,10 +172,14 @@ impl<const N: usize> StackTable<N> {
     }
 
     /// False, with the entry dead, if the arena is full.
-    fn fill(&self, entry: &Entry<N>, key: Key<'_>, hash: u64) -> bool {
+    fn fill(&self, index: usize, entry: &Entry<N>, key: Key<'_>, hash: u64) -> bool {
         let Key { frames, truncated, tag, labels } = key;
         // ORDERING: Relaxed: a budget.
-        self.entries_used.fetch_add(1, Ordering::Relaxed);
+        let nth = self.entries_used.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.order.get(nth) {
+            // ORDERING: Relaxed: who reads it looks at the state too.
+            place.store(index as u32 + 1, Ordering::Relaxed);
+        }
         let reserve =
             |used: usize| used.checked_add(frames.len()).filter(|end| *end <= self.arena.len());
         // ORDERING: Relaxed: reserves a range; what is written there is published by `state`.
@@ -229,8 +236,13 @@ impl<const N: usize> StackTable<N> {
     }
 
     fn published(&self) -> impl Iterator<Item = &Entry<N>> {
+        // ORDERING: Relaxed, both: of an entry that this thread has heard of, so has it of its place.
+        let used = self.entries_used.load(Ordering::Relaxed).min(self.order.len());
+        let places = self.order.get(..used).unwrap_or(&[]);
+        let indices = places.iter().map(|place| place.load(Ordering::Relaxed) as usize);
+        let entries = indices.filter_map(|index| self.entries.get(index.checked_sub(1)?));
         // ORDERING: Acquire pairs with the Release in `fill`.
-        self.entries.iter().filter(|e| e.state.load(Ordering::Acquire) >= FIRST_HASH)
+        entries.filter(|e| e.state.load(Ordering::Acquire) >= FIRST_HASH)
     }
 
     /// Copies every stack that has a value.
@@ -272,9 +284,13 @@ impl<const N: usize> StackTable<N> {
 
     /// The counters of the stack that `counters` are of, with other labels.
     pub(crate) fn relabelled(&self, counters: &Counters<N>, labels: u64) -> &Counters<N> {
-        let Some(entry) = self.entries.get(self.index_of(counters) as usize) else {
-            return &self.overflow;
-        };
+        let relabelled = |key: Key<'_>| self.counters(Key { labels, ..key });
+        self.with_key(self.index_of(counters), |key| key.map_or(&self.overflow, relabelled))
+    }
+
+    /// What tells the entry with that index from others; `None` for the overflow.
+    pub(crate) fn with_key<R>(&self, index: u32, use_it: impl FnOnce(Option<Key<'_>>) -> R) -> R {
+        let Some(entry) = self.entries.get(index as usize) else { return use_it(None) };
         let (words, truncated) = self.frames_of(entry);
         let mut frames = [0; MAX_DEPTH_FRAMES];
         for (frame, word) in frames.iter_mut().zip(words) {
@@ -282,9 +298,10 @@ impl<const N: usize> StackTable<N> {
             *frame = word.load(Ordering::Relaxed);
         }
         let frames = frames.get(..words.len()).unwrap_or(&frames);
-        // ORDERING: Relaxed, as above.
-        let tag = entry.tag.load(Ordering::Relaxed);
-        self.counters(Key { frames, truncated, tag, labels })
+        // ORDERING: Relaxed, both, as above.
+        let (tag, labels) =
+            (entry.tag.load(Ordering::Relaxed), entry.labels.load(Ordering::Relaxed));
+        use_it(Some(Key { frames, truncated, tag, labels }))
     }
 
     /// What `Counters` returned by `counters` are called by [`at`](StackTable::at).

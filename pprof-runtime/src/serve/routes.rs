@@ -155,16 +155,17 @@ fn snapshot(request: &Request, source: Source, cancelled: Cancelled<'_>) -> Answ
     if request.method == "HEAD" {
         return Ok(Some(Response::file(&name, Vec::new())));
     }
-    let by_age = by_age(request, source)?;
-    if seconds.is_some() && by_age.is_some() {
-        return Err(Response::error(400, "seconds and age params are incompatible"));
+    let view = View::of(request, source)?;
+    if seconds.is_some() && view.is_some() {
+        let text = "the seconds param is incompatible with age, older, peak and lifetimes params";
+        return Err(Response::error(400, text));
     }
     if gc(request, source)? && seconds.is_none() {
         heap::purge();
     }
-    let profile = match (seconds, by_age) {
+    let profile = match (seconds, view) {
         (Some(seconds), _) => source.delta(Duration::from_secs(seconds), cancelled),
-        (None, Some(older_than)) => heap::by_age(older_than),
+        (None, Some(view)) => view.profile(),
         (None, None) => source.snapshot(),
     };
     match profile {
@@ -173,17 +174,45 @@ fn snapshot(request: &Request, source: Source, cancelled: Cancelled<'_>) -> Answ
     }
 }
 
-/// What is to be shown of objects by their age: how old they are at least. Of the heap alone, as `gc`.
-fn by_age(request: &Request, source: Source) -> Result<Option<Duration>, Response> {
-    if source.name() != "heap" {
-        return Ok(None);
+/// Other profiles that the heap's samples make.
+enum View {
+    /// By age, of what is as old at least.
+    Age(Duration),
+    Peak,
+    Lifetimes,
+}
+
+impl View {
+    /// The one that is asked for; the first of several.
+    fn of(request: &Request, source: Source) -> Result<Option<View>, Response> {
+        if source.name() != "heap" {
+            return Ok(None);
+        }
+        if let Some(older) = request.parameter("older") {
+            let invalid = "invalid value for \"older\" - must be a number of seconds";
+            let seconds = older.parse().map_err(|_| Response::error(400, invalid))?;
+            return Ok(Some(View::Age(Duration::from_secs(seconds))));
+        }
+        let views = [
+            ("age", View::Age(Duration::ZERO)),
+            ("peak", View::Peak),
+            ("lifetimes", View::Lifetimes),
+        ];
+        for (name, view) in views {
+            if integer(request, name)? > 0 {
+                return Ok(Some(view));
+            }
+        }
+        Ok(None)
     }
-    if let Some(older) = request.parameter("older") {
-        let invalid = "invalid value for \"older\" - must be a number of seconds";
-        let seconds = older.parse().map_err(|_| Response::error(400, invalid))?;
-        return Ok(Some(Duration::from_secs(seconds)));
+
+    fn profile(self) -> Result<Profile, Error> {
+        match self {
+            View::Age(older_than) => heap::by_age(older_than),
+            View::Peak => heap::peak(),
+            View::Lifetimes => heap::lifetimes(),
+        }
     }
-    Ok((integer(request, "age")? > 0).then_some(Duration::ZERO))
 }
 
 fn gc(request: &Request, source: Source) -> Result<bool, Response> {

@@ -17,5 +17,5 @@ pub(crate) mod cpu;
 pub(crate) mod functions;
 pub(crate) mod heap;
 pub(crate) mod labels;
-mod ticker;
+pub(crate) mod ticker;
 mod unwinding;

@@ -22,9 +22,11 @@
 mod blocks;
 mod countdown;
 mod inner;
+mod lifetimes;
 mod live;
 mod lock;
 mod memory;
+mod peak;
 mod process;
 mod profile;
 mod weight;
@@ -51,8 +53,10 @@ use crate::clock;
 pub(crate) use blocks::Blocks;
 pub(crate) use countdown::{count_for, passes, rate, unobserved, unobserved_but};
 pub(crate) use inner::{describe, name as inner_name, purge, statistics};
+pub(crate) use lifetimes::set_enabled as set_lifetimes;
+pub(crate) use peak::in_use;
 pub(crate) use process::{peak_resident, resident};
-pub(crate) use profile::{count, reset, snapshot, snapshot_by_age};
+pub(crate) use profile::{count, lifetimes, peak, reset, snapshot, snapshot_by_age};
 
 /// Distinct stacks, sizes, threads and labels; further ones are counted as lost.
 const MAX_STACKS: usize = 65_536;
@@ -60,9 +64,10 @@ const MAX_STACKS: usize = 65_536;
 /// In bytes: a block of `TAG` bytes for each of them would be more than a sixteenth of all memory.
 const LEAST_TAGGED_RATE: u64 = 64 * 1024;
 
-/// What was freed, and what was allocated: objects and bytes of each, in the bits of `weight`. This is the order of reading: nothing is freed
-/// before it was allocated.
-static TABLE: OnceCell<StackTable<4>> = OnceCell::new();
+/// What was freed, what was allocated, and what was in use when that was most: objects and bytes of each, in the bits of `weight`. This is the
+/// order of reading: nothing is freed before it was allocated.
+static TABLE: OnceCell<StackTable<COLUMNS>> = OnceCell::new();
+const COLUMNS: usize = 6;
 
 /// An object at an address with none of these bits set may be a sample. All of them: small ones are not.
 static MASK: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -111,9 +116,13 @@ fn prepare() {
             extern "C" fn after() {
                 live::after_fork();
             }
+            extern "C" fn in_child() {
+                live::after_fork();
+                peak::begin_child();
+            }
             // SAFETY: handlers without arguments that take and release locks of ours. Without them, where there is no memory for them, a
             // child may wait for a lock that a thread of its parent had.
-            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(in_child)) };
         });
     });
 }
@@ -214,7 +223,8 @@ fn note(object: *mut u8, layout: Layout, sample: &Sample, block: Block) -> bool 
     let Weight { objects, bytes } = sample.weight;
     match live::insert(object.addr(), record) {
         Ok(before) => {
-            counters.add([0, 0, objects, bytes]);
+            counters.add([0, 0, objects, bytes, 0, 0]);
+            peak::grow(bytes);
             if let Some(before) = before {
                 // ORDERING: Relaxed: a counter.
                 ORPHANS.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +241,7 @@ fn note(object: *mut u8, layout: Layout, sample: &Sample, block: Block) -> bool 
 fn drop_sample(layout: Layout, sample: &Sample) {
     let Weight { objects, bytes } = sample.weight;
     if let Some(table) = TABLE.get() {
-        here(table, layout, sample).add([objects, bytes, objects, bytes]);
+        here(table, layout, sample).add([objects, bytes, objects, bytes, 0, 0]);
     }
     // ORDERING: Relaxed: a counter.
     DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -239,7 +249,11 @@ fn drop_sample(layout: Layout, sample: &Sample) {
 
 /// The counters of the calling stack.
 #[inline(never)]
-fn here<'t>(table: &'t StackTable<4>, layout: Layout, sample: &Sample) -> &'t Counters<4> {
+fn here<'t>(
+    table: &'t StackTable<COLUMNS>,
+    layout: Layout,
+    sample: &Sample,
+) -> &'t Counters<COLUMNS> {
     let start = registers::current();
     let labels = labels::count(labels::recorded(|| !table.is_half_full()));
     let thread = if table.is_half_full() { 0 } else { sample.thread };
@@ -258,9 +272,12 @@ fn here<'t>(table: &'t StackTable<4>, layout: Layout, sample: &Sample) -> &'t Co
 }
 
 fn note_freed(record: &Record) {
+    let Weight { objects, bytes } = record.weight;
     if let Some(table) = TABLE.get() {
-        table.at(record.stack).add([record.weight.objects, record.weight.bytes, 0, 0]);
+        table.at(record.stack).add([objects, bytes, 0, 0, 0, 0]);
     }
+    peak::shrink(bytes);
+    lifetimes::note(record);
 }
 
 /// Of a tag the bits that tell sizes apart; above them is the thread.

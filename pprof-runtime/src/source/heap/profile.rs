@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use super::lifetimes::{self, STEP_SHIFT, STEPS};
 use super::live::{self, Record};
+use super::peak::{self};
 use super::weight::{Weight, whole};
-use super::{CLASS_BITS, DROPPED, ENDS, MISMATCHES, ORPHANS, TABLE, countdown, size_of_class};
+use super::{
+    CLASS_BITS, COLUMNS, DROPPED, ENDS, MISMATCHES, ORPHANS, TABLE, countdown, size_of_class,
+};
 use crate::aggregate::snapshot::{Labels, Lost, Snapshot, StackSample};
 use crate::aggregate::stack_table::{Counters, Recorded, StackTable};
 use crate::capture::registers;
@@ -16,25 +20,23 @@ use crate::clock;
 use crate::error::Error;
 use crate::source::labels::{self, Texts};
 
+/// For what there is no room.
+const LOST: &str = "pprof_runtime::lost_allocations (stack table full)";
+
 /// What was recorded of allocations: objects and bytes made, and of those that are in use, objects and bytes.
 ///
 /// # Errors
 /// `Unsupported` where no stack can be captured: nothing would be in it.
 pub(crate) fn snapshot() -> Result<Snapshot<4>, Error> {
-    if !registers::SUPPORTED {
-        return Err(Error::unsupported_platform("the heap profile"));
-    }
+    supported()?;
     let recorded = TABLE.get().map(StackTable::recorded).unwrap_or_default();
     // After what they are of.
     let texts = Texts::read();
     let mut names = HashMap::new();
     let stacks = recorded.into_iter().map(|recorded| sample(recorded, &texts, &mut names));
     let stacks = stacks.collect();
-    let overflowed = TABLE.get().map_or([0; 4], StackTable::overflowed);
-    let lost = Lost {
-        reason: "pprof_runtime::lost_allocations (stack table full)",
-        values: values(overflowed),
-    };
+    let overflowed = TABLE.get().map_or([0; COLUMNS], StackTable::overflowed);
+    let lost = Lost { reason: LOST, values: values(overflowed) };
     let lost = Vec::from_iter((lost.values != [0; 4]).then_some(lost));
     Ok(Snapshot { time: SystemTime::now(), duration: None, stacks, lost, comments: comments() })
 }
@@ -48,30 +50,86 @@ pub(crate) fn snapshot_by_age(older_than: Duration) -> Result<Snapshot<4>, Error
     let now = clock::ticks();
     let age =
         |record: &Record| Duration::from_nanos(clock::ticks_to_ns(now.saturating_sub(record.born)));
-    let mut by_age: HashMap<(u32, u64), [i64; 4]> = HashMap::new();
+    let mut by_age: HashMap<(u32, u64), [i64; 2]> = HashMap::new();
     for record in live::all() {
         let age = age(&record);
         if age >= older_than {
             let Weight { objects, bytes } = record.weight;
-            let sum = by_age.entry((record.stack, step(age))).or_insert([0; 4]);
-            [sum[2], sum[3]] = [sum[2] + objects, sum[3] + bytes];
+            let sum = by_age.entry((record.stack, step(age))).or_default();
+            *sum = [sum[0] + objects, sum[1] + bytes];
         }
     }
     let texts = Texts::read();
     let mut names = HashMap::new();
-    for ((stack, age), counted) in by_age {
+    for ((stack, age), [objects, bytes]) in by_age {
+        let [objects, bytes] = whole(objects, bytes);
         let Some(recorded) = TABLE.get().and_then(|table| table.recorded_at(stack)) else {
+            snapshot.lost.push(Lost { reason: LOST, values: [0, 0, objects, bytes] });
             continue;
         };
-        let [.., objects, bytes] = counted;
-        let recorded = Recorded { values: [0, 0, objects, bytes], ..recorded };
-        let mut sample = sample(recorded, &texts, &mut names);
-        [sample.values[0], sample.values[1]] = [0, 0];
+        let mut sample = labelled(recorded, [0, 0, objects, bytes], &texts, &mut names);
         sample.numbers.push(("age", i64::try_from(age).unwrap_or(i64::MAX), "seconds"));
         snapshot.stacks.push(sample);
     }
     snapshot.stacks.retain(|stack| stack.values != [0; 4]);
+    snapshot.lost.retain(|lost| lost.values != [0; 4]);
     Ok(snapshot)
+}
+
+/// What was in use when that was most: objects and bytes.
+///
+/// # Errors
+/// As [`snapshot`].
+pub(crate) fn peak() -> Result<Snapshot<2>, Error> {
+    supported()?;
+    let when = peak::find();
+    let recorded = TABLE.get().map(StackTable::recorded).unwrap_or_default();
+    let values = |[.., objects, bytes]: [i64; COLUMNS]| whole(objects, bytes);
+    let overflowed = values(TABLE.get().map_or([0; COLUMNS], StackTable::overflowed));
+    Ok(of_pairs(recorded, values, overflowed, |_| None, when))
+}
+
+/// What was freed, by how long it had lived: objects and bytes.
+///
+/// # Errors
+/// As [`snapshot`].
+pub(crate) fn lifetimes() -> Result<Snapshot<2>, Error> {
+    supported()?;
+    let (recorded, [objects, bytes]) = lifetimes::recorded();
+    let step = |tag: u64| {
+        let (_, text) = STEPS.get((tag >> STEP_SHIFT) as usize)?;
+        Some(("lifetime", Arc::from(*text)))
+    };
+    let values = |[objects, bytes]: [i64; 2]| whole(objects, bytes);
+    Ok(of_pairs(recorded, values, whole(objects, bytes), step, SystemTime::now()))
+}
+
+fn of_pairs<const M: usize>(
+    recorded: Vec<Recorded<M>>,
+    values: impl Fn([i64; M]) -> [i64; 2],
+    overflowed: [i64; 2],
+    label: impl Fn(u64) -> Option<(&'static str, Arc<str>)>,
+    time: SystemTime,
+) -> Snapshot<2> {
+    let texts = Texts::read();
+    let mut names = HashMap::new();
+    let mut sample = |recorded: Recorded<M>| {
+        let (values, label) = (values(recorded.values), label(recorded.tag));
+        let mut sample = labelled(recorded, values, &texts, &mut names);
+        sample.labels.extend(label);
+        (values != [0, 0]).then_some(sample)
+    };
+    let stacks = recorded.into_iter().filter_map(&mut sample).collect();
+    let lost =
+        Vec::from_iter((overflowed != [0, 0]).then_some(Lost { reason: LOST, values: overflowed }));
+    Snapshot { time, duration: None, stacks, lost, comments: comments() }
+}
+
+fn supported() -> Result<(), Error> {
+    if registers::SUPPORTED {
+        return Ok(());
+    }
+    Err(Error::unsupported_platform("the heap profile"))
 }
 
 /// In seconds: 0, 1, 4, 16 and so on, the last that is not above `age`.
@@ -80,12 +138,21 @@ fn step(age: Duration) -> u64 {
     seconds.checked_ilog2().map_or(0, |log| 1 << (log & !1))
 }
 
-fn sample(
-    recorded: Recorded<4>,
+fn sample(recorded: Recorded<COLUMNS>, texts: &Texts, names: &mut Names) -> StackSample<4> {
+    let values = values(recorded.values);
+    labelled(recorded, values, texts, names)
+}
+
+type Names = HashMap<u16, Option<Arc<str>>>;
+
+/// With the labels that every sample has.
+fn labelled<const M: usize, const N: usize>(
+    recorded: Recorded<M>,
+    values: [i64; N],
     texts: &Texts,
-    names: &mut HashMap<u16, Option<Arc<str>>>,
-) -> StackSample<4> {
-    let Recorded { frames, truncated, tag, labels: set, values: counted } = recorded;
+    names: &mut Names,
+) -> StackSample<N> {
+    let Recorded { frames, truncated, tag, labels: set, .. } = recorded;
     let thread = (tag >> CLASS_BITS) as u16;
     let name = names.entry(thread).or_insert_with(|| countdown::name_of(thread).map(Arc::from));
     let size = size_of_class(tag & ((1 << CLASS_BITS) - 1));
@@ -93,12 +160,12 @@ fn sample(
         labels: name.iter().map(|name| ("thread", Arc::clone(name))).collect::<Labels>(),
         numbers: vec![("bytes", i64::try_from(size).unwrap_or(i64::MAX), "")],
         set: texts.of(set),
-        ..StackSample::new(frames, truncated, values(counted))
+        ..StackSample::new(frames, truncated, values)
     }
 }
 
 /// Added and read one after the other: for a moment there may be more freed than made.
-fn values([freed, freed_bytes, made, made_bytes]: [i64; 4]) -> [i64; 4] {
+fn values([freed, freed_bytes, made, made_bytes, ..]: [i64; COLUMNS]) -> [i64; 4] {
     let [objects, bytes] = whole(made, made_bytes);
     let [in_use, in_use_bytes] = whole((made - freed).max(0), (made_bytes - freed_bytes).max(0));
     [objects, bytes, in_use, in_use_bytes]
@@ -139,10 +206,12 @@ fn comments() -> Vec<String> {
 
 /// Forgets what has been freed: what is in use stays, as if it had just been made.
 pub(crate) fn reset() {
-    let forget = |counters: &Counters<4>| {
-        let [freed, freed_bytes, ..] = counters.read();
-        counters.add([-freed, -freed_bytes, -freed, -freed_bytes]);
+    let forget = |counters: &Counters<COLUMNS>| {
+        let [freed, freed_bytes, _, _, peak, peak_bytes] = counters.read();
+        counters.add([-freed, -freed_bytes, -freed, -freed_bytes, -peak, -peak_bytes]);
     };
+    peak::reset();
+    lifetimes::reset();
     if let Some(table) = TABLE.get() {
         table.for_each(forget);
     }

@@ -3,7 +3,7 @@
 /// Bits after the point of numbers of objects, and of bytes: a stack that allocates 100 million times a second and 6 GB a second fills the rest
 /// in three years.
 const OBJECT_BITS: u32 = 10;
-const BYTE_BITS: u32 = 4;
+pub(super) const BYTE_BITS: u32 = 4;
 
 /// How many allocations of its size a sample stands for, and how many bytes they have together; what it adds when it is made it takes away again
 /// when it is freed, to the last bit, so rates may change in between.

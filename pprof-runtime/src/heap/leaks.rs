@@ -1,0 +1,107 @@
+//! What is in use and old, as a text.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use pprof_format::{Function, Location, Profile};
+
+/// Stacks shown by `Display`.
+const TOP: usize = 20;
+
+/// What was in use and old, by the stack that allocated it; made by [`leaks`](super::leaks). [`Display`](fmt::Display) shows the first 20.
+#[derive(Clone, Debug)]
+pub struct Leaks {
+    older_than: Duration,
+    leaks: Vec<Leak>,
+}
+
+/// What one stack allocated.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Leak {
+    /// Objects in use, estimated.
+    pub objects: i64,
+    /// Bytes of them.
+    pub bytes: i64,
+    /// Function, file and line of each frame, leaf first, inlined ones too; zero is no line.
+    pub frames: Vec<(String, String, i64)>,
+}
+
+impl Leaks {
+    pub(super) fn of(profile: &Profile, older_than: Duration) -> Leaks {
+        let tables = Tables {
+            profile,
+            locations: profile.location.iter().map(|l| (l.id, l)).collect(),
+            functions: profile.function.iter().map(|f| (f.id, f)).collect(),
+        };
+        let mut sums: HashMap<&[u64], [i64; 2]> = HashMap::new();
+        for sample in &profile.sample {
+            if let [_, _, objects, bytes] = sample.value[..]
+                && objects > 0
+            {
+                let sum = sums.entry(&sample.location_id).or_default();
+                *sum = [sum[0] + objects, sum[1] + bytes];
+            }
+        }
+        let leak = |(stack, [objects, bytes]): (&[u64], [i64; 2])| {
+            let frames = stack.iter().flat_map(|location| tables.frames(*location)).collect();
+            Leak { objects, bytes, frames }
+        };
+        let mut leaks: Vec<Leak> = sums.into_iter().map(leak).collect();
+        leaks.sort_by(|a, b| (b.bytes, &a.frames).cmp(&(a.bytes, &b.frames)));
+        Leaks { older_than, leaks }
+    }
+
+    /// All of them, the most bytes first.
+    pub fn iter(&self) -> impl Iterator<Item = &Leak> {
+        self.leaks.iter()
+    }
+}
+
+struct Tables<'p> {
+    profile: &'p Profile,
+    locations: HashMap<u64, &'p Location>,
+    functions: HashMap<u64, &'p Function>,
+}
+
+impl Tables<'_> {
+    fn frames(&self, location: u64) -> Vec<(String, String, i64)> {
+        let Some(location) = self.locations.get(&location) else { return Vec::new() };
+        if location.line.is_empty() {
+            return vec![(format!("{:#x}", location.address), String::new(), 0)];
+        }
+        let text = |index: Option<i64>| self.profile.string(index.unwrap_or(0)).to_owned();
+        let lines = location.line.iter().map(|line| {
+            let function = self.functions.get(&line.function_id);
+            (text(function.map(|f| f.name)), text(function.map(|f| f.filename)), line.line)
+        });
+        lines.collect()
+    }
+}
+
+impl fmt::Display for Leaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: i64 = self.leaks.iter().map(|leak| leak.bytes).sum();
+        let objects: i64 = self.leaks.iter().map(|leak| leak.objects).sum();
+        writeln!(
+            f,
+            "{bytes} bytes in {objects} objects are in use and older than {:?}, of {} stacks",
+            self.older_than,
+            self.leaks.len()
+        )?;
+        for leak in self.leaks.iter().take(TOP) {
+            writeln!(f, "\n{} bytes in {} objects, allocated by", leak.bytes, leak.objects)?;
+            for (function, file, line) in &leak.frames {
+                match line {
+                    0 => writeln!(f, "    {function}")?,
+                    _ => writeln!(f, "    {function}  {file}:{line}")?,
+                }
+            }
+        }
+        match self.leaks.len().saturating_sub(TOP) {
+            0 => Ok(()),
+            more => writeln!(f, "\nand {more} more stacks"),
+        }
+    }
+}
