@@ -3,7 +3,9 @@
 //! The profile itself is [`lookup`](crate::lookup)`("heap")`, of a program whose allocator is an [`Alloc`](crate::Alloc), once
 //! [`set_mem_profile_rate`](crate::set_mem_profile_rate) was called.
 
+mod frames;
 mod leaks;
+mod mismatches;
 
 use std::alloc::System;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +17,9 @@ use crate::profile::{Profile, lookup};
 use crate::source::heap;
 use crate::source::ticker::Ticker;
 
+pub use frames::Frame;
 pub use leaks::{Leak, Leaks};
+pub use mismatches::{Mismatch, mismatches};
 
 /// The profile of what is in use, with the age of the objects as the label `age`, in seconds: of the steps 0, 1, 4, 16, 64 and so on the last
 /// that they have reached.

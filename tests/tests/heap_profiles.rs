@@ -1,6 +1,6 @@
 //! The `heap` and `allocs` profiles as their readers see them: shape, labels, frames, deltas, ages, text, and what the real pprof makes of it.
 
-use std::alloc::System;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
@@ -268,10 +268,11 @@ fn leaks_are_listed_with_their_stacks() {
     alone(1, || {
         let kept: Vec<_> = (0..3).map(|_| keeps(50_000)).collect();
         let leaks = heap::leaks(Duration::ZERO).unwrap();
-        let is_ours = |leak: &&heap::Leak| leak.frames[0].0.ends_with("::keeps");
+        let is_ours = |leak: &&heap::Leak| leak.frames[0].function.ends_with("::keeps");
         let ours: Vec<_> = leaks.iter().filter(is_ours).collect();
         assert_eq!(ours.iter().map(|l| (l.objects, l.bytes)).collect::<Vec<_>>(), [(3, 150_000)]);
-        assert!(ours[0].frames[0].1.ends_with("heap_profiles.rs") && ours[0].frames[0].2 > 0);
+        let leaf = &ours[0].frames[0];
+        assert!(leaf.file.ends_with("heap_profiles.rs") && leaf.line > 0, "{leaf}");
         let text = leaks.to_string();
         assert!(
             text.contains("150000 bytes in 3 objects, allocated by\n    heap_profiles::keeps"),
@@ -279,6 +280,34 @@ fn leaks_are_listed_with_their_stacks() {
         );
         assert!(heap::leaks(Duration::from_secs(3600)).unwrap().iter().next().is_none());
         drop(kept);
+    });
+}
+
+#[inline(never)]
+fn allocates_for(work: impl FnOnce(*mut u8, Layout)) {
+    let layout = Layout::from_size_align(40, 8).unwrap();
+    // SAFETY: the size is not zero.
+    work(unsafe { ALLOCATOR.alloc(layout) }, layout);
+}
+
+#[test]
+fn a_wrong_layout_is_told_with_who_allocated() {
+    alone(1, || {
+        allocates_for(|object, _| {
+            let wrong = Layout::from_size_align(48, 16).unwrap();
+            // SAFETY: not of this layout; but the allocator inside is C's, which does not look at it.
+            unsafe { ALLOCATOR.dealloc(object, wrong) };
+        });
+        let found = heap::mismatches().unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let text = found[0].to_string();
+        let said = "freed with size 48 and alignment 16, but allocated with size 40 and alignment 8, by\n    heap_profiles::allocates_for";
+        assert!(text.starts_with(said), "{text}");
+        let profile = snapshot("heap");
+        let proto = profile.proto();
+        let mut comments = proto.comment.iter().map(|comment| proto.string(*comment));
+        let said = "samples that were freed with another layout than they were allocated with: 1";
+        assert!(comments.any(|comment| comment == said));
     });
 }
 

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use pprof_format::{Function, Location, Profile};
+use pprof_format::Profile;
+
+use super::frames::{Frame, Tables};
 
 /// Stacks shown by `Display`.
 const TOP: usize = 20;
@@ -24,17 +26,13 @@ pub struct Leak {
     pub objects: i64,
     /// Bytes of them.
     pub bytes: i64,
-    /// Function, file and line of each frame, leaf first, inlined ones too; zero is no line.
-    pub frames: Vec<(String, String, i64)>,
+    /// Leaf first, inlined ones too.
+    pub frames: Vec<Frame>,
 }
 
 impl Leaks {
     pub(super) fn of(profile: &Profile, older_than: Duration) -> Leaks {
-        let tables = Tables {
-            profile,
-            locations: profile.location.iter().map(|l| (l.id, l)).collect(),
-            functions: profile.function.iter().map(|f| (f.id, f)).collect(),
-        };
+        let tables = Tables::of(profile);
         let mut sums: HashMap<&[u64], [i64; 2]> = HashMap::new();
         for sample in &profile.sample {
             if let [_, _, objects, bytes] = sample.value[..]
@@ -59,27 +57,6 @@ impl Leaks {
     }
 }
 
-struct Tables<'p> {
-    profile: &'p Profile,
-    locations: HashMap<u64, &'p Location>,
-    functions: HashMap<u64, &'p Function>,
-}
-
-impl Tables<'_> {
-    fn frames(&self, location: u64) -> Vec<(String, String, i64)> {
-        let Some(location) = self.locations.get(&location) else { return Vec::new() };
-        if location.line.is_empty() {
-            return vec![(format!("{:#x}", location.address), String::new(), 0)];
-        }
-        let text = |index: Option<i64>| self.profile.string(index.unwrap_or(0)).to_owned();
-        let lines = location.line.iter().map(|line| {
-            let function = self.functions.get(&line.function_id);
-            (text(function.map(|f| f.name)), text(function.map(|f| f.filename)), line.line)
-        });
-        lines.collect()
-    }
-}
-
 impl fmt::Display for Leaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes: i64 = self.leaks.iter().map(|leak| leak.bytes).sum();
@@ -92,11 +69,8 @@ impl fmt::Display for Leaks {
         )?;
         for leak in self.leaks.iter().take(TOP) {
             writeln!(f, "\n{} bytes in {} objects, allocated by", leak.bytes, leak.objects)?;
-            for (function, file, line) in &leak.frames {
-                match line {
-                    0 => writeln!(f, "    {function}")?,
-                    _ => writeln!(f, "    {function}  {file}:{line}")?,
-                }
+            for frame in &leak.frames {
+                writeln!(f, "    {frame}")?;
             }
         }
         match self.leaks.len().saturating_sub(TOP) {

@@ -26,6 +26,7 @@ mod lifetimes;
 mod live;
 mod lock;
 mod memory;
+mod mismatches;
 mod peak;
 mod process;
 mod profile;
@@ -54,9 +55,10 @@ pub(crate) use blocks::Blocks;
 pub(crate) use countdown::{count_for, passes, rate, unobserved, unobserved_but};
 pub(crate) use inner::{describe, name as inner_name, purge, statistics};
 pub(crate) use lifetimes::set_enabled as set_lifetimes;
+pub(crate) use mismatches::{Mismatch, first as mismatches};
 pub(crate) use peak::in_use;
 pub(crate) use process::{peak_resident, resident};
-pub(crate) use profile::{count, lifetimes, peak, reset, snapshot, snapshot_by_age};
+pub(crate) use profile::{count, lifetimes, peak, reset, snapshot, snapshot_by_age, stacks};
 
 /// Distinct stacks, sizes, threads and labels; further ones are counted as lost.
 const MAX_STACKS: usize = 65_536;
@@ -76,8 +78,6 @@ static MASK: AtomicUsize = AtomicUsize::new(usize::MAX);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Samples that were freed by somebody who did not tell: another object was at their address.
 static ORPHANS: AtomicU64 = AtomicU64::new(0);
-/// Samples that were freed with another layout than they were allocated with.
-static MISMATCHES: AtomicU64 = AtomicU64::new(0);
 /// Stacks cut short, by reason.
 static ENDS: [AtomicU64; End::COUNT] = [const { AtomicU64::new(0) }; End::COUNT];
 
@@ -355,12 +355,12 @@ unsafe fn tagged<A: GlobalAlloc>(
     // SAFETY: the caller's promise.
     let is_whole = || unsafe { Blocks::is_whole::<A>(object, known) };
     if record.block == Block::Tagged && !is_whole() {
-        // ORDERING: Relaxed, both: counters.
+        // ORDERING: Relaxed: a counter.
         ORPHANS.fetch_add(1, Ordering::Relaxed);
         return None;
     }
     if known != layout {
-        MISMATCHES.fetch_add(1, Ordering::Relaxed);
+        mismatches::note(record.stack, known, layout);
     }
     (record.block == Block::Tagged).then_some(known)
 }

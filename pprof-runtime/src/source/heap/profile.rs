@@ -7,11 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use super::lifetimes::{self, STEP_SHIFT, STEPS};
 use super::live::{self, Record};
+use super::mismatches::{self};
 use super::peak::{self};
 use super::weight::{Weight, whole};
-use super::{
-    CLASS_BITS, COLUMNS, DROPPED, ENDS, MISMATCHES, ORPHANS, TABLE, countdown, size_of_class,
-};
+use super::{CLASS_BITS, COLUMNS, DROPPED, ENDS, ORPHANS, TABLE, countdown, size_of_class};
 use crate::aggregate::snapshot::{Labels, Lost, Snapshot, StackSample};
 use crate::aggregate::stack_table::{Counters, Recorded, StackTable};
 use crate::capture::registers;
@@ -104,6 +103,13 @@ pub(crate) fn lifetimes() -> Result<Snapshot<2>, Error> {
     Ok(of_pairs(recorded, values, whole(objects, bytes), step, SystemTime::now()))
 }
 
+/// Bare stacks, one sample each.
+pub(crate) fn stacks(stacks: impl Iterator<Item = Box<[u64]>>) -> Snapshot<2> {
+    let stacks = stacks.map(|frames| StackSample::new(frames, false, [1, 1])).collect();
+    let (lost, comments) = (Vec::new(), Vec::new());
+    Snapshot { time: SystemTime::now(), duration: None, stacks, lost, comments }
+}
+
 fn of_pairs<const M: usize>(
     recorded: Vec<Recorded<M>>,
     values: impl Fn([i64; M]) -> [i64; 2],
@@ -180,11 +186,11 @@ fn comments() -> Vec<String> {
     let counts = [
         (&DROPPED, "samples whose end is not seen (no memory to note them in)"),
         (&ORPHANS, "samples that were freed without our allocator (by C code?)"),
-        (&MISMATCHES, "samples that were freed with another layout than they were allocated with"),
     ];
-    for (count, what) in counts {
-        // ORDERING: Relaxed: a counter.
-        let count = count.load(Ordering::Relaxed);
+    // ORDERING: Relaxed: counters.
+    let counts = counts.map(|(count, what)| (count.load(Ordering::Relaxed), what));
+    let what = "samples that were freed with another layout than they were allocated with";
+    for (count, what) in counts.into_iter().chain([(mismatches::count(), what)]) {
         if count > 0 {
             comments.push(format!("{what}: {count}"));
         }

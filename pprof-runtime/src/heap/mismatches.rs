@@ -1,0 +1,60 @@
+//! Objects that were freed with another layout than they were allocated with, as a text.
+
+use std::alloc::Layout;
+use std::fmt;
+
+use super::frames::{Frame, Tables};
+use crate::encode;
+use crate::error::Error;
+use crate::source::heap;
+
+/// An object that was freed, or reallocated, with another layout than it was allocated with; found by [`mismatches`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// With what it was allocated.
+    pub allocated: Layout,
+    /// With what it was freed.
+    pub freed: Layout,
+    /// Who allocated it: leaf first, inlined ones too.
+    pub frames: Vec<Frame>,
+}
+
+/// Of the samples that were freed with another layout than they were allocated with, which is undefined behaviour, the first 16.
+///
+/// How many there were is in the comments of the `heap` profile. To find all of them, sample every object: `set_mem_profile_rate(1)`.
+///
+/// # Errors
+/// As [`Source::snapshot`](crate::Source::snapshot).
+pub fn mismatches() -> Result<Vec<Mismatch>, Error> {
+    heap::unobserved(|| {
+        let found = heap::mismatches();
+        let shape = encode::objects(["objects", "space"], heap::rate());
+        let stacks = heap::stacks(found.iter().map(|mismatch| mismatch.frames.clone()));
+        let profile = encode::stacks(&shape, &stacks)?;
+        let tables = Tables::of(&profile);
+        let samples = profile.sample.iter();
+        let stacks = samples.map(|s| s.location_id.iter().flat_map(|l| tables.frames(*l)));
+        let mismatch = |(found, stack): (heap::Mismatch, _)| Mismatch {
+            allocated: found.allocated,
+            freed: found.freed,
+            frames: Iterator::collect(stack),
+        };
+        Ok(found.into_iter().zip(stacks).map(mismatch).collect())
+    })
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mismatch { allocated, freed, frames } = self;
+        writeln!(
+            f,
+            "freed with size {} and alignment {}, but allocated with size {} and alignment {}, by",
+            freed.size(),
+            freed.align(),
+            allocated.size(),
+            allocated.align()
+        )?;
+        frames.iter().try_for_each(|frame| writeln!(f, "    {frame}"))
+    }
+}
