@@ -29,6 +29,10 @@ pub(crate) struct Shape<const N: usize = 2> {
     period: (&'static str, &'static str, i64),
     /// Frames that are trimmed from the leaf side: ours and the primitive's own.
     hide: fn(&str) -> bool,
+    /// What labels of ours are called; the program's with such a key are shown as `user.kind` and so on.
+    labels: &'static [&'static str],
+    /// Whether trimmed frames tell what type of object it is.
+    types: bool,
     /// Of waits seen as system calls those on locks alone are shown.
     locks_alone: bool,
 }
@@ -38,6 +42,8 @@ const CONTENTION: Shape = Shape {
     default_type: "",
     period: ("contentions", "count", 1),
     hide: is_internal,
+    labels: &["kind", "lock", "holder", "phase", "state"],
+    types: false,
     locks_alone: false,
 };
 
@@ -50,10 +56,8 @@ pub(crate) const BLOCK: Shape = CONTENTION;
 /// Shape of the `hold` profile, which Go has not.
 pub(crate) const HOLD: Shape = Shape {
     sample_types: [("holds", "count"), ("held", "nanoseconds")],
-    default_type: "",
     period: ("holds", "count", 1),
-    hide: is_internal,
-    locks_alone: false,
+    ..CONTENTION
 };
 
 /// Shape of the `heap` profile, Go's, at a rate in bytes.
@@ -68,6 +72,8 @@ pub(crate) fn heap(rate: u64) -> Shape<4> {
         default_type: "",
         period: ("space", "bytes", i64::try_from(rate).unwrap_or(i64::MAX)),
         hide: allocators::is_internal,
+        labels: &["thread", "type", "lifetime", "bytes", "age"],
+        types: true,
         locks_alone: false,
     }
 }
@@ -79,15 +85,9 @@ pub(crate) fn allocs(rate: u64) -> Shape<4> {
 
 /// Objects and bytes under these names, of the heap's samples.
 pub(crate) fn objects(names: [&'static str; 2], rate: u64) -> Shape {
-    let heap = heap(rate);
+    let Shape { default_type, period, hide, labels, types, locks_alone, .. } = heap(rate);
     let sample_types = [(names[0], "count"), (names[1], "bytes")];
-    Shape {
-        sample_types,
-        default_type: "",
-        period: heap.period,
-        hide: heap.hide,
-        locks_alone: false,
-    }
+    Shape { sample_types, default_type, period, hide, labels, types, locks_alone }
 }
 
 /// Shape of the `cpu` profile, Go's.
@@ -97,6 +97,8 @@ pub(crate) fn cpu(rate_hz: u32) -> Shape {
         default_type: "",
         period: ("cpu", "nanoseconds", 1_000_000_000 / i64::from(rate_hz.max(1))),
         hide: |_| false,
+        labels: &[],
+        types: false,
         locks_alone: false,
     }
 }
@@ -168,7 +170,9 @@ pub(crate) fn stacks<const N: usize>(
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
-        let mut labels = new_labels(&stack.labels, stack.set.as_ref());
+        let mut labels = new_labels(&stack.labels, stack.set.as_ref(), shape.labels);
+        let ty = if shape.types { encoder.type_of(&stack.frames) } else { None };
+        labels.extend(ty.map(|ty| NewLabel { key: "type", value: LabelValue::Str(ty) }));
         labels.extend(
             stack
                 .numbers
@@ -178,7 +182,8 @@ pub(crate) fn stacks<const N: usize>(
         encoder.builder.sample(&locations, &stack.values, &labels);
     }
     for ((locations, labels, set), values) in &foreign.samples {
-        encoder.builder.sample(locations, values, &new_labels(labels, set.as_ref()));
+        let labels = new_labels(labels, set.as_ref(), shape.labels);
+        encoder.builder.sample(locations, values, &labels);
     }
     for lost in &snapshot.lost {
         let location = encoder.pseudo(lost.reason);
@@ -200,9 +205,10 @@ pub(crate) fn stacks<const N: usize>(
 fn new_labels<'l>(
     labels: &'l [(&'static str, Arc<str>)],
     set: Option<&'l LabelSet>,
+    ours: &[&str],
 ) -> Vec<NewLabel<'l>> {
     let set = set.map_or(&[][..], |set| set).iter().map(|(key, value)| {
-        let key = if labels.is_empty() { key } else { beside_ours(key) };
+        let key = if ours.contains(&&**key) { beside_ours(key) } else { key };
         // An empty text is none in the format.
         (key, if value.is_empty() { "(empty)" } else { &**value })
     });
@@ -218,6 +224,11 @@ fn beside_ours(key: &str) -> &str {
         "holder" => "user.holder",
         "phase" => "user.phase",
         "state" => "user.state",
+        "thread" => "user.thread",
+        "type" => "user.type",
+        "lifetime" => "user.lifetime",
+        "bytes" => "user.bytes",
+        "age" => "user.age",
         other => other,
     }
 }
@@ -314,7 +325,7 @@ pub(crate) fn functions(snapshot: &PathSnapshot) -> Result<Profile, Error> {
                 *known.entry(std::ptr::from_ref(*site)).or_insert_with(|| encoder.site(site));
             locations.push(location);
         }
-        let labels = new_labels(&[], sample.set.as_ref());
+        let labels = new_labels(&[], sample.set.as_ref(), &[]);
         encoder.builder.sample(&locations, &values(&types, &sample.values), &labels);
     }
     for lost in &snapshot.lost {
@@ -439,6 +450,15 @@ impl<'s> Encoder<'s> {
         all.into_iter().map(|(address, lines)| self.location(address, lines)).collect()
     }
 
+    /// The type of the object that these frames of an allocation are for, as the generic functions on the leaf side tell.
+    fn type_of(&self, frames: &[u64]) -> Option<&'s str> {
+        let lines = |address: &u64| self.resolved(*address).map_or(&[][..], |r| &r.frames);
+        let names =
+            frames.iter().flat_map(lines).map(|f| (qualified(f), f.type_argument.as_deref()));
+        let internal = names.take_while(|(name, _)| allocators::is_internal(name));
+        internal.filter_map(|(name, argument)| allocators::object(&name, argument?)).next()
+    }
+
     /// As `stack`, of a wait seen as a system call: its first frame is that call, whatever it is named.
     fn foreign_stack(&mut self, frames: &[u64]) -> Vec<LocationId> {
         self.stack(frames.get(1..).unwrap_or(frames), primitives::is_internal)
@@ -506,6 +526,7 @@ impl<'s> Encoder<'s> {
                 line: site.line(),
                 column: 0,
                 start_line: site.line(),
+                type_argument: None,
             },
         };
         let line = self.line(&frame);

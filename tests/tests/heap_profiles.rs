@@ -113,6 +113,29 @@ fn samples_have_the_labels_and_the_thread_of_who_allocated() {
     });
 }
 
+struct Held(u64);
+
+#[inline(never)]
+fn holds() -> (Box<Held>, Vec<Held>, HashMap<u8, Held>, String) {
+    let map = HashMap::from([(1, Held(1))]);
+    let list = [3].map(Held).into_iter().filter(|held| held.0 > 2).collect();
+    black_box((Box::new(Held(2)), list, map, 7_i32.to_string()))
+}
+
+#[test]
+fn samples_tell_the_type_where_the_debug_information_does() {
+    alone(1, || {
+        let kept = holds();
+        assert_eq!(kept.0.0 + kept.1[0].0 + kept.2[&1].0 + kept.3.len() as u64, 7);
+        let profile = snapshot("heap");
+        let types = texts(profile.proto(), "::holds", "type");
+        assert_eq!(types.get("heap_profiles::Held"), Some(&2), "{types:?}");
+        assert_eq!(types.get("(u8, heap_profiles::Held)"), Some(&1), "{types:?}");
+        assert!(!types.contains_key("i32"), "{types:?}");
+        drop(kept);
+    });
+}
+
 #[inline(never)]
 fn collects() -> (Vec<u64>, String, HashMap<u64, u64>, Vec<u8>) {
     let list = (0..100).map(|n| n * 2).collect();
@@ -293,20 +316,22 @@ fn allocates_for(work: impl FnOnce(*mut u8, Layout)) {
 #[test]
 fn a_wrong_layout_is_told_with_who_allocated() {
     alone(1, || {
-        allocates_for(|object, _| {
-            let wrong = Layout::from_size_align(48, 16).unwrap();
-            // SAFETY: not of this layout; but the allocator inside is C's, which does not look at it.
-            unsafe { ALLOCATOR.dealloc(object, wrong) };
-        });
+        for size in [48, 56] {
+            allocates_for(|object, _| {
+                let wrong = Layout::from_size_align(size, 16).unwrap();
+                // SAFETY: not of this layout; but the allocator inside is C's, which does not look at it.
+                unsafe { ALLOCATOR.dealloc(object, wrong) };
+            });
+        }
         let found = heap::mismatches().unwrap();
-        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found.iter().map(|m| m.freed.size()).collect::<Vec<_>>(), [48, 56]);
         let text = found[0].to_string();
         let said = "freed with size 48 and alignment 16, but allocated with size 40 and alignment 8, by\n    heap_profiles::allocates_for";
         assert!(text.starts_with(said), "{text}");
         let profile = snapshot("heap");
         let proto = profile.proto();
         let mut comments = proto.comment.iter().map(|comment| proto.string(*comment));
-        let said = "samples that were freed with another layout than they were allocated with: 1";
+        let said = "samples that were freed with another layout than they were allocated with: 2";
         assert!(comments.any(|comment| comment == said));
     });
 }

@@ -31,6 +31,27 @@ fn is_owned(path: &str) -> bool {
     OWNERS.iter().any(|owner| path.starts_with(owner))
 }
 
+/// The type of the objects that a function with this name allocates, if its first type argument is that.
+pub(super) fn object<'a>(name: &str, argument: &'a str) -> Option<&'a str> {
+    // Others are generic over what they are called with.
+    const HOLDERS: [&str; 7] = [
+        "alloc::boxed::",
+        "alloc::raw_vec::",
+        "alloc::rc::",
+        "alloc::slice::",
+        "alloc::sync::",
+        "alloc::vec::",
+        "hashbrown::raw::",
+    ];
+    let path = match name.strip_prefix('<').map(split) {
+        Some((ty, Some(of))) if is_any(ty) => of,
+        Some((ty, _)) => bare(ty),
+        None => name,
+    };
+    let is_holder = HOLDERS.iter().any(|holder| path.starts_with(holder));
+    (is_holder && argument != "alloc::alloc::Global").then_some(argument)
+}
+
 /// The type and the trait of `a::B as c::D>::e`.
 fn split(rest: &str) -> (&str, Option<&str>) {
     let mut depth = 0_i32;
@@ -68,6 +89,21 @@ fn bare(ty: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_is_that_of_what_is_held() {
+        for (name, argument, expected) in [
+            ("alloc::boxed::Box<T>::new", "app::Buffer", Some("app::Buffer")),
+            ("<alloc::vec::Vec<T> as core::iter::FromIterator<T>>::from_iter", "u8", Some("u8")),
+            ("<T as alloc::slice::hack::ConvertVec>::to_vec", "u8", Some("u8")),
+            ("hashbrown::raw::RawTable<T,A>::reserve_rehash", "(u8, u8)", Some("(u8, u8)")),
+            ("alloc::raw_vec::RawVecInner<A>::finish_grow", "alloc::alloc::Global", None),
+            ("<T as alloc::string::ToString>::to_string", "i64", None),
+            ("core::iter::traits::iterator::Iterator::collect", "app::Iter", None),
+        ] {
+            assert_eq!(object(name, argument), expected, "{name}");
+        }
+    }
 
     #[test]
     fn what_allocates_for_others_is_told_from_who_wants_memory() {

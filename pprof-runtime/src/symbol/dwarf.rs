@@ -76,7 +76,10 @@ impl Dwarf<'_> {
                 found.column = location.column.unwrap_or(0);
             }
             if let (Some(unit), Some(offset)) = (unit, frame.dw_die_offset) {
-                found.start_line = declaration_line(unit, offset, 0).unwrap_or(0);
+                let declaration = Declaration::of(unit, offset);
+                found.start_line = declaration.line.unwrap_or(0);
+                let name = declaration.name.and_then(|name| unit.attr_string(name).ok());
+                found.type_argument = name.and_then(|name| first_argument(&name.to_string_lossy()));
             }
             frames.push(found);
         }
@@ -84,25 +87,72 @@ impl Dwarf<'_> {
     }
 }
 
-/// `DW_AT_decl_line` of a function, which inlined and out-of-line copies leave to the entry they come from.
-fn declaration_line(
-    unit: UnitRef<'_, Slice<'_>>,
-    offset: UnitOffset<usize>,
-    hops: u32,
-) -> Option<u32> {
-    const MAX_HOPS: u32 = 8;
-    let entry = unit.entry(offset).ok()?;
-    if let Some(line) = entry.attr_value(gimli::DW_AT_decl_line) {
-        return line.udata_value().and_then(|line| u32::try_from(line).ok());
+/// What the entries of a function say, of which inlined and out-of-line copies leave most to the one they come from.
+#[derive(Default)]
+struct Declaration<'s> {
+    line: Option<u32>,
+    name: Option<AttributeValue<Slice<'s>>>,
+}
+
+impl<'s> Declaration<'s> {
+    fn of(unit: UnitRef<'_, Slice<'s>>, offset: UnitOffset<usize>) -> Declaration<'s> {
+        const MAX_HOPS: u32 = 8;
+        let (mut declaration, mut next) = (Declaration::default(), Some(offset));
+        for _ in 0..=MAX_HOPS {
+            let Some(entry) = next.and_then(|offset| unit.entry(offset).ok()) else { break };
+            let line = || entry.attr_value(gimli::DW_AT_decl_line)?.udata_value()?.try_into().ok();
+            declaration.line = declaration.line.or_else(line);
+            declaration.name = declaration.name.or_else(|| entry.attr_value(gimli::DW_AT_name));
+            if declaration.line.is_some() && declaration.name.is_some() {
+                break;
+            }
+            let origin = entry
+                .attr_value(gimli::DW_AT_abstract_origin)
+                .or_else(|| entry.attr_value(gimli::DW_AT_specification));
+            next = match origin {
+                Some(AttributeValue::UnitRef(offset)) => Some(offset),
+                // Into another unit only under cross-unit LTO; that unit's own entry is found if it is this one after all.
+                Some(AttributeValue::DebugInfoRef(offset)) => offset.to_unit_offset(&unit.header),
+                _ => None,
+            };
+        }
+        declaration
     }
-    let origin = entry
-        .attr_value(gimli::DW_AT_abstract_origin)
-        .or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
-    let offset = match origin {
-        AttributeValue::UnitRef(offset) => offset,
-        // Into another unit only under cross-unit LTO; that unit's own entry is found if it is this one after all.
-        AttributeValue::DebugInfoRef(offset) => offset.to_unit_offset(&unit.header)?,
-        _ => return None,
-    };
-    if hops == MAX_HOPS { None } else { declaration_line(unit, offset, hops + 1) }
+}
+
+/// `a::B<C>` of `push<a::B<C>, alloc::alloc::Global>`.
+fn first_argument(name: &str) -> Option<Box<str>> {
+    let (_, arguments) = name.split_once('<')?;
+    let mut depth = 0_i32;
+    for (at, byte) in arguments.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' | b'{' => depth += 1,
+            // Not of an arrow.
+            b'>' if at > 0 && arguments.as_bytes().get(at - 1) == Some(&b'-') => {}
+            b',' | b'>' if depth == 0 => return arguments.get(..at).map(Box::from),
+            b'>' | b')' | b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_argument;
+
+    #[test]
+    fn the_first_type_is_told_from_the_others() {
+        for (name, expected) in [
+            ("push<u64, alloc::alloc::Global>", Some("u64")),
+            ("new<a::B<c::D, e::F>>", Some("a::B<c::D, e::F>")),
+            ("insert<(u64, [u8; 4]), a::B>", Some("(u64, [u8; 4])")),
+            ("call<fn(u8, u8) -> u64, u8>", Some("fn(u8, u8) -> u64")),
+            ("{closure#0}<alloc::string::String>", Some("alloc::string::String")),
+            ("main", None),
+            ("cut<a::B", None),
+        ] {
+            assert_eq!(first_argument(name).as_deref(), expected, "{name}");
+        }
+    }
 }

@@ -41,6 +41,8 @@ pub(crate) struct SourceFrame {
     pub(crate) column: u32,
     /// Line of the function's declaration; zero if unknown.
     pub(crate) start_line: u32,
+    /// The first type that this copy of a generic function is for, where the debug information tells.
+    pub(crate) type_argument: Option<Box<str>>,
 }
 
 impl SourceFrame {

@@ -103,9 +103,14 @@ pub(crate) fn lifetimes() -> Result<Snapshot<2>, Error> {
     Ok(of_pairs(recorded, values, whole(objects, bytes), step, SystemTime::now()))
 }
 
-/// Bare stacks, one sample each.
+/// Bare stacks, one sample each, in their order.
 pub(crate) fn stacks(stacks: impl Iterator<Item = Box<[u64]>>) -> Snapshot<2> {
-    let stacks = stacks.map(|frames| StackSample::new(frames, false, [1, 1])).collect();
+    let sample = |(nth, frames)| StackSample {
+        // Equal ones would become one.
+        numbers: vec![("nth", nth, "")],
+        ..StackSample::new(frames, false, [1, 1])
+    };
+    let stacks = (0..).zip(stacks).map(sample).collect();
     let (lost, comments) = (Vec::new(), Vec::new());
     Snapshot { time: SystemTime::now(), duration: None, stacks, lost, comments }
 }
