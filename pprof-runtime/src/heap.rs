@@ -1,6 +1,6 @@
 //! What the `heap` profile can show beside what Go's does.
 //!
-//! The profile itself is [`lookup`](crate::lookup)`("heap")`, of a program whose allocator is an [`Alloc`](crate::Alloc), once
+//! The profile itself is [`lookup`]`("heap")`, of a program whose allocator is an [`Alloc`](crate::Alloc), once
 //! [`set_mem_profile_rate`](crate::set_mem_profile_rate) was called.
 
 mod frames;

@@ -185,9 +185,12 @@ mod block {
 
 #[test]
 fn a_block_hands_the_option_down_and_the_table_shows_it() {
-    let profile = recorded(|| drop(block::makes()));
+    let mut table = String::new();
+    let profile = recorded(|| {
+        drop(block::makes());
+        table = pprof_runtime::report::table().to_string();
+    });
     assert_eq!(allocated(&profile, &["::makes"]), [1, 8]);
-    let table = pprof_runtime::report::table().to_string();
     let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(head[4..], ["allocs", "bytes", "function"], "{table}");
 }

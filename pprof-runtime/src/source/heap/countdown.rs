@@ -36,6 +36,8 @@ struct Countdown {
     current: Cell<u32>,
     /// A sample is being taken, or a profile written: what is allocated for that is nobody's.
     busy: Cell<bool>,
+    /// While `busy` what `left` is afterwards: what is allocated meanwhile must not bring the next sample nearer.
+    aside: Cell<i64>,
     /// The epoch that `left` was drawn in, and the rate.
     epoch: Cell<u32>,
     rate: Cell<u64>,
@@ -56,6 +58,7 @@ thread_local! {
             left: Cell::new(i64::MAX),
             current: Cell::new(0),
             busy: Cell::new(false),
+            aside: Cell::new(0),
             epoch: Cell::new(0),
             rate: Cell::new(0),
             random: Cell::new(0),
@@ -103,8 +106,6 @@ pub(crate) fn passes(size: usize) -> bool {
 pub(super) fn decide(size: usize) -> Option<Sample> {
     COUNTDOWN.with(|count| {
         if count.busy.get() {
-            // As if it had not been: the first one afterwards would else be looked at for these.
-            count.left.set(count.left.get().wrapping_add(size as i64));
             return None;
         }
         // SAFETY: null, or a node of this thread's tree, which is there until somebody else is counted for.
@@ -132,7 +133,7 @@ pub(super) fn decide(size: usize) -> Option<Sample> {
         if rate == 0 {
             return None;
         }
-        count.busy.set(true);
+        count.set_busy(true);
         Some(Sample { weight: Weight::of(size, rate), thread: count.name() })
     })
 }
@@ -147,7 +148,7 @@ pub(super) struct Sample {
 
 impl Drop for Sample {
     fn drop(&mut self) {
-        COUNTDOWN.with(|count| count.busy.set(false));
+        COUNTDOWN.with(|count| count.set_busy(false));
     }
 }
 
@@ -182,14 +183,25 @@ fn with_busy<T>(busy: bool, work: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
-            COUNTDOWN.with(|count| count.busy.set(self.0));
+            COUNTDOWN.with(|count| count.set_busy(self.0));
         }
     }
-    let _restore = Restore(COUNTDOWN.with(|count| count.busy.replace(busy)));
+    let _restore = Restore(COUNTDOWN.with(|count| count.set_busy(busy)));
     work()
 }
 
 impl Countdown {
+    /// Returns what it was.
+    fn set_busy(&self, busy: bool) -> bool {
+        let before = self.busy.replace(busy);
+        match (before, busy) {
+            (false, true) => self.aside.set(self.left.replace(i64::MAX)),
+            (true, false) => self.left.set(self.aside.get()),
+            _ => {}
+        }
+        before
+    }
+
     /// Begins anew.
     fn draw(&self) {
         let rate = rate();

@@ -304,7 +304,8 @@ fn size_of_class(class: u64) -> u64 {
 ///
 /// # Safety
 /// As `GlobalAlloc::dealloc`, of `inner`, which `blocks` are of.
-#[inline]
+#[cold]
+#[inline(never)]
 pub(crate) unsafe fn dealloc<A: GlobalAlloc>(
     inner: &A,
     blocks: &Blocks,
