@@ -1,0 +1,70 @@
+//! What the heap profiler costs: allocators bare, in ours off and on, and peers (`--features peers`), as tables.
+//!
+//! `cargo bench -p pprof-benches --bench heap -- [GROUP]... [--rounds N]`.
+//!
+//! Allocators are called as the compiler calls the global one: by a function of their own that nothing is put into. Each process has a second
+//! thread, as glibc's allocator takes less time in one that has none.
+
+mod allocators;
+mod work;
+
+use std::process::ExitCode;
+
+use pprof_benches::contender::{Contender, Group, ns};
+use pprof_benches::harness;
+
+use allocators::{Allocator, Row, all};
+
+fn main() -> ExitCode {
+    allocators::have_a_second_thread();
+    let mut groups = Vec::new();
+    for size in [16, 64, 1024, 64 << 10, 1 << 20] {
+        let title = format!("{size} bytes: allocate and free at once, one thread");
+        groups.push(group(format!("pair/{size}"), title, move |a| work::pair(a, size)));
+    }
+    for size in [64, 1024] {
+        let title = format!("{size} bytes: allocate 4096, free them in random order, an object");
+        groups.push(group(format!("batch/{size}"), title, move |a| work::batch(a, size)));
+    }
+    for threads in [2, 8] {
+        let title = format!("64 bytes: allocate and free at once, {threads} threads");
+        groups.push(group(format!("threads/{threads}"), title, move |a| work::threads(a, threads)));
+    }
+    groups.push(group(
+        "handed-over",
+        "64 bytes: one thread allocates, another one frees",
+        work::handed_over,
+    ));
+    groups.push(group("growth", "A buffer from 4 KiB to 128 MiB by doubling, us", work::growth));
+    groups.push(group("zeroed", "64 MiB of zero, not touched, us", work::zeroed));
+    groups.push(Group::new(
+        "program",
+        "Words counted in a text, by strings in hash tables: the process's global allocator, ms",
+        allocators::global("ms", work::program),
+    ));
+    groups.push(Group::new(
+        "memory",
+        "200 MiB in objects of 64 to 4096 bytes: what the process takes, MB",
+        allocators::global("MB", work::memory),
+    ));
+    groups.push(Group::new(
+        "snapshot",
+        "A heap profile of 20 000 live samples, ms",
+        vec![Contender::new("ours", "ms", work::snapshot)],
+    ));
+    harness::main(&groups, 9, harness::print_rows)
+}
+
+fn group(
+    name: impl Into<String>,
+    title: impl Into<String>,
+    work: impl Fn(&'static dyn Allocator) -> f64 + Copy + 'static,
+) -> Group {
+    let contender = |(name, allocator, prepare): Row| {
+        ns(name, move || {
+            prepare();
+            pprof_benches::contender::Figures::new(work(allocator))
+        })
+    };
+    Group::new(name, title, all().into_iter().map(contender).collect())
+}
