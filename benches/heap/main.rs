@@ -22,6 +22,11 @@ fn main() -> ExitCode {
         let title = format!("{size} bytes: allocate and free at once, one thread");
         groups.push(group(format!("pair/{size}"), title, move |a| work::pair(a, size)));
     }
+    groups.push(Group::new(
+        "global",
+        "64 bytes: allocate and free at once, by the process's global allocator",
+        allocators::global("ns", work::global_pair),
+    ));
     for size in [64, 1024] {
         let title = format!("{size} bytes: allocate 4096, free them in random order, an object");
         groups.push(group(format!("batch/{size}"), title, move |a| work::batch(a, size)));
@@ -35,8 +40,8 @@ fn main() -> ExitCode {
         "64 bytes: one thread allocates, another one frees",
         work::handed_over,
     ));
-    groups.push(group("growth", "A buffer from 4 KiB to 128 MiB by doubling, us", work::growth));
-    groups.push(group("zeroed", "64 MiB of zero, not touched, us", work::zeroed));
+    groups.push(group("growth", "A buffer from 4 KiB to 128 MiB by doubling", work::growth));
+    groups.push(group("zeroed", "64 MiB of zero, not touched", work::zeroed));
     groups.push(Group::new(
         "program",
         "Words counted in a text, by strings in hash tables: the process's global allocator, ms",

@@ -32,6 +32,18 @@ pub(crate) fn pair(allocator: &dyn Allocator, size: usize) -> f64 {
     least(20, count, || allocator.pairs(count, layout(size)))
 }
 
+pub(crate) fn global_pair() -> f64 {
+    const COUNT: u64 = 200_000;
+    let layout = layout(64);
+    let pair = |_| {
+        // SAFETY: the size is not zero.
+        let object = black_box(unsafe { std::alloc::alloc(layout) });
+        // SAFETY: made above, with that layout.
+        unsafe { std::alloc::dealloc(object, layout) };
+    };
+    least(20, COUNT, || (0..COUNT).for_each(pair))
+}
+
 pub(crate) fn batch(allocator: &dyn Allocator, size: usize) -> f64 {
     const OBJECTS: u16 = 4096;
     const BATCHES: u64 = 20;
@@ -79,14 +91,12 @@ pub(crate) fn handed_over(allocator: &'static dyn Allocator) -> f64 {
     })
 }
 
-/// In microseconds.
 pub(crate) fn growth(allocator: &dyn Allocator) -> f64 {
-    least(3, 1, || allocator.grow(4 << 10, 128 << 20)) / 1e3
+    least(3, 1, || allocator.grow(4 << 10, 128 << 20))
 }
 
-/// In microseconds.
 pub(crate) fn zeroed(allocator: &dyn Allocator) -> f64 {
-    least(20, 1, || allocator.zeroed(layout(64 << 20))) / 1e3
+    least(20, 1, || allocator.zeroed(layout(64 << 20)))
 }
 
 /// In milliseconds of CPU time.
