@@ -187,6 +187,16 @@ fn what_c_code_frees_does_no_harm_and_is_counted() {
                     })
                     .collect();
                 for (n, (object, layout)) in mine.into_iter().enumerate() {
+                    // Some move: what they had is there still.
+                    let (object, layout) = if n % 3 == 0 {
+                        let size = layout.size() + n % 500;
+                        let moved = unsafe { ALLOCATOR.realloc(object, layout, size) };
+                        let added = size - layout.size();
+                        unsafe { moved.add(layout.size()).write_bytes(n as u8, added) };
+                        (moved, Layout::from_size_align(size, 8).unwrap())
+                    } else {
+                        (object, layout)
+                    };
                     let bytes = unsafe { std::slice::from_raw_parts(object, layout.size()) };
                     assert!(bytes.iter().all(|byte| *byte == n as u8), "{size} {round}");
                     unsafe { ALLOCATOR.dealloc(object, layout) };

@@ -12,6 +12,7 @@ use crate::deadlock::{self, Stacks};
 use crate::error::{Error, ErrorKind};
 use crate::heap;
 use crate::profile::{Profile, Source, lookup};
+use crate::source::heap::unobserved;
 use crate::symbol::Symbols;
 
 const PREFIX: &str = "/debug/pprof/";
@@ -41,7 +42,9 @@ pub(super) fn answer(
         ));
     }
     // A fault of ours must not end the program that is being profiled.
-    let result = catch_unwind(AssertUnwindSafe(|| route(request, cancelled)));
+    // What is allocated for the answer is not the program's.
+    let answer = || unobserved(|| route(request, cancelled));
+    let result = catch_unwind(AssertUnwindSafe(answer));
     match result.unwrap_or_else(|_| Err(Response::error(500, "the profiler failed; this is a bug")))
     {
         Ok(response) => response,

@@ -88,13 +88,18 @@ impl Blocks {
     /// # Safety
     /// `block` is an object of `A`.
     pub(super) unsafe fn is_whole<A: GlobalAlloc>(block: *mut u8, layout: Layout) -> bool {
-        // C code can free what is the system's. Other allocators' is told by nothing.
-        if type_name::<A>() != type_name::<System>() {
+        // Other allocators' is told by nothing.
+        if !Blocks::are_systems::<A>() {
             return true;
         }
         // SAFETY: as `System` is C's `malloc`.
         unsafe { usable(block) }
             .is_none_or(|usable| tagged(layout).is_some_and(|t| t.size() <= usable))
+    }
+
+    /// Whether objects of `A` are C's, which C code may free, and of which layouts do not matter.
+    pub(super) fn are_systems<A>() -> bool {
+        type_name::<A>() == type_name::<System>()
     }
 
     fn of(&self, tagged: Layout) -> Option<&Mutex<Kept>> {
