@@ -1,7 +1,8 @@
 //! Which functions on the leaf side of an allocation's stack are the allocator's and the collections', and not the code that wanted memory.
 
 /// Paths of crates and modules whose business it is to allocate for others. `core` only calls them back.
-const OWNERS: [&str; 10] = [
+const OWNERS: [&str; 11] = [
+    "allocator_api2::",
     "pprof_runtime::",
     "alloc::",
     "core::",
@@ -49,7 +50,10 @@ pub(super) fn object<'a>(name: &str, argument: &'a str) -> Option<&'a str> {
         None => name,
     };
     let is_holder = HOLDERS.iter().any(|holder| path.starts_with(holder));
-    (is_holder && argument != "alloc::alloc::Global").then_some(argument)
+    // Of these the first argument is an allocator, or an iterator.
+    const OTHERS: [&str; 4] = ["RawVecInner", "RawTableInner", "do_alloc", "in_place_collect"];
+    let tells_other = OTHERS.iter().any(|other| path.contains(other));
+    (is_holder && !tells_other && !argument.ends_with("::Global")).then_some(argument)
 }
 
 /// The type and the trait of `a::B as c::D>::e`.
@@ -98,6 +102,9 @@ mod tests {
             ("<T as alloc::slice::hack::ConvertVec>::to_vec", "u8", Some("u8")),
             ("hashbrown::raw::RawTable<T,A>::reserve_rehash", "(u8, u8)", Some("(u8, u8)")),
             ("alloc::raw_vec::RawVecInner<A>::finish_grow", "alloc::alloc::Global", None),
+            ("alloc::raw_vec::RawVecInner<A>::finish_grow", "app::Arena", None),
+            ("alloc::vec::in_place_collect::from_iter_in_place", "app::Iter", None),
+            ("hashbrown::raw::alloc::inner::do_alloc", "allocator_api2::alloc::Global", None),
             ("<T as alloc::string::ToString>::to_string", "i64", None),
             ("core::iter::traits::iterator::Iterator::collect", "app::Iter", None),
         ] {

@@ -22,6 +22,8 @@ pub struct Mismatch {
 
 /// Of the samples that were freed with another layout than they were allocated with, which is undefined behaviour, the first 16.
 ///
+/// Where C code frees what Rust allocated, one may be another object that got the address of a sample, freed as it should be.
+///
 /// How many there were is in the comments of the `heap` profile. To find all of them, sample every object: `set_mem_profile_rate(1)`.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 use std::time::Duration;
 
 use crate::source::contention::nesting;
@@ -45,8 +45,10 @@ impl Lock {
         if STATE.get() == State::Forking {
             return Held(None);
         }
-        self.take();
+        // First: a handler that forks in between must not wait for this thread.
         STATE.set(State::Inside);
+        compiler_fence(Ordering::SeqCst);
+        self.take();
         Held(Some(self))
     }
 
@@ -85,6 +87,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some(lock) = self.0 {
             lock.release();
+            compiler_fence(Ordering::SeqCst);
             STATE.set(State::Outside);
         }
     }

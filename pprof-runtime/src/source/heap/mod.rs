@@ -67,7 +67,7 @@ const MAX_STACKS: usize = 65_536;
 const LEAST_TAGGED_RATE: u64 = 64 * 1024;
 
 /// What was freed, what was allocated, and what was in use when that was most: objects and bytes of each, in the bits of `weight`. This is the
-/// order of reading: nothing is freed before it was allocated.
+/// order of reading: what is freed meanwhile is not more than what was made.
 static TABLE: OnceCell<StackTable<COLUMNS>> = OnceCell::new();
 const COLUMNS: usize = 6;
 
@@ -419,11 +419,15 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
         // SAFETY: the caller's promise.
         moved = unsafe { inner.realloc(object, layout, new_size) };
     }
-    match old {
-        // It stays, as if nothing had been. Its place is free still.
-        Some(old) if moved.is_null() => drop(live::insert(object.addr(), old)),
-        Some(old) => note_freed(&old),
-        None => {}
+    if let Some(old) = old {
+        if !moved.is_null() {
+            note_freed(&old);
+        } else if live::insert(object.addr(), old).is_err() {
+            // It stays, as if nothing had been; but its place has been taken, and there is none.
+            note_freed(&old);
+            // ORDERING: Relaxed: a counter.
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
     }
     if let Some(sample) = sample.filter(|_| !is_tagged && !moved.is_null()) {
         note_as_asked(moved, new_layout, &sample);

@@ -25,7 +25,7 @@ const FIRST: i64 = (4 << 20) << weight::BYTE_BITS;
 /// So much more is in use.
 pub(super) fn grow(bytes: i64) {
     // ORDERING: Relaxed, all: numbers that order nothing.
-    let in_use = IN_USE.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    let in_use = IN_USE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
     if in_use > NEXT.load(Ordering::Relaxed) {
         copy(in_use);
     }
@@ -73,11 +73,17 @@ pub(super) fn find() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(WHEN.load(Ordering::Relaxed))
 }
 
-/// What was copied is forgotten, by whoever sets the columns to zero.
-pub(super) fn reset() {
-    // ORDERING: Relaxed, as above.
+/// Forgets what was copied; `forget` sets the columns to zero, while nobody copies.
+pub(super) fn reset(forget: impl FnOnce()) {
+    // Not inside of an allocator: it may wait. ORDERING: as in `copy`.
+    while COPIES.swap(true, Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    forget();
+    // ORDERING: Relaxed, both, as above.
     COPIED.store(0, Ordering::Relaxed);
     NEXT.store(FIRST, Ordering::Relaxed);
+    COPIES.store(false, Ordering::Release);
 }
 
 /// In a forked child: who copied is not there.

@@ -43,7 +43,8 @@ pub(crate) fn snapshot() -> Result<Snapshot<4>, Error> {
 /// As `snapshot`, of what is in use those objects that are as old as `older_than` at least, by their age.
 pub(crate) fn snapshot_by_age(older_than: Duration) -> Result<Snapshot<4>, Error> {
     let mut snapshot = snapshot()?;
-    for values in snapshot.stacks.iter_mut().map(|stack| &mut stack.values) {
+    let stacks = snapshot.stacks.iter_mut().map(|stack| &mut stack.values);
+    for values in stacks.chain(snapshot.lost.iter_mut().map(|lost| &mut lost.values)) {
         [values[2], values[3]] = [0, 0];
     }
     let now = clock::ticks();
@@ -194,7 +195,8 @@ fn comments() -> Vec<String> {
     ];
     // ORDERING: Relaxed: counters.
     let counts = counts.map(|(count, what)| (count.load(Ordering::Relaxed), what));
-    let what = "samples that were freed with another layout than they were allocated with";
+    let what =
+        "samples that were freed with another layout than they were allocated with, or by C code";
     for (count, what) in counts.into_iter().chain([(mismatches::count(), what)]) {
         if count > 0 {
             comments.push(format!("{what}: {count}"));
@@ -221,10 +223,9 @@ pub(crate) fn reset() {
         let [freed, freed_bytes, _, _, peak, peak_bytes] = counters.read();
         counters.add([-freed, -freed_bytes, -freed, -freed_bytes, -peak, -peak_bytes]);
     };
-    peak::reset();
     lifetimes::reset();
     if let Some(table) = TABLE.get() {
-        table.for_each(forget);
+        peak::reset(|| table.for_each(forget));
     }
 }
 
