@@ -226,14 +226,17 @@ fn leaked<T>(value: T) -> &'static T {
 fn an_upgrade_that_waits_for_a_reader_is_found() {
     let before = deadlock::find().len();
     let (mutex, lock) = (leaked(parking_lot::Mutex::new(())), leaked(parking_lot::RwLock::new(())));
-    let both_hold = leaked(Barrier::new(2));
+    // Of readers the one that locks last is known: that is to be the other one.
+    let [is_upgradable, both_hold] = [Barrier::new(2), Barrier::new(2)].map(leaked);
     std::thread::spawn(|| {
         let _held = mutex.lock();
         let guard = lock.upgradable_read();
+        is_upgradable.wait();
         both_hold.wait();
         drop(parking_lot::RwLockUpgradableReadGuard::upgrade(guard));
     });
     std::thread::spawn(|| {
+        is_upgradable.wait();
         let _held = lock.read();
         both_hold.wait();
         drop(mutex.lock());
