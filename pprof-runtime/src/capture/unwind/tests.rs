@@ -197,10 +197,16 @@ mod single_step {
         result
     }
 
-    /// The return address into `anchored`: the third frame, after `walk_here` and the closure.
+    /// The return address into `anchored`. What lies next to its code may be the closure that it calls.
     fn anchor_of(frames: &[u64]) -> u64 {
+        unsafe extern "C" {
+            fn _Unwind_FindEnclosingFunction(pc: *mut libc::c_void) -> *mut libc::c_void;
+        }
+        // SAFETY: looks an address up, whatever it is.
+        let function = |frame: u64| unsafe { _Unwind_FindEnclosingFunction(frame as *mut _) };
         let here = anchored as *const () as u64;
-        *frames.iter().find(|f| (here..here + 4096).contains(*f)).expect("anchored is on the stack")
+        let anchor = frames.iter().find(|frame| function(**frame - 1) as u64 == here);
+        *anchor.expect("anchored is on the stack")
     }
 
     #[test]
