@@ -47,6 +47,12 @@ impl<A> Alloc<A> {
     }
 }
 
+impl<A: Default> Default for Alloc<A> {
+    fn default() -> Self {
+        Alloc::new(A::default())
+    }
+}
+
 // SAFETY: every object is one of `inner`'s, of the size and alignment asked for or of more, and goes back to `inner` with the layout that it was
 // asked for with; nothing here unwinds.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Alloc<A> {

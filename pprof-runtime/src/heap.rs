@@ -7,7 +7,6 @@ mod frames;
 mod leaks;
 mod mismatches;
 
-use std::alloc::System;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::profile::{Profile, lookup};
 use crate::source::heap;
 use crate::source::ticker::Ticker;
 
+pub use crate::source::heap::{Allocator, Statistics};
 pub use frames::Frame;
 pub use leaks::{Leak, Leaks};
 pub use mismatches::{Mismatch, mismatches};
@@ -44,7 +44,7 @@ pub use mismatches::{Mismatch, mismatches};
 pub fn by_age(older_than: Duration) -> Result<Profile, Error> {
     heap::unobserved(|| {
         let snapshot = heap::snapshot_by_age(older_than)?;
-        Ok(Profile::new("heap", encode::stacks(&encode::heap(heap::rate()), &snapshot)?))
+        Ok(Profile::new("heap-by-age", encode::stacks(&encode::heap(heap::rate()), &snapshot)?))
     })
 }
 
@@ -58,7 +58,7 @@ pub fn by_age(older_than: Duration) -> Result<Profile, Error> {
 pub fn peak() -> Result<Profile, Error> {
     heap::unobserved(|| {
         let shape = encode::objects(["peak_objects", "peak_space"], heap::rate());
-        Ok(Profile::new("heap-peak", encode::stacks(&shape, &heap::peak()?)?))
+        Ok(Profile::new("heap-peak", encode::stacks(&shape, &heap::snapshot_of_peak()?)?))
     })
 }
 
@@ -90,7 +90,7 @@ pub fn set_lifetimes(on: bool) -> bool {
 pub fn lifetimes() -> Result<Profile, Error> {
     heap::unobserved(|| {
         let shape = encode::objects(["freed_objects", "freed_space"], heap::rate());
-        Ok(Profile::new("heap-lifetimes", encode::stacks(&shape, &heap::lifetimes()?)?))
+        Ok(Profile::new("heap-lifetimes", encode::stacks(&shape, &heap::snapshot_of_lifetimes()?)?))
     })
 }
 
@@ -104,7 +104,7 @@ pub fn in_use() -> u64 {
 /// eighth below that.
 ///
 /// It is looked at ten times a second, by a thread of ours, in which the call is made; what is shorter may be missed. If it panics, the
-/// watch goes on.
+/// watch goes on. What it waits for is in no profile of waits.
 ///
 /// # Errors
 /// `System` if there is no thread to be had.
@@ -131,8 +131,9 @@ pub fn watch(
         if !is_above && in_use >= bytes {
             is_above = true;
             if let Some(Ok(profile)) = lookup("heap").map(|heap| heap.snapshot()) {
+                let call = || heap::observed(|| on_crossing(&profile));
                 // What it panics with was told by the panic hook.
-                let _ = catch_unwind(AssertUnwindSafe(|| on_crossing(&profile)));
+                let _ = catch_unwind(AssertUnwindSafe(call));
             }
         } else if in_use < bytes - bytes / 8 {
             is_above = false;
@@ -186,28 +187,6 @@ pub fn purge() {
     heap::purge();
 }
 
-/// What an allocator says of itself, for the text form of the `heap` profile: whether memory that the program has not in use is in it.
-///
-/// That of [`System`] is built in, with the GNU C library. Others are made known by [`describe`].
-pub trait Allocator: Sync {
-    /// `None` if it does not know.
-    fn statistics(&self) -> Option<Statistics>;
-
-    /// Gives back to the system what it keeps.
-    fn purge(&self) {}
-}
-
-/// In bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// In objects that are in use.
-    pub allocated: u64,
-    /// Got from the system, and not given back.
-    pub mapped: u64,
-    /// Of those, free: what could be allocated without the system.
-    pub free: u64,
-}
-
 /// Makes known what the allocator inside of [`Alloc`](crate::Alloc) says of itself. False if that was done before.
 ///
 /// # Examples
@@ -220,7 +199,7 @@ pub struct Statistics {
 ///     fn statistics(&self) -> Option<Statistics> {
 ///         // From `tikv_jemalloc_ctl::stats`, after its `epoch::advance()`.
 ///         let (allocated, resident) = (40 << 20, 64 << 20);
-///         Some(Statistics { allocated, mapped: resident, free: resident - allocated })
+///         Some(Statistics::new(allocated, resident, resident - allocated))
 ///     }
 /// }
 ///
@@ -228,39 +207,4 @@ pub struct Statistics {
 /// ```
 pub fn describe(allocator: &'static dyn Allocator) -> bool {
     heap::describe(allocator)
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-impl Allocator for System {
-    fn statistics(&self) -> Option<Statistics> {
-        // SAFETY: a name.
-        let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
-        // Of glibc from 2.33 on: a program linked to it would not start with an older one.
-        if function.is_null() {
-            return None;
-        }
-        // SAFETY: the function of that name, which has this type.
-        let mallinfo2: unsafe extern "C" fn() -> libc::mallinfo2 =
-            unsafe { std::mem::transmute(function) };
-        // SAFETY: always valid to call.
-        let info = unsafe { mallinfo2() };
-        let (arenas, mapped) = (info.arena as u64, info.hblkhd as u64);
-        Some(Statistics {
-            allocated: info.uordblks as u64 + mapped,
-            mapped: arenas + mapped,
-            free: info.fordblks as u64,
-        })
-    }
-
-    fn purge(&self) {
-        // SAFETY: always valid to call.
-        unsafe { libc::malloc_trim(0) };
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-impl Allocator for System {
-    fn statistics(&self) -> Option<Statistics> {
-        None
-    }
 }

@@ -84,6 +84,7 @@ mod profile;
 mod serve;
 mod source;
 mod symbol;
+mod tables;
 mod text;
 
 pub use alloc::Alloc;
@@ -123,7 +124,7 @@ pub fn set_block_profile_rate(ns: i64) {
 /// An allocation of `size` bytes is sampled with the probability 1 - e^(-size/rate), and stands for so many of its size as one divided by
 /// that, so that all values are unbiased. 1 records every allocation; 0 switches the profiles off, their initial state. Go's, from the
 /// start, is [`DEFAULT_MEM_PROFILE_RATE`](config::DEFAULT_MEM_PROFILE_RATE). Unlike Go's the rate may be changed at any time: a sample
-/// keeps its weight until it is freed. What was allocated while the profiles were off is not in them.
+/// keeps its weight until it is freed. What was allocated while the profiles were off is not in them. Above 2^40 the rate is 2^40.
 ///
 /// Only the allocations of an [`Alloc`] are seen.
 ///

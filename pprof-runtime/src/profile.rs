@@ -52,21 +52,15 @@ impl Profile {
     /// # Errors
     /// `Io` if the writer fails.
     pub fn write_text(&self, mut writer: impl Write) -> Result<(), Error> {
-        heap::unobserved(|| self.write_as_text(&mut writer)).map_err(|e| self.cannot_write(e))
-    }
-
-    fn write_as_text(&self, writer: &mut dyn Write) -> std::io::Result<()> {
-        text::write(self.name, &self.proto, self.table.as_ref(), writer)?;
-        if matches!(self.name, "heap" | "allocs") {
-            let memory = text::Memory {
-                allocator: heap::inner_name(),
-                statistics: heap::statistics(),
-                resident: heap::resident(),
-                peak_resident: heap::peak_resident(),
-            };
-            memory.write(&self.proto, writer)?;
-        }
-        writer.flush()
+        let write = |writer: &mut dyn Write| {
+            text::write(self.name, &self.proto, self.table.as_ref(), writer)?;
+            // Of a window they would be of another time.
+            if matches!(self.name, "heap" | "allocs") && self.proto.duration_nanos == 0 {
+                text::Memory::now().write(&self.proto, writer)?;
+            }
+            writer.flush()
+        };
+        write(&mut writer).map_err(|e| self.cannot_write(e))
     }
 
     /// The decoded form.

@@ -1,5 +1,6 @@
 //! What the tests of this package share: clocks to burn by, what is inside of profiles, and the real `go tool pprof`.
 
+pub mod heap;
 pub mod waits;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Child, Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,6 +36,20 @@ pub fn sum(
     mut keep: impl FnMut(&[&str]) -> bool,
 ) -> i64 {
     stacks(profile).iter().filter(|(names, _)| keep(names)).map(|(_, values)| values[value]).sum()
+}
+
+/// The `functions` profile of what `work` does, one at a time: the recorder is the process's.
+///
+/// # Panics
+/// If there is no such profile.
+pub fn functions_of(work: impl FnOnce()) -> pprof_format::Profile {
+    static SERIAL: Mutex<()> = Mutex::new(());
+    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    pprof_runtime::set_function_profile(true);
+    let source = pprof_runtime::lookup("functions").unwrap();
+    source.reset();
+    work();
+    source.snapshot().unwrap().proto().clone()
 }
 
 /// The place of the sample type of that name, if the profile has it.

@@ -5,26 +5,13 @@ use std::future::Future;
 use std::hint::black_box;
 use std::panic::catch_unwind;
 use std::pin::pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use pprof_runtime::{Alloc, profile};
-use pprof_tests::{YieldOnce, column, stacks, sum};
+use pprof_tests::{YieldOnce, column, functions_of, stacks, sum};
 
 #[global_allocator]
 static ALLOCATOR: Alloc<System> = Alloc::new(System);
-
-static SERIAL: Mutex<()> = Mutex::new(());
-
-/// The profile of what `work` does.
-fn recorded(work: impl FnOnce()) -> pprof_format::Profile {
-    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    pprof_runtime::set_function_profile(true);
-    let source = pprof_runtime::lookup("functions").unwrap();
-    source.reset();
-    work();
-    source.snapshot().unwrap().proto().clone()
-}
 
 /// Objects and bytes of the path that begins with these names, leaf first.
 fn allocated(profile: &pprof_format::Profile, path: &[&str]) -> [i64; 2] {
@@ -65,7 +52,7 @@ fn uncounted() {
 
 #[test]
 fn objects_are_of_the_function_that_counts_them() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         allocate(5);
         outer(3);
         allocate(5);
@@ -95,7 +82,7 @@ fn recurses(depth: usize) {
 
 #[test]
 fn panics_and_recursion_end_what_they_began() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         for _ in 0..10 {
             catch_unwind(|| panics(100)).unwrap_err();
             allocate(1000);
@@ -125,7 +112,7 @@ async fn waits_for_it() {
 
 #[test]
 fn futures_count_while_they_are_polled() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         let mut context = Context::from_waker(Waker::noop());
         let mut future = pin!(waits_for_it());
         assert!(future.as_mut().poll(&mut context).is_pending());
@@ -141,7 +128,7 @@ fn futures_count_while_they_are_polled() {
 fn threads_count_for_themselves_with_the_heap_profile_on_too() {
     for rate in [0, 1, 512 * 1024] {
         pprof_runtime::set_mem_profile_rate(rate);
-        let profile = recorded(|| {
+        let profile = functions_of(|| {
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| (0..1000).for_each(|_| inner()));
@@ -168,7 +155,7 @@ fn ends_the_thread() {
 
 #[test]
 fn at_the_end_of_a_thread_nothing_is_counted_for_what_is_gone() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         std::thread::spawn(ends_the_thread).join().unwrap();
     });
     let [objects, bytes] = allocated(&profile, &["::ends_the_thread"]);
@@ -186,7 +173,7 @@ mod block {
 #[test]
 fn a_block_hands_the_option_down_and_the_table_shows_it() {
     let mut table = String::new();
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         drop(block::makes());
         table = pprof_runtime::report::table().to_string();
     });

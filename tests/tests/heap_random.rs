@@ -1,15 +1,12 @@
 //! Random operations on an `Alloc` over several allocators: objects are whole, and the profile has each, and its end.
-#![allow(
-    clippy::multiple_unsafe_ops_per_block,
-    reason = "one of several calls of the allocator, for the same reason"
-)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mimalloc::MiMalloc;
-use pprof_runtime::{Alloc, lookup, set_mem_profile_rate};
-use pprof_tests::values_of;
+use pprof_runtime::{Alloc, set_mem_profile_rate};
+use pprof_tests::heap::{DROPPED, MISMATCHES, ORPHANS, Object, counted, of, random_size};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tikv_jemallocator::Jemalloc;
@@ -18,9 +15,52 @@ use tikv_jemallocator::Jemalloc;
 static OVER_SYSTEM: Alloc<System> = Alloc::new(System);
 static OVER_JEMALLOC: Alloc<Jemalloc> = Alloc::new(Jemalloc);
 static OVER_MIMALLOC: Alloc<MiMalloc> = Alloc::new(MiMalloc);
+static OVER_STRICT: Alloc<Strict> = Alloc::new(Strict(Mutex::new(BTreeMap::new())));
+
+/// The system's, if what comes back has the layout that it was asked for with.
+#[derive(Debug)]
+struct Strict(Mutex<BTreeMap<usize, Layout>>);
+
+impl Strict {
+    fn gives(&self, object: *mut u8, layout: Layout) -> *mut u8 {
+        assert!(!object.is_null(), "there is memory");
+        assert_eq!(self.0.lock().unwrap().insert(object.addr(), layout), None);
+        object
+    }
+
+    fn takes(&self, object: *mut u8, layout: Layout) {
+        assert_eq!(self.0.lock().unwrap().remove(&object.addr()), Some(layout));
+    }
+}
+
+// SAFETY: the system's.
+unsafe impl GlobalAlloc for Strict {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        self.gives(unsafe { System.alloc(layout) }, layout)
+    }
+
+    unsafe fn dealloc(&self, object: *mut u8, layout: Layout) {
+        self.takes(object, layout);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(object, layout) };
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        self.gives(unsafe { System.alloc_zeroed(layout) }, layout)
+    }
+
+    unsafe fn realloc(&self, object: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        self.takes(object, layout);
+        // SAFETY: the caller's promise.
+        let moved = unsafe { System.realloc(object, layout, size) };
+        self.gives(moved, Layout::from_size_align(size, layout.align()).unwrap())
+    }
+}
 
 /// Over each allocator, at each rate.
-const OPERATIONS: usize = if cfg!(debug_assertions) { 170_000 } else { 1_000_000 };
+const OPERATIONS: usize = if cfg!(debug_assertions) { 125_000 } else { 1_000_000 };
 const THREADS: usize = 4;
 const SLOTS: usize = 512;
 const MAX_SIZE: usize = 256 * 1024;
@@ -28,18 +68,6 @@ const MAX_ALIGN_BITS: u32 = 16;
 
 /// As in `heap_sampling`.
 const SIGMAS: f64 = 7.0;
-
-/// Of large objects the contents are looked at up to here, from both ends.
-const EDGE: usize = 2048;
-static ZERO: [u8; EDGE] = [0; EDGE];
-
-/// Filled with one byte.
-#[derive(Debug)]
-struct Object {
-    address: usize,
-    layout: Layout,
-    byte: u8,
-}
 
 /// Objects that any thread may take, change and free.
 type Slots = Vec<Mutex<Option<Object>>>;
@@ -61,78 +89,19 @@ impl Asked {
     }
 }
 
-fn pointer(address: usize) -> *mut u8 {
-    std::ptr::with_exposed_provenance_mut(address)
+fn size(random: &mut StdRng) -> usize {
+    random_size(random, MAX_SIZE)
 }
 
-/// The first bytes of an object, and the last.
-fn edges(address: usize, size: usize) -> [&'static [u8]; 2] {
-    let len = size.min(EDGE);
-    // SAFETY: callers ask for objects that they own, of that size or more, which are filled.
-    [0, size - len].map(|at| unsafe { std::slice::from_raw_parts(pointer(address + at), len) })
-}
-
-fn is_filled(address: usize, size: usize, byte: u8) -> bool {
-    let all = [byte; EDGE];
-    edges(address, size).iter().all(|edge| *edge == &all[..edge.len()])
-}
-
-/// One of eighteen powers of two is as likely as another.
-fn random_size(random: &mut StdRng) -> usize {
-    (random.gen_range(0.0..(MAX_SIZE as f64).ln()).exp() as usize).clamp(1, MAX_SIZE)
-}
-
-impl Object {
-    fn new(alloc: &impl GlobalAlloc, random: &mut StdRng) -> Object {
-        let align = 1 << random.gen_range(0..=MAX_ALIGN_BITS);
-        let layout = Layout::from_size_align(random_size(random), align).unwrap();
-        let is_zeroed = random.gen_bool(0.5);
-        // SAFETY: the size is not zero, both.
-        let object =
-            unsafe { if is_zeroed { alloc.alloc_zeroed(layout) } else { alloc.alloc(layout) } };
-        let object = Object { address: object.expose_provenance(), layout, byte: random.r#gen() };
-        object.assert_is_there();
-        if is_zeroed {
-            let edges = edges(object.address, layout.size());
-            assert!(edges.iter().all(|edge| *edge == &ZERO[..edge.len()]), "not zero: {layout:?}");
-        }
-        object.fill();
-        object
-    }
-
-    fn assert_is_there(&self) {
-        assert!(self.address != 0 && self.address.is_multiple_of(self.layout.align()), "{self:?}");
-    }
-
-    fn fill(&self) {
-        // SAFETY: ours, of that size.
-        unsafe { pointer(self.address).write_bytes(self.byte, self.layout.size()) };
-    }
-
-    fn assert_is_whole(&self) {
-        assert!(is_filled(self.address, self.layout.size(), self.byte), "{self:?}");
-    }
-
-    fn resize(&mut self, alloc: &impl GlobalAlloc, size: usize) {
-        self.assert_is_whole();
-        let before = self.layout;
-        // SAFETY: of this allocator with that layout; the size is not zero.
-        let moved = unsafe { alloc.realloc(pointer(self.address), before, size) };
-        self.address = moved.expose_provenance();
-        self.layout = Layout::from_size_align(size, before.align()).unwrap();
-        self.assert_is_there();
-        assert!(
-            is_filled(self.address, size.min(before.size()), self.byte),
-            "{before:?} to {self:?}"
-        );
-        self.fill();
-    }
-
-    fn free(self, alloc: &impl GlobalAlloc) {
-        self.assert_is_whole();
-        // SAFETY: of this allocator with that layout.
-        unsafe { alloc.dealloc(pointer(self.address), self.layout) };
-    }
+fn random_object(alloc: &impl GlobalAlloc, random: &mut StdRng) -> Object {
+    let align = 1 << random.gen_range(0..=MAX_ALIGN_BITS);
+    let layout = Layout::from_size_align(size(random), align).unwrap();
+    let byte = random.r#gen();
+    let object = match random.gen_bool(0.5) {
+        true => Object::zeroed(alloc, layout, byte),
+        false => Object::new(alloc, layout, byte),
+    };
+    object.expect("there is memory")
 }
 
 /// Operations of one thread.
@@ -143,7 +112,7 @@ fn operate(alloc: &impl GlobalAlloc, slots: &Slots, rate: u64, mut random: StdRn
         let object = slot.lock().unwrap().take();
         let object = match object {
             None => {
-                let object = Object::new(alloc, &mut random);
+                let object = random_object(alloc, &mut random);
                 asked.add(object.layout.size(), rate);
                 Some(object)
             }
@@ -152,8 +121,8 @@ fn operate(alloc: &impl GlobalAlloc, slots: &Slots, rate: u64, mut random: StdRn
                 None
             }
             Some(mut object) => {
-                let size = random_size(&mut random);
-                object.resize(alloc, size);
+                let size = size(&mut random);
+                assert!(object.resize(alloc, size), "there is memory");
                 asked.add(size, rate);
                 Some(object)
             }
@@ -186,6 +155,7 @@ over! {
     operates_over_system: OVER_SYSTEM,
     operates_over_jemalloc: OVER_JEMALLOC,
     operates_over_mimalloc: OVER_MIMALLOC,
+    operates_over_a_strict_one: OVER_STRICT,
 }
 
 struct Subject {
@@ -197,7 +167,7 @@ struct Subject {
 impl Subject {
     /// Objects and bytes allocated, and in use.
     fn profile(&self) -> [i64; 4] {
-        values_of(&lookup("heap").unwrap().snapshot().unwrap(), self.name)
+        of(self.name)
     }
 
     /// By several threads; what they asked for, and what the profile says that they did.
@@ -224,11 +194,43 @@ impl Subject {
     }
 }
 
+/// Samples that are small get blocks that had been others': whole, aligned, and of zero if that is asked for.
+fn small_samples_are_whole(alloc: &impl GlobalAlloc, random: &mut StdRng) {
+    const BLOCK: usize = 4096;
+    set_mem_profile_rate(64 * 1024);
+    for size in [1, 200, 256, 257, 1000, 1024, 1025, 4000, 4096, 4097, 32_767] {
+        let layout = Layout::from_size_align(size, 1 << random.gen_range(0..12)).unwrap();
+        let mut samples = Vec::new();
+        let mut found = 0;
+        // So that some are kept, and some are not.
+        let wanted = if size < 100 { 10 } else { 150 };
+        while found < wanted {
+            let object = Object::zeroed(alloc, layout, random.r#gen()).expect("there is memory");
+            if !object.address.addr().is_multiple_of(BLOCK) {
+                object.free(alloc);
+                continue;
+            }
+            found += 1;
+            samples.push(object);
+            if samples.len() == 100 {
+                samples.drain(..).for_each(|sample| sample.free(alloc));
+            }
+        }
+        for mut sample in samples {
+            for size in [random_size(random, MAX_SIZE), 1 + size / 2] {
+                assert!(sample.resize(alloc, size), "there is memory");
+            }
+            sample.free(alloc);
+        }
+    }
+}
+
 /// The rates in this order: below 64 KiB objects cease to be told by their addresses, for good, while those that are live on.
 #[test]
 fn objects_are_whole_and_all_are_counted() {
     let all: Vec<Slots> =
         SUBJECTS.iter().map(|_| (0..SLOTS).map(|_| Mutex::new(None)).collect()).collect();
+    small_samples_are_whole(&OVER_STRICT, &mut StdRng::from_entropy());
     for (subject, slots) in SUBJECTS.iter().zip(&all) {
         let (asked, [_, bytes]) = subject.operate(slots, 64 * 1024);
         let sigmas = (bytes - asked.bytes) as f64 / asked.variance.sqrt();
@@ -247,11 +249,8 @@ fn objects_are_whole_and_all_are_counted() {
         assert_eq!(subject.profile()[2..], [0, 0], "{}: all are freed", subject.name);
     }
     set_mem_profile_rate(0);
-    let profile = lookup("heap").unwrap().snapshot().unwrap();
-    let comments: Vec<&str> =
-        profile.proto().comment.iter().map(|c| profile.proto().string(*c)).collect();
-    assert!(
-        !comments.iter().any(|c| c.contains("freed") || c.contains("not seen")),
-        "{comments:?}"
-    );
+    // Blocks that are kept: 64 of each of three sizes at most.
+    let left = OVER_STRICT.inner().0.lock().unwrap().clone();
+    assert!(left.len() <= 3 * 64 && left.values().all(|l| l.align() == 4096), "{left:?}");
+    assert_eq!([ORPHANS, MISMATCHES, DROPPED].map(counted), [0; 3]);
 }

@@ -4,26 +4,13 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pprof_runtime::profile;
-use pprof_tests::{YieldOnce, column, cpu_time, has_burnt, stacks, sum};
+use pprof_tests::{YieldOnce, column, cpu_time, functions_of, has_burnt, stacks, sum};
 
 /// The recorder is one for all tests of this file: they run one after the other.
-static SERIAL: Mutex<()> = Mutex::new(());
-
-/// The profile of what `work` does.
-fn recorded(work: impl FnOnce()) -> pprof_format::Profile {
-    let _alone = SERIAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    pprof_runtime::set_function_profile(true);
-    let source = pprof_runtime::lookup("functions").unwrap();
-    source.reset();
-    work();
-    source.snapshot().unwrap().proto().clone()
-}
-
 /// Sum of a column over paths that begin with these names, leaf first; zero if there is no such column.
 fn value(profile: &pprof_format::Profile, ty: &str, path: &[&str]) -> i64 {
     let is_it = |names: &[&str]| {
@@ -68,7 +55,7 @@ fn calls_counted() {
 
 #[test]
 fn what_is_not_timed_is_counted_and_its_time_is_its_callers() {
-    let profile = recorded(calls_counted);
+    let profile = functions_of(calls_counted);
     assert_calls(
         &profile,
         &[
@@ -163,7 +150,7 @@ fn sampled_calls_inside_of_sampled_ones_are_decided_with_them() {
 /// The profile of `work`, all of whose times are what it took.
 fn adds_up(work: fn()) -> pprof_format::Profile {
     let mut wall = 0;
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         let start = Instant::now();
         work();
         wall = start.elapsed().as_nanos() as i64;
@@ -222,7 +209,7 @@ fn assert_sampled(ty: &str, work: fn(), expected: &[(&str, f64)]) {
     let mut times: Vec<Vec<i64>> = vec![Vec::new(); expected.len()];
     let mut shares = Vec::new();
     for round in 0..40 {
-        let profile = recorded(|| {
+        let profile = functions_of(|| {
             let (start, cpu) = (Instant::now(), cpu_time(libc::CLOCK_THREAD_CPUTIME_ID));
             work();
             let cpu = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID) - cpu;
@@ -310,7 +297,7 @@ fn sampled_all(ms: u64) {
 
 #[test]
 fn one_of_one_is_exact() {
-    let profile = recorded(|| (0..5).for_each(|_| sampled_all(5)));
+    let profile = functions_of(|| (0..5).for_each(|_| sampled_all(5)));
     assert_calls(&profile, &[(&["::sampled_all"], 5)]);
     assert!(value(&profile, "wall", &["::sampled_all"]) >= ms(25));
 }
@@ -335,7 +322,7 @@ fn burns_inside() {
 
 #[test]
 fn cpu_time_is_without_sleep_and_without_callees() {
-    let profile = recorded(burns);
+    let profile = functions_of(burns);
     for name in ["::burns", "::burns_inside"] {
         let cpu = value(&profile, "cpu", &[name]);
         assert!((ms(20)..ms(40)).contains(&cpu), "{name}: {cpu}");
@@ -357,7 +344,7 @@ fn of_short_ones() {
 #[test]
 fn looks_at_the_cpu_time_are_nobodys() {
     let mut used = 0;
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         let before = cpu_time(libc::CLOCK_THREAD_CPUTIME_ID);
         (0..300_000).for_each(|_| shorter_than_a_look());
         (0..30_000).for_each(|_| of_short_ones());
@@ -405,7 +392,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 
 #[test]
 fn instances_of_generic_functions_are_told_apart_on_demand() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         for _ in 0..2 {
             assert_eq!(each::<u8>() + each::<u8>(), 0);
             assert_eq!(each::<Vec<String>>().len() + one::<Vec<u8>>().len(), 0);
@@ -461,7 +448,7 @@ mod untimed {
 
 #[test]
 fn options_of_blocks_are_handed_down_and_ones_own_win() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         untimed::inside();
         untimed::Inner.method();
     });
@@ -497,7 +484,7 @@ async fn awaits() {
 
 #[test]
 fn futures_that_are_not_timed_wait_in_their_callers_time() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         let mut future = pin!(awaits());
         assert!(poll(future.as_mut()).is_pending());
         sleep(20);
@@ -546,7 +533,7 @@ fn takes(span: pprof_runtime::Span) {
 
 #[test]
 fn panics_depth_and_spans_are_those_of_timed_functions() {
-    let profile = recorded(|| {
+    let profile = functions_of(|| {
         for _ in 0..20 {
             let caught = std::panic::catch_unwind(AssertUnwindSafe(|| counted_recursion(100)));
             assert!(caught.is_err());
@@ -575,7 +562,7 @@ fn allocates() {
 
 #[test]
 fn without_an_allocator_of_ours_there_are_no_columns_of_what_is_allocated() {
-    let profile = recorded(allocates);
+    let profile = functions_of(allocates);
     assert_calls(&profile, &[(&["::allocates"], 1)]);
     assert_eq!([column(&profile, "alloc_space"), column(&profile, "alloc_objects")], [None, None]);
 }

@@ -38,7 +38,7 @@ pub(crate) struct StackTable<const N: usize> {
     entries_used: AtomicUsize,
     /// Which these are: their indices plus one, zero where that is not written yet.
     order: Box<[AtomicU32]>,
-    /// How often a set of labels found no room.
+    /// How often a set of labels, or the detail of a tag, found no room.
     crowded_out: AtomicU64,
     overflow: Counters<N>,
 }
@@ -49,6 +49,8 @@ pub(crate) struct Key<'f> {
     pub(crate) frames: &'f [u64],
     pub(crate) truncated: bool,
     pub(crate) tag: u64,
+    /// Bits of the tag that tell apart what may be one, where room is short.
+    pub(crate) detail: u64,
     pub(crate) labels: u64,
 }
 
@@ -131,8 +133,8 @@ impl<const N: usize> StackTable<N> {
         }
     }
 
-    /// The counters of a stack, added if new; the overflow counters if there is no room. Sets of labels take half of the room at most: in
-    /// what is left all further ones are one, so that the stacks are there still.
+    /// The counters of a stack, added if new; the overflow counters if there is no room. Sets of labels and details take half of the room at
+    /// most: in what is left all further ones are one, so that the stacks are there still.
     ///
     /// # Reentrancy
     /// Atomics and memory of the table only: may be called under any lock and inside an allocator.
@@ -145,10 +147,12 @@ impl<const N: usize> StackTable<N> {
             // ORDERING: Acquire pairs with the Release in `fill`: the frames are there.
             let mut state = entry.state.load(Ordering::Acquire);
             if state == FREE {
-                if !matches!(key.labels, 0 | OVERFLOW_LABELS) && self.is_half_full() {
+                let labels = if key.labels == 0 { 0 } else { OVERFLOW_LABELS };
+                let coarser = Key { labels, tag: key.tag & !key.detail, ..key };
+                if (coarser.labels, coarser.tag) != (key.labels, key.tag) && self.is_half_full() {
                     // ORDERING: Relaxed: a counter.
                     self.crowded_out.fetch_add(1, Ordering::Relaxed);
-                    return self.counters(Key { labels: OVERFLOW_LABELS, ..key });
+                    return self.counters(coarser);
                 }
                 // ORDERING: Acquire on failure, as above; on success there is nothing to see yet.
                 match entry.state.compare_exchange(
@@ -173,7 +177,7 @@ impl<const N: usize> StackTable<N> {
 
     /// False, with the entry dead, if the arena is full.
     fn fill(&self, index: usize, entry: &Entry<N>, key: Key<'_>, hash: u64) -> bool {
-        let Key { frames, truncated, tag, labels } = key;
+        let Key { frames, truncated, tag, labels, .. } = key;
         // ORDERING: Relaxed: a budget.
         let nth = self.entries_used.fetch_add(1, Ordering::Relaxed);
         if let Some(place) = self.order.get(nth) {
@@ -222,7 +226,7 @@ impl<const N: usize> StackTable<N> {
     }
 
     fn holds(&self, entry: &Entry<N>, key: Key<'_>) -> bool {
-        let Key { frames, truncated, tag, labels } = key;
+        let Key { frames, truncated, tag, labels, .. } = key;
         let (words, cut) = self.frames_of(entry);
         // ORDERING: Relaxed, as in `frames_of`.
         let same = |(word, frame): (&AtomicU64, &u64)| word.load(Ordering::Relaxed) == *frame;
@@ -301,7 +305,7 @@ impl<const N: usize> StackTable<N> {
         // ORDERING: Relaxed, both, as above.
         let (tag, labels) =
             (entry.tag.load(Ordering::Relaxed), entry.labels.load(Ordering::Relaxed));
-        use_it(Some(Key { frames, truncated, tag, labels }))
+        use_it(Some(Key { frames, truncated, tag, detail: 0, labels }))
     }
 
     /// What `Counters` returned by `counters` are called by [`at`](StackTable::at).
@@ -350,7 +354,7 @@ mod tests {
     use super::*;
 
     fn key(frames: &[u64]) -> Key<'_> {
-        Key { frames, truncated: false, tag: 0, labels: 0 }
+        Key { frames, truncated: false, tag: 0, detail: 0, labels: 0 }
     }
 
     #[test]
@@ -410,6 +414,23 @@ mod tests {
         };
         assert_eq!((of(100, 1), of(100, 2), of(0, 19)), (1, 1, 1));
         assert_eq!((of(OVERFLOW_LABELS, 1), of(OVERFLOW_LABELS, 2)), (100 - 16, 100 - 16));
+    }
+
+    #[test]
+    fn details_leave_room_for_stacks_too() {
+        let table = StackTable::<2>::new(64);
+        let of = |detail: u64, stack: &[u64]| {
+            table.counters(Key { tag: detail << 8 | 5, detail: 0xff00, ..key(stack) }).add([1, 1]);
+        };
+        for detail in 1..=100 {
+            of(detail, &[1]);
+        }
+        // What is there goes on.
+        of(1, &[1]);
+        let recorded = table.recorded();
+        let values = |tag: u64| recorded.iter().find(|r| r.tag == tag).map_or(0, |r| r.values[0]);
+        assert_eq!((values(0x105), values(0x2005), values(0x2105)), (2, 1, 0));
+        assert_eq!((values(5), table.crowded_out()), (100 - 32, 100 - 32));
     }
 
     #[test]

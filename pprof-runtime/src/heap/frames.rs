@@ -1,9 +1,8 @@
 //! Frames of stacks, for texts.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use pprof_format::{Function, Location, Profile};
+use crate::tables::{Line, Tables};
 
 /// A call of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,38 +23,19 @@ impl fmt::Display for Frame {
     }
 }
 
-/// A profile's tables.
-pub(super) struct Tables<'p> {
-    profile: &'p Profile,
-    locations: HashMap<u64, &'p Location>,
-    functions: HashMap<u64, &'p Function>,
-}
-
-impl<'p> Tables<'p> {
-    pub(super) fn of(profile: &'p Profile) -> Tables<'p> {
-        Tables {
-            profile,
-            locations: profile.location.iter().map(|l| (l.id, l)).collect(),
-            functions: profile.function.iter().map(|f| (f.id, f)).collect(),
-        }
-    }
-
-    /// Innermost first.
-    pub(super) fn frames(&self, location: u64) -> Vec<Frame> {
-        let Some(location) = self.locations.get(&location) else { return Vec::new() };
+/// The calls of a stack, leaf first, inlined ones too.
+pub(super) fn frames(tables: &Tables<'_>, stack: &[u64]) -> Vec<Frame> {
+    let mut frames = Vec::with_capacity(stack.len());
+    for location in tables.stack(stack) {
         if location.line.is_empty() {
             let function = format!("{:#x}", location.address);
-            return vec![Frame { function, file: String::new(), line: 0 }];
+            frames.push(Frame { function, file: String::new(), line: 0 });
         }
-        let text = |index: Option<i64>| self.profile.string(index.unwrap_or(0)).to_owned();
-        let lines = location.line.iter().map(|line| {
-            let function = self.functions.get(&line.function_id);
-            Frame {
-                function: text(function.map(|f| f.name)),
-                file: text(function.map(|f| f.filename)),
-                line: line.line,
-            }
-        });
-        lines.collect()
+        frames.extend(tables.lines(location).map(|Line { function, file, line }| Frame {
+            function: function.to_owned(),
+            file: file.to_owned(),
+            line,
+        }));
     }
+    frames
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pprof_format::Profile;
 
-use super::frames::{Frame, Tables};
+use super::frames::{Frame, frames};
+use crate::tables::Tables;
 
 /// Stacks shown by `Display`.
 const TOP: usize = 20;
@@ -42,9 +43,10 @@ impl Leaks {
                 *sum = [sum[0] + objects, sum[1] + bytes];
             }
         }
-        let leak = |(stack, [objects, bytes]): (&[u64], [i64; 2])| {
-            let frames = stack.iter().flat_map(|location| tables.frames(*location)).collect();
-            Leak { objects, bytes, frames }
+        let leak = |(stack, [objects, bytes]): (&[u64], [i64; 2])| Leak {
+            objects,
+            bytes,
+            frames: frames(&tables, stack),
         };
         let mut leaks: Vec<Leak> = sums.into_iter().map(leak).collect();
         leaks.sort_by(|a, b| (b.bytes, &a.frames).cmp(&(a.bytes, &b.frames)));

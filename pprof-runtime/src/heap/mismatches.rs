@@ -3,10 +3,13 @@
 use std::alloc::Layout;
 use std::fmt;
 
-use super::frames::{Frame, Tables};
+use pprof_format::Sample;
+
+use super::frames::{Frame, frames};
 use crate::encode;
 use crate::error::Error;
 use crate::source::heap;
+use crate::tables::Tables;
 
 /// An object that was freed, or reallocated, with another layout than it was allocated with; found by [`mismatches`].
 #[derive(Clone, Debug)]
@@ -30,19 +33,17 @@ pub struct Mismatch {
 /// As [`Source::snapshot`](crate::Source::snapshot).
 pub fn mismatches() -> Result<Vec<Mismatch>, Error> {
     heap::unobserved(|| {
-        let found = heap::mismatches();
+        let found = heap::first_mismatches();
         let shape = encode::objects(["objects", "space"], heap::rate());
         let stacks = heap::stacks(found.iter().map(|mismatch| mismatch.frames.clone()));
         let profile = encode::stacks(&shape, &stacks)?;
         let tables = Tables::of(&profile);
-        let samples = profile.sample.iter();
-        let stacks = samples.map(|s| s.location_id.iter().flat_map(|l| tables.frames(*l)));
-        let mismatch = |(found, stack): (heap::Mismatch, _)| Mismatch {
+        let mismatch = |(found, sample): (heap::Mismatch, &Sample)| Mismatch {
             allocated: found.allocated,
             freed: found.freed,
-            frames: Iterator::collect(stack),
+            frames: frames(&tables, &sample.location_id),
         };
-        Ok(found.into_iter().zip(stacks).map(mismatch).collect())
+        Ok(found.into_iter().zip(&profile.sample).map(mismatch).collect())
     })
 }
 

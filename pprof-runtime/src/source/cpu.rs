@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::labels::{self, Texts};
 use super::ticker::Ticker;
+use super::unwinding::cut_short;
 use crate::aggregate::snapshot::{Lost, Snapshot, StackSample};
 use crate::aggregate::stack_table::{Key, Recorded, StackTable};
 use crate::capture::labels::{SAMPLED, prepare_handlers};
@@ -105,6 +106,7 @@ impl Collected {
                     frames: record.addresses,
                     truncated,
                     tag: 0,
+                    detail: 0,
                     labels: record.labels,
                 })
                 .add([weight, weight.saturating_mul(self.period_ns)]);
@@ -278,14 +280,7 @@ impl Session {
                 lost_periods.saturating_mul(period_ns) / 1_000_000,
             ));
         }
-        for (index, count) in collected.ends.iter().enumerate() {
-            match End::from_index(index as u8) {
-                Some(end) if end != End::Complete && *count > 0 => {
-                    comments.push(format!("stacks cut short ({}): {count}", end.describe()));
-                }
-                _ => {}
-            }
-        }
+        comments.extend(cut_short(collected.ends));
         comments.extend(labels::remark(&SAMPLED, self.unlabelled_before));
         let crowded_out = collected.table.crowded_out();
         if crowded_out != 0 {

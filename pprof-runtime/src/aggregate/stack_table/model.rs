@@ -6,7 +6,7 @@ use super::*;
 use crate::primitive::{check, shared};
 
 fn add(table: &StackTable<1>, frames: &[u64], value: i64) {
-    let key = Key { frames, truncated: false, tag: frames[0], labels: frames[0] / 3 };
+    let key = Key { frames, truncated: false, tag: frames[0], detail: 0, labels: frames[0] / 3 };
     let counters = table.counters(key);
     counters.add([value]);
     let index = table.index_of(counters);

@@ -204,7 +204,8 @@ fn charge_nobody(waiter: Option<u32>, count: i64, ticks: i64) {
     }
     if let Some(table) = MUTEX.table.get() {
         let tag = Tag::foreign(Kind::Futex, waiter).to_bits();
-        let counters = table.counters(Key { frames: &[], truncated: false, tag, labels: 0 });
+        let counters =
+            table.counters(Key { frames: &[], truncated: false, tag, detail: 0, labels: 0 });
         counters.add(contentions(1, count, ticks));
     }
 }
@@ -270,7 +271,7 @@ fn number_of(frames: &Frames) -> Option<u32> {
     let table = WAITERS.get()?;
     let frames = frames.as_slice();
     let frames = frames.get(..WAITER_FRAMES).unwrap_or(frames);
-    let counters = table.counters(Key { frames, truncated: false, tag: 0, labels: 0 });
+    let counters = table.counters(Key { frames, truncated: false, tag: 0, detail: 0, labels: 0 });
     counters.add([1]);
     Some(table.index_of(counters)).filter(|index| *index != u32::MAX)
 }

@@ -36,7 +36,7 @@ mod sampling;
 mod tag;
 pub(crate) mod wait_graph;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use once_cell::sync::OnceCell;
@@ -44,7 +44,7 @@ use once_cell::sync::OnceCell;
 use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
 use self::tag::{Labeller, Tag};
 use super::labels::{self, Texts};
-use super::unwinding;
+use super::unwinding::{self, Ends};
 use crate::aggregate::snapshot::{
     HELD, Labels, Lost, PHASE, Snapshot, StackSample, UNLOCK_NOT_SEEN, WAITING,
 };
@@ -80,13 +80,12 @@ static UNSEEN: Counters<2> = Counters::new();
 
 struct Recorder<const N: usize> {
     table: OnceCell<StackTable<N>>,
-    /// Stacks cut short, by reason; for the comments.
-    ends: [AtomicU64; End::COUNT],
+    ends: Ends,
 }
 
 impl<const N: usize> Recorder<N> {
     const fn new() -> Self {
-        Recorder { table: OnceCell::new(), ends: [const { AtomicU64::new(0) }; End::COUNT] }
+        Recorder { table: OnceCell::new(), ends: Ends::new() }
     }
 
     /// The counters of the calling stack; `None` before the profile was first switched on.
@@ -113,15 +112,13 @@ impl<const N: usize> Recorder<N> {
     /// The counters of a stack that was walked up to `end`.
     fn of(&self, frames: &Frames, end: End, tag: Tag, labels: u64) -> Option<&Counters<N>> {
         let table = self.table.get()?;
-        if let Some(count) = self.ends.get(end as usize) {
-            // ORDERING: Relaxed: a counter that orders nothing.
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.ends.note(end);
         let truncated = end != End::Complete;
         Some(table.counters(Key {
             frames: frames.as_slice(),
             truncated,
             tag: tag.to_bits(),
+            detail: 0,
             labels,
         }))
     }
@@ -142,10 +139,7 @@ impl<const N: usize> Recorder<N> {
         if let Some(table) = self.table.get() {
             table.reset();
         }
-        for count in &self.ends {
-            // ORDERING: Relaxed, as in `here`.
-            count.store(0, Ordering::Relaxed);
-        }
+        self.ends.reset();
     }
 
     fn snapshot(
@@ -162,16 +156,7 @@ impl<const N: usize> Recorder<N> {
         let mut comments = vec![setting];
         comments.extend(labels::remark_of_samples());
         comments.extend(labels::remarks());
-        for (index, count) in self.ends.iter().enumerate() {
-            // ORDERING: Relaxed, as in `here`.
-            let count = count.load(Ordering::Relaxed);
-            match End::from_index(index as u8) {
-                Some(end) if end != End::Complete && count > 0 => {
-                    comments.push(format!("stacks cut short ({}): {count}", end.describe()));
-                }
-                _ => {}
-            }
-        }
+        comments.extend(self.ends.remarks());
         Snapshot { time: SystemTime::now(), duration: None, stacks, lost, comments }
     }
 }

@@ -281,26 +281,29 @@ fn set() -> usize {
 
 /// Makes this thread's tree; false if it may not have one now.
 fn open_tree() -> bool {
-    LOCAL.with(|local| {
-        // Closed meanwhile: an annotated allocator is called by what follows.
-        if local.closed.replace(true) {
-            return false;
-        }
-        let tree = heap::unobserved(|| Arc::new(Tree::new()));
-        // Refused when the thread is ending and its destructors have run.
-        if FOLD.try_with(|fold| fold.0.set(Some(Arc::clone(&tree)))).is_err() {
-            return false;
-        }
-        local.current.set(tree.root());
-        local.tree.set(Arc::as_ptr(&tree));
-        // ORDERING: Relaxed: numbers that only have to differ.
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        local.number.set(number);
-        // Threads that do the same at the same time are not to look at the same calls. The factor is 2^64 divided by the golden ratio.
-        local.random.set(Random::new(clock::ticks() ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-        registry::add(tree);
-        cpu::register_thread(Duration::ZERO);
-        local.closed.set(false);
-        true
-    })
+    // What is allocated for it is not the program's.
+    heap::unobserved(|| LOCAL.with(open_tree_of))
+}
+
+fn open_tree_of(local: &Local) -> bool {
+    // Closed meanwhile: an annotated allocator is called by what follows.
+    if local.closed.replace(true) {
+        return false;
+    }
+    let tree = Arc::new(Tree::new());
+    // Refused when the thread is ending and its destructors have run.
+    if FOLD.try_with(|fold| fold.0.set(Some(Arc::clone(&tree)))).is_err() {
+        return false;
+    }
+    local.current.set(tree.root());
+    local.tree.set(Arc::as_ptr(&tree));
+    // ORDERING: Relaxed: numbers that only have to differ.
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    local.number.set(number);
+    // Threads that do the same at the same time are not to look at the same calls. The factor is 2^64 divided by the golden ratio.
+    local.random.set(Random::new(clock::ticks() ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    registry::add(tree);
+    cpu::register_thread(Duration::ZERO);
+    local.closed.set(false);
+    true
 }

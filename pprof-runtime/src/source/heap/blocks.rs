@@ -41,7 +41,7 @@ impl Blocks {
         layout: Layout,
         zeroed: bool,
     ) -> *mut u8 {
-        let Some(tagged) = tagged(layout) else { return std::ptr::null_mut() };
+        let Some(tagged) = tagged(room(layout)) else { return std::ptr::null_mut() };
         let kept = self.of(tagged).and_then(|kept| {
             let mut kept = kept.try_lock().ok()?;
             let last = kept.len.checked_sub(1)?;
@@ -65,9 +65,9 @@ impl Blocks {
     }
 
     /// # Safety
-    /// `block` is of `alloc`, for that layout, and nobody's any more.
-    pub(super) unsafe fn dealloc(&self, inner: &impl GlobalAlloc, block: *mut u8, layout: Layout) {
-        let Some(tagged) = tagged(layout) else { return };
+    /// `block` is of `alloc`, for a layout with that room, and nobody's any more.
+    pub(super) unsafe fn dealloc(&self, inner: &impl GlobalAlloc, block: *mut u8, room: u16) {
+        let Some(tagged) = tagged(room) else { return };
         let is_kept = self.of(tagged).is_some_and(|kept| {
             let Ok(mut kept) = kept.try_lock() else { return false };
             let len = kept.len;
@@ -82,19 +82,18 @@ impl Blocks {
         }
     }
 
-    /// Whether `block`, of which there is a record with that layout, is what it says, and not another object of somebody who got this address
-    /// after C code had freed the block.
+    /// Whether `block`, of which there is a record with that room, has it, and is not another object of somebody who got this address after C
+    /// code had freed the block.
     ///
     /// # Safety
     /// `block` is an object of `A`.
-    pub(super) unsafe fn is_whole<A: GlobalAlloc>(block: *mut u8, layout: Layout) -> bool {
+    pub(super) unsafe fn is_whole<A: GlobalAlloc>(block: *mut u8, room: u16) -> bool {
         // Other allocators' is told by nothing.
         if !Blocks::are_systems::<A>() {
             return true;
         }
         // SAFETY: as `System` is C's `malloc`.
-        unsafe { usable(block) }
-            .is_none_or(|usable| tagged(layout).is_some_and(|t| t.size() <= usable))
+        unsafe { usable(block) }.is_none_or(|usable| usize::from(room) <= usable)
     }
 
     /// Whether objects of `A` are C's, which C code may free, and of which layouts do not matter.
@@ -108,10 +107,16 @@ impl Blocks {
     }
 }
 
-/// What is asked for in the place of a layout.
-fn tagged(layout: Layout) -> Option<Layout> {
+/// How many bytes are asked for in the place of a layout that is not big.
+pub(super) fn room(layout: Layout) -> u16 {
+    const { assert!(BIG <= u16::MAX as usize) };
     let size = SIZES.into_iter().find(|size| layout.size() <= *size).unwrap_or(layout.size());
-    Layout::from_size_align(size, TAG).ok()
+    u16::try_from(size).unwrap_or(u16::MAX)
+}
+
+/// What is asked for.
+fn tagged(room: u16) -> Option<Layout> {
+    Layout::from_size_align(usize::from(room), TAG).ok()
 }
 
 /// How large the C library's object is.

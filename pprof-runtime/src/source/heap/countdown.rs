@@ -18,8 +18,11 @@ use crate::clock;
 /// Mean number of bytes from one sample to the next. Zero for none.
 static RATE: AtomicU64 = AtomicU64::new(0);
 
-/// How often the rate has been set. Zero: never, and no thread has looked at anything.
-static EPOCH: AtomicU32 = AtomicU32::new(0);
+/// Grows whenever the rate is set. Never that of a new thread, whose first allocation is so one to look at.
+static EPOCH: AtomicU32 = AtomicU32::new(FIRST);
+
+/// Until the rate is set.
+const FIRST: u32 = 1;
 
 /// Whether an allocation was seen since the rate was first set.
 static USED: AtomicBool = AtomicBool::new(false);
@@ -120,7 +123,12 @@ pub(super) fn decide(size: usize) -> Option<Sample> {
             if count.counted_for.get().is_null() {
                 count.current.set(epoch);
             }
-            USED.store(true, Ordering::Relaxed);
+            if epoch == FIRST {
+                super::prepare_forks();
+            } else {
+                // ORDERING: Relaxed: a flag that orders nothing.
+                USED.store(true, Ordering::Relaxed);
+            }
             count.draw();
             count.left.set(count.left.get().wrapping_sub(size as i64));
         }
@@ -163,6 +171,18 @@ pub(crate) unsafe fn count_for(node: *const Node) -> *const Node {
     })
 }
 
+/// In a forked child: it is not to look at the same allocations as its parent and its siblings.
+pub(super) fn begin_child() {
+    COUNTDOWN.with(|count| {
+        count.random.set(0);
+        // Draws anew.
+        count.epoch.set(0);
+        if count.counted_for.get().is_null() {
+            count.current.set(0);
+        }
+    });
+}
+
 /// The name of a thread that had a sample.
 pub(super) fn name_of(thread: u16) -> Option<String> {
     NAMES.text(thread)
@@ -171,6 +191,11 @@ pub(super) fn name_of(thread: u16) -> Option<String> {
 /// Runs `work`, whose allocations are not looked at.
 pub(crate) fn unobserved<T>(work: impl FnOnce() -> T) -> T {
     with_busy(true, work)
+}
+
+/// Runs `work`, which is the program's, on a thread of ours that is `unobserved`.
+pub(crate) fn observed<T>(work: impl FnOnce() -> T) -> T {
+    with_busy(false, work)
 }
 
 /// As `unobserved`, of work that calls the program's code, which is handed what it is to call that by: there it is as before.

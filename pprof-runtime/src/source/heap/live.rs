@@ -27,17 +27,8 @@ pub(super) struct Record {
     pub(super) stack: u32,
     /// As it was asked for: its logarithm.
     pub(super) align: u8,
-    pub(super) block: Block,
-}
-
-/// What an object's memory is to the allocator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Block {
-    /// What was asked for.
-    AsAsked,
-    /// What `blocks` gave for that.
-    Tagged,
+    /// Bytes of the block that `blocks` gave for it; zero if its memory is what was asked for.
+    pub(super) room: u16,
 }
 
 /// The system has none for what is kept.
@@ -334,7 +325,7 @@ mod tests {
 
     fn record(size: usize) -> Record {
         let weight = Weight::of(size, 1);
-        Record { size, weight, born: 0, stack: 0, align: 3, block: Block::AsAsked }
+        Record { size, weight, born: 0, stack: 0, align: 3, room: 0 }
     }
 
     #[test]

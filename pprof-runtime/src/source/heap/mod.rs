@@ -35,16 +35,16 @@ mod weight;
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::ptr;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use once_cell::sync::OnceCell;
 
 use self::blocks::{BIG, TAG};
 use self::countdown::{Sample, decide};
-use self::live::{Block, Record};
+use self::live::Record;
 use self::weight::Weight;
-use super::{labels, unwinding};
+use super::labels;
+use super::unwinding::{self, Ends};
 use crate::aggregate::stack_table::{Counters, Key, StackTable};
 use crate::capture::memory::current_bounds;
 use crate::capture::registers;
@@ -52,13 +52,16 @@ use crate::capture::unwind::{self, End};
 use crate::clock;
 
 pub(crate) use blocks::Blocks;
-pub(crate) use countdown::{count_for, passes, rate, unobserved, unobserved_but};
+pub(crate) use countdown::{count_for, observed, passes, rate, unobserved, unobserved_but};
+pub use inner::{Allocator, Statistics};
 pub(crate) use inner::{describe, name as inner_name, purge, statistics};
 pub(crate) use lifetimes::set_enabled as set_lifetimes;
-pub(crate) use mismatches::{Mismatch, first as mismatches};
+pub(crate) use mismatches::{Mismatch, first as first_mismatches};
 pub(crate) use peak::in_use;
 pub(crate) use process::{peak_resident, resident};
-pub(crate) use profile::{count, lifetimes, peak, reset, snapshot, snapshot_by_age, stacks};
+pub(crate) use profile::{
+    count, reset, snapshot, snapshot_by_age, snapshot_of_lifetimes, snapshot_of_peak, stacks,
+};
 
 /// Distinct stacks, sizes, threads and labels; further ones are counted as lost.
 const MAX_STACKS: usize = 65_536;
@@ -71,6 +74,9 @@ const LEAST_TAGGED_RATE: u64 = 64 * 1024;
 static TABLE: OnceCell<StackTable<COLUMNS>> = OnceCell::new();
 const COLUMNS: usize = 6;
 
+/// In bytes: one sample in a TiB. At much higher rates what one stands for does not fit into a number.
+const MAX_RATE: u64 = 1 << 40;
+
 /// An object at an address with none of these bits set may be a sample. All of them: small ones are not.
 static MASK: AtomicUsize = AtomicUsize::new(usize::MAX);
 
@@ -78,8 +84,7 @@ static MASK: AtomicUsize = AtomicUsize::new(usize::MAX);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Samples that were freed by somebody who did not tell: another object was at their address.
 static ORPHANS: AtomicU64 = AtomicU64::new(0);
-/// Stacks cut short, by reason.
-static ENDS: [AtomicU64; End::COUNT] = [const { AtomicU64::new(0) }; End::COUNT];
+static ENDS: Ends = Ends::new();
 
 /// See [`crate::set_mem_profile_rate`].
 pub(crate) fn set_rate(rate: u64) -> u64 {
@@ -94,7 +99,7 @@ pub(crate) fn set_rate(rate: u64) -> u64 {
         // Not back from zero: there are samples at any address.
         MASK.fetch_and(TAG - 1, Ordering::Relaxed);
     }
-    countdown::set_rate(rate)
+    countdown::set_rate(rate.min(MAX_RATE))
 }
 
 /// Whether allocations are seen at a rate that is set: whether the program's allocator is an [`Alloc`](crate::Alloc).
@@ -105,26 +110,34 @@ pub(crate) fn is_seen() -> bool {
 
 /// Everything that recording needs and that may allocate or take the loader's lock.
 fn prepare() {
-    static AT_FORK: Once = Once::new();
     unobserved(|| {
         unwinding::prepare();
         TABLE.get_or_init(|| StackTable::new(MAX_STACKS));
-        AT_FORK.call_once(|| {
-            extern "C" fn before() {
-                live::before_fork();
-            }
-            extern "C" fn after() {
-                live::after_fork();
-            }
-            extern "C" fn in_child() {
-                live::after_fork();
-                peak::begin_child();
-            }
-            // SAFETY: handlers without arguments that take and release locks of ours. Without them, where there is no memory for them, a
-            // child may wait for a lock that a thread of its parent had.
-            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(in_child)) };
-        });
     });
+    prepare_forks();
+}
+
+/// At the process's first allocation if that is earlier, before `main` mostly: who registers first is called last before a fork. Handlers of
+/// others wait for locks of theirs, whose holders may be waiting for one of ours.
+fn prepare_forks() {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    extern "C" fn before() {
+        live::before_fork();
+    }
+    extern "C" fn after() {
+        live::after_fork();
+    }
+    extern "C" fn in_child() {
+        live::after_fork();
+        peak::begin_child();
+        countdown::begin_child();
+    }
+    // ORDERING: Relaxed: a flag that orders nothing.
+    if !IS_DONE.swap(true, Ordering::Relaxed) {
+        // SAFETY: handlers without arguments that take and release locks of ours. Without them, where there is no memory for them, a
+        // child may wait for a lock that a thread of its parent had. What is allocated for them is C's.
+        unsafe { libc::pthread_atfork(Some(before), Some(after), Some(in_child)) };
+    }
 }
 
 #[inline(always)]
@@ -186,19 +199,19 @@ unsafe fn alloc_tagged<A: GlobalAlloc>(
     }
     // SAFETY: the caller's promise.
     let object = unsafe { blocks.alloc(inner, layout, zeroed) };
-    if object.is_null() || note(object, layout, sample, Block::Tagged) {
+    if object.is_null() || note(object, layout, sample, blocks::room(layout)) {
         return object;
     }
     // It would not be told from others when it is freed.
     // SAFETY: as above, and nobody has it.
-    unsafe { blocks.dealloc(inner, object, layout) };
+    unsafe { blocks.dealloc(inner, object, blocks::room(layout)) };
     ptr::null_mut()
 }
 
 /// Notes a sample whose memory is what was asked for.
 fn note_as_asked(object: *mut u8, layout: Layout, sample: &Sample) {
     // A small one that is at any address would not be found when it is freed.
-    if is_to_be_tagged(layout) || !note(object, layout, sample, Block::AsAsked) {
+    if is_to_be_tagged(layout) || !note(object, layout, sample, 0) {
         drop_sample(layout, sample);
     }
 }
@@ -209,7 +222,7 @@ fn is_to_be_tagged(layout: Layout) -> bool {
 }
 
 /// Counts a sample and remembers it. False, with nothing done, if there is no room for it.
-fn note(object: *mut u8, layout: Layout, sample: &Sample, block: Block) -> bool {
+fn note(object: *mut u8, layout: Layout, sample: &Sample, room: u16) -> bool {
     let Some(table) = TABLE.get() else { return false };
     let counters = here(table, layout, sample);
     let record = Record {
@@ -218,7 +231,7 @@ fn note(object: *mut u8, layout: Layout, sample: &Sample, block: Block) -> bool 
         born: clock::ticks(),
         stack: table.index_of(counters),
         align: layout.align().ilog2() as u8,
-        block,
+        room,
     };
     let Weight { objects, bytes } = sample.weight;
     match live::insert(object.addr(), record) {
@@ -256,17 +269,14 @@ fn here<'t>(
 ) -> &'t Counters<COLUMNS> {
     let start = registers::current();
     let labels = labels::count(labels::recorded(|| !table.is_half_full()));
-    let thread = if table.is_half_full() { 0 } else { sample.thread };
-    let tag = u64::from(thread) << CLASS_BITS | class(layout.size());
+    let thread = u64::from(sample.thread) << CLASS_BITS;
+    let (tag, detail) = (thread | class(layout.size()), u64::from(u16::MAX) << CLASS_BITS);
     // SAFETY: the bounds are this thread's stack from the live stack pointer up.
     unsafe {
         unwind::walk_again(start, current_bounds(start.sp), |frames, end| {
-            if let Some(count) = ENDS.get(end as usize) {
-                // ORDERING: Relaxed: a counter.
-                count.fetch_add(1, Ordering::Relaxed);
-            }
+            ENDS.note(end);
             let truncated = end != End::Complete;
-            table.counters(Key { frames: frames.as_slice(), truncated, tag, labels })
+            table.counters(Key { frames: frames.as_slice(), truncated, tag, detail, labels })
         })
     }
 }
@@ -335,31 +345,27 @@ unsafe fn free<A: GlobalAlloc>(
 ) {
     note_freed(record);
     // SAFETY: the caller's promise.
-    match unsafe { tagged::<A>(object, layout, record) } {
-        // SAFETY: as above; that is what it was asked for with.
-        Some(known) => unsafe { blocks.dealloc(inner, object, known) },
+    match unsafe { room_of::<A>(object, layout, record) } {
+        // SAFETY: as above.
+        Some(room) => unsafe { blocks.dealloc(inner, object, room) },
         // SAFETY: as above.
         None => unsafe { inner.dealloc(object, layout) },
     }
 }
 
-/// The layout that a sample was asked for with, if its memory is of `blocks`.
+/// The room that a sample has, if its memory is of `blocks`.
 ///
 /// # Safety
 /// `object` is one of `A`'s, and the record what there was of it.
-unsafe fn tagged<A: GlobalAlloc>(
-    object: *mut u8,
-    layout: Layout,
-    record: &Record,
-) -> Option<Layout> {
-    let known = Layout::from_size_align(record.size, 1 << record.align).ok()?;
+unsafe fn room_of<A: GlobalAlloc>(object: *mut u8, layout: Layout, record: &Record) -> Option<u16> {
     // SAFETY: the caller's promise.
-    let is_whole = || unsafe { Blocks::is_whole::<A>(object, known) };
-    if record.block == Block::Tagged && !is_whole() {
+    let is_whole = || unsafe { Blocks::is_whole::<A>(object, record.room) };
+    if record.room != 0 && !is_whole() {
         // ORDERING: Relaxed: a counter.
         ORPHANS.fetch_add(1, Ordering::Relaxed);
         return None;
     }
+    let known = Layout::from_size_align(record.size, 1 << record.align).ok()?;
     if known != layout {
         mismatches::note(record.stack, known, layout);
         // The caller's mistake, or another object after C code had freed this one: the system's allocator takes either as what it is.
@@ -367,7 +373,7 @@ unsafe fn tagged<A: GlobalAlloc>(
             return None;
         }
     }
-    (record.block == Block::Tagged).then_some(known)
+    (record.room != 0).then_some(record.room)
 }
 
 /// Grows or shrinks an object that may be a sample, or is to be one.
@@ -392,25 +398,25 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
     // First, as in `dealloc`.
     let old = if is_candidate { live::remove(object.addr()) } else { None };
     // SAFETY: the caller's promise.
-    let block = old.and_then(|old| unsafe { tagged::<A>(object, layout, &old) });
+    let room = old.and_then(|old| unsafe { room_of::<A>(object, layout, &old) });
     let mut moved = match &sample {
         // SAFETY: the caller's promise: the size is not zero.
         Some(sample) => unsafe { alloc_tagged(inner, blocks, new_layout, false, sample) },
         None => ptr::null_mut(),
     };
     let is_tagged = !moved.is_null();
-    if is_tagged || block.is_some() {
+    if is_tagged || room.is_some() {
         if !is_tagged {
             // SAFETY: the caller's promise: the size is not zero.
             moved = unsafe { inner.alloc(new_layout) };
         }
         if !moved.is_null() {
-            let size = block.unwrap_or(layout).size().min(new_size);
+            let size = layout.size().min(new_size).min(room.map_or(usize::MAX, usize::from));
             // SAFETY: the caller's promise; two objects, of at least so many bytes.
             unsafe { ptr::copy_nonoverlapping(object, moved, size) };
-            match block {
+            match room {
                 // SAFETY: the caller's promise: `object` is nobody's from here on.
-                Some(known) => unsafe { blocks.dealloc(inner, object, known) },
+                Some(room) => unsafe { blocks.dealloc(inner, object, room) },
                 // SAFETY: as above.
                 None => unsafe { inner.dealloc(object, layout) },
             }
@@ -420,19 +426,29 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
         moved = unsafe { inner.realloc(object, layout, new_size) };
     }
     if let Some(old) = old {
-        if !moved.is_null() {
-            note_freed(&old);
-        } else if live::insert(object.addr(), old).is_err() {
-            // It stays, as if nothing had been; but its place has been taken, and there is none.
-            note_freed(&old);
-            // ORDERING: Relaxed: a counter.
-            DROPPED.fetch_add(1, Ordering::Relaxed);
+        if moved.is_null() {
+            return stay(object, old, room, new_size);
         }
+        note_freed(&old);
     }
     if let Some(sample) = sample.filter(|_| !is_tagged && !moved.is_null()) {
         note_as_asked(moved, new_layout, &sample);
     }
     moved
+}
+
+/// A sample that cannot be moved: it stays what it was, but with the new size if its block has room for that. Returns it then, else null.
+#[cold]
+fn stay(object: *mut u8, old: Record, room: Option<u16>, new_size: usize) -> *mut u8 {
+    let fits = room.is_some_and(|room| new_size <= usize::from(room));
+    let size = if fits { new_size } else { old.size };
+    if live::insert(object.addr(), Record { size, ..old }).is_err() {
+        // Its place has been taken meanwhile, and there is none.
+        note_freed(&old);
+        // ORDERING: Relaxed: a counter.
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+    if fits { object } else { ptr::null_mut() }
 }
 
 #[cfg(test)]

@@ -55,8 +55,9 @@ fn copy(in_use: i64) {
     {
         table.for_each(|counters| {
             let [freed, freed_bytes, made, made_bytes, peak, peak_bytes] = counters.read();
-            let [objects, bytes] = [(made - freed).max(0), (made_bytes - freed_bytes).max(0)];
-            counters.add([0, 0, 0, 0, objects - peak, bytes - peak_bytes]);
+            let objects = weight::in_use(made, freed).wrapping_sub(peak);
+            let bytes = weight::in_use(made_bytes, freed_bytes).wrapping_sub(peak_bytes);
+            counters.add([0, 0, 0, 0, objects, bytes]);
         });
         COPIED.store(in_use, Ordering::Relaxed);
         NEXT.store(in_use.saturating_add(in_use / 8).max(FIRST), Ordering::Relaxed);

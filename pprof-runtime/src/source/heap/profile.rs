@@ -7,14 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use super::lifetimes::{self, STEP_SHIFT, STEPS};
 use super::live::{self, Record};
-use super::mismatches::{self};
-use super::peak::{self};
-use super::weight::{Weight, whole};
-use super::{CLASS_BITS, COLUMNS, DROPPED, ENDS, ORPHANS, TABLE, countdown, size_of_class};
+use super::weight::{self, Weight, whole};
+use super::{
+    CLASS_BITS, COLUMNS, DROPPED, ENDS, ORPHANS, TABLE, countdown, mismatches, peak, size_of_class,
+};
 use crate::aggregate::snapshot::{Labels, Lost, Snapshot, StackSample};
 use crate::aggregate::stack_table::{Counters, Recorded, StackTable};
 use crate::capture::registers;
-use crate::capture::unwind::End;
 use crate::clock;
 use crate::error::Error;
 use crate::source::labels::{self, Texts};
@@ -80,7 +79,7 @@ pub(crate) fn snapshot_by_age(older_than: Duration) -> Result<Snapshot<4>, Error
 ///
 /// # Errors
 /// As [`snapshot`].
-pub(crate) fn peak() -> Result<Snapshot<2>, Error> {
+pub(crate) fn snapshot_of_peak() -> Result<Snapshot<2>, Error> {
     supported()?;
     let when = peak::find();
     let recorded = TABLE.get().map(StackTable::recorded).unwrap_or_default();
@@ -93,7 +92,7 @@ pub(crate) fn peak() -> Result<Snapshot<2>, Error> {
 ///
 /// # Errors
 /// As [`snapshot`].
-pub(crate) fn lifetimes() -> Result<Snapshot<2>, Error> {
+pub(crate) fn snapshot_of_lifetimes() -> Result<Snapshot<2>, Error> {
     supported()?;
     let (recorded, [objects, bytes]) = lifetimes::recorded();
     let step = |tag: u64| {
@@ -176,10 +175,10 @@ fn labelled<const M: usize, const N: usize>(
     }
 }
 
-/// Added and read one after the other: for a moment there may be more freed than made.
 fn values([freed, freed_bytes, made, made_bytes, ..]: [i64; COLUMNS]) -> [i64; 4] {
     let [objects, bytes] = whole(made, made_bytes);
-    let [in_use, in_use_bytes] = whole((made - freed).max(0), (made_bytes - freed_bytes).max(0));
+    let [in_use, in_use_bytes] =
+        whole(weight::in_use(made, freed), weight::in_use(made_bytes, freed_bytes));
     [objects, bytes, in_use, in_use_bytes]
 }
 
@@ -202,15 +201,12 @@ fn comments() -> Vec<String> {
             comments.push(format!("{what}: {count}"));
         }
     }
-    for (index, count) in ENDS.iter().enumerate() {
-        // ORDERING: Relaxed, as above.
-        let count = count.load(Ordering::Relaxed);
-        match End::from_index(index as u8) {
-            Some(end) if end != End::Complete && count > 0 => {
-                comments.push(format!("stacks cut short ({}): {count}", end.describe()));
-            }
-            _ => {}
-        }
+    comments.extend(ENDS.remarks());
+    let crowded_out = TABLE.get().map_or(0, StackTable::crowded_out);
+    if crowded_out > 0 {
+        comments.push(format!(
+            "samples without thread and labels, as there were too many stacks: {crowded_out}"
+        ));
     }
     comments.extend(labels::remark_of_samples());
     comments.extend(labels::remarks());
@@ -220,8 +216,8 @@ fn comments() -> Vec<String> {
 /// Forgets what has been freed: what is in use stays, as if it had just been made.
 pub(crate) fn reset() {
     let forget = |counters: &Counters<COLUMNS>| {
-        let [freed, freed_bytes, _, _, peak, peak_bytes] = counters.read();
-        counters.add([-freed, -freed_bytes, -freed, -freed_bytes, -peak, -peak_bytes]);
+        let [freed, freed_bytes, _, _, peak, peak_bytes] = counters.read().map(i64::wrapping_neg);
+        counters.add([freed, freed_bytes, freed, freed_bytes, peak, peak_bytes]);
     };
     lifetimes::reset();
     if let Some(table) = TABLE.get() {

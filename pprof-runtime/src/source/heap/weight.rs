@@ -25,6 +25,12 @@ impl Weight {
     }
 }
 
+/// What is in use, of what was made and what was freed. Those are added and read one after the other: for a moment there may be more freed than
+/// made.
+pub(super) fn in_use(made: i64, freed: i64) -> i64 {
+    made.wrapping_sub(freed).max(0)
+}
+
 /// Whole objects and bytes of sums of weights. Cut, as Go's.
 pub(super) fn whole(objects: i64, bytes: i64) -> [i64; 2] {
     [objects >> OBJECT_BITS, bytes >> BYTE_BITS]
@@ -46,5 +52,12 @@ mod tests {
         assert_eq!(of(1, 512 * 1024, 512 * 1024), [1, 829_411]);
         assert_eq!(of(7, 24, 1), [7, 168]);
         assert_eq!(of(1, 1 << 40, 512 * 1024), [1, 1 << 40]);
+    }
+
+    #[test]
+    fn the_least_likely_ones_have_room() {
+        let weight = Weight::of(1, super::super::MAX_RATE);
+        // 1 / (1 - e^-x) is 1 / x and a half.
+        assert_eq!(whole(1000 * weight.objects, 1000 * weight.bytes), [(1000 << 40) + 500; 2]);
     }
 }
