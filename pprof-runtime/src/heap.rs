@@ -42,9 +42,13 @@ pub use mismatches::{Mismatch, mismatches};
 /// # Ok::<(), pprof_runtime::Error>(())
 /// ```
 pub fn by_age(older_than: Duration) -> Result<Profile, Error> {
+    aged("heap-by-age", older_than)
+}
+
+fn aged(name: &'static str, older_than: Duration) -> Result<Profile, Error> {
     heap::unobserved(|| {
         let snapshot = heap::snapshot_by_age(older_than)?;
-        Ok(Profile::new("heap-by-age", encode::stacks(&encode::heap(heap::rate()), &snapshot)?))
+        Ok(Profile::new(name, encode::stacks(&encode::heap(heap::rate()), &snapshot)?))
     })
 }
 
@@ -180,6 +184,13 @@ pub fn leaks(older_than: Duration) -> Result<Leaks, Error> {
     Ok(Leaks::of(by_age(older_than)?.proto(), older_than))
 }
 
+/// What is not freed, as a profile and as what to tell of it.
+pub(crate) fn in_use_at_exit() -> Result<(Profile, Leaks), Error> {
+    let profile = aged("leaks", Duration::ZERO)?;
+    let leaks = Leaks::of(profile.proto(), Duration::ZERO);
+    Ok((profile, leaks))
+}
+
 /// Asks the allocator inside of [`Alloc`](crate::Alloc) to give back to the system what it keeps; nothing if it is not known how.
 ///
 /// So does `/debug/pprof/heap?gc=1`, before it takes the profile, which is the same with it: what was freed is in none.
@@ -187,23 +198,24 @@ pub fn purge() {
     heap::purge();
 }
 
-/// Makes known what the allocator inside of [`Alloc`](crate::Alloc) says of itself. False if that was done before.
+/// Makes known what the allocator inside of [`Alloc`](crate::Alloc) says of itself, if that is not [built in](Allocator). False if that was done
+/// before.
 ///
 /// # Examples
 /// ```
 /// use pprof_runtime::heap::{Allocator, Statistics, describe};
 ///
-/// struct Jemalloc;
+/// struct Arenas;
 ///
-/// impl Allocator for Jemalloc {
+/// impl Allocator for Arenas {
 ///     fn statistics(&self) -> Option<Statistics> {
-///         // From `tikv_jemalloc_ctl::stats`, after its `epoch::advance()`.
+///         // From the allocator's own counters.
 ///         let (allocated, resident) = (40 << 20, 64 << 20);
 ///         Some(Statistics::new(allocated, resident, resident - allocated))
 ///     }
 /// }
 ///
-/// assert!(describe(&Jemalloc));
+/// assert!(describe(&Arenas));
 /// ```
 pub fn describe(allocator: &'static dyn Allocator) -> bool {
     heap::describe(allocator)

@@ -10,6 +10,7 @@ use pprof_tests::{Running, get, report, sum};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_environment");
+const HEAP: &str = env!("CARGO_BIN_EXE_environment_heap");
 const SHAPES: &str = env!("CARGO_BIN_EXE_environment_shapes");
 
 /// A run that is over, in a directory of its own.
@@ -128,6 +129,32 @@ fn all_that_is_asked_for_is_in_the_files() {
     assert_eq!(total_of(&run.profile("functions"), 0, "environment::burns"), 2);
     // Not asked for.
     assert_eq!(total_of(&run.profile("mutex"), 0, "environment::holds_stds"), 0);
+}
+
+#[test]
+fn memory_is_recorded_and_what_is_not_freed_is_told() {
+    let run = run(HEAP, "return", &[("PPROF", "leaks,heap=1,allocs=65536")]);
+    let stderr = run.stderr();
+    assert_eq!(run.output.status.code(), Some(0), "{stderr}");
+    for (name, in_use) in
+        [("leaks", [3, 300_000]), ("heap", [3, 300_000]), ("allocs", [3, 300_000])]
+    {
+        let path = run.dir.path().join(format!("environment_heap.{}.{name}.pb.gz", run.pid));
+        let profile = read(&path);
+        assert_eq!(profile.period, 1, "of all that are asked for the smallest");
+        let of = |column, function| total_of(&profile, column, function);
+        assert_eq!([2, 3].map(|column| of(column, "::forgets")), in_use, "{name}");
+        assert_eq!([2, 3].map(|column| of(column, "::frees")), [0, 0], "{name}");
+        assert_eq!(of(1, "::frees"), 1_000_000);
+    }
+    let (told, wrote) = stderr.rsplit_once("pprof: wrote ").expect("both are told");
+    assert!(wrote.contains("leaks.pb.gz"), "{stderr}");
+    assert!(told.starts_with("pprof: at the end of the program "), "{stderr}");
+    let top = told.split("\n\n").nth(1).expect("at least one stack");
+    let mut lines = top.lines();
+    assert_eq!(lines.next(), Some("300000 bytes in 3 objects, allocated by"));
+    assert!(lines.next().is_some_and(|line| line.contains("environment_heap::forgets  ")), "{top}");
+    assert!(!told.contains("pprof_runtime") && !told.contains("lang_start"), "{told}");
 }
 
 #[test]

@@ -21,7 +21,8 @@
 //! | `hold`, `hold=1000` | 10 000 | nanoseconds; shorter holds are recorded in part; see [`set_hold_profile_rate`] |
 //! | `functions` | | see [`set_function_profile`] |
 //! | `heap`, `heap=65536` | 524 288 | bytes allocated for each recorded allocation, from here on; see [`set_mem_profile_rate`]. Needs an [`Alloc`](crate::Alloc) |
-//! | `allocs` | 524 288 | the same; of two numbers the smaller one holds |
+//! | `allocs` | 524 288 | the same; of several numbers the smallest one holds |
+//! | `leaks`, `leaks=1` | 524 288 | the same: what was not freed when the program ends, by its age and by the stacks that allocated it. [`#[pprof_runtime::main]`](macro@crate::main) says on standard error where most of it is from |
 //! | `futex` | | no profile: `mutex` and `block` have locks and channels that are not ours as well; needs the feature `futex` |
 //!
 //! If neither `PPROF` nor `PPROF_HTTP` is set, or both are empty, nothing is started and nothing is written.

@@ -1,11 +1,13 @@
 //! What has been started, and its end.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::files::Files;
 use super::request::{Instrument, Request};
 use crate::cpu;
 use crate::error::{Error, ErrorKind};
+use crate::heap as heap_api;
 use crate::profile::{Profile, lookup};
 use crate::serve::{Server, serve};
 use crate::source::{contention, functions, heap};
@@ -32,8 +34,10 @@ impl Recording {
     /// Starts what can be; what cannot goes to `mistakes`.
     pub(super) fn start(request: Request, tells: bool, mistakes: &mut Vec<Error>) -> Recording {
         let Request { instruments, files, address } = request;
+        // All of its memory before any is recorded.
+        let started = Vec::with_capacity(instruments.len());
         let mut recording =
-            Recording { instruments: Vec::new(), cpu: None, server: None, files, tells };
+            Recording { instruments: started, cpu: None, server: None, files, tells };
         if let Some(address) = address {
             match serve(&address) {
                 Ok(server) => {
@@ -71,6 +75,7 @@ impl Recording {
             Instrument::Functions => drop(functions::set_enabled(true)),
             Instrument::Heap => start_heap(rate).map_err(|e| ("heap", e))?,
             Instrument::Allocs => start_heap(rate).map_err(|e| ("allocs", e))?,
+            Instrument::Leaks => start_heap(rate).map_err(|e| ("leaks", e))?,
             Instrument::Futex => start_futex().map_err(|e| ("futex", e))?,
         }
         Ok(())
@@ -86,8 +91,7 @@ impl Recording {
         let mut outcome = Outcome::default();
         // First: the others' work is none of the program's.
         let cpu = self.cpu.take().map(cpu::Guard::stop);
-        let others = self.instruments.iter().filter(|i| **i != Instrument::Cpu);
-        let others = others.filter_map(|i| lookup(i.profile()?)).map(|source| source.snapshot());
+        let others = self.instruments.iter().filter_map(|i| self.snapshot(*i));
         let profiles: Vec<Result<Profile, Error>> = cpu.into_iter().chain(others).collect();
         self.switch_off();
         if let Some(files) = &self.files {
@@ -113,6 +117,18 @@ impl Recording {
         outcome
     }
 
+    /// `None` if that is none.
+    fn snapshot(&self, instrument: Instrument) -> Option<Result<Profile, Error>> {
+        match instrument {
+            Instrument::Cpu | Instrument::Futex => None,
+            Instrument::Leaks => Some(heap_api::in_use_at_exit().map(|(profile, leaks)| {
+                self.say(|| format!("at the end of the program {leaks}"));
+                profile
+            })),
+            _ => Some(lookup(instrument.profile()?)?.snapshot()),
+        }
+    }
+
     fn switch_off(&mut self) {
         self.cpu = None;
         for instrument in self.instruments.drain(..) {
@@ -122,7 +138,9 @@ impl Recording {
                 Instrument::Block => contention::set_block_rate(0),
                 Instrument::Hold => contention::set_hold_rate(0),
                 Instrument::Functions => drop(functions::set_enabled(false)),
-                Instrument::Heap | Instrument::Allocs => drop(heap::set_rate(0)),
+                Instrument::Heap | Instrument::Allocs | Instrument::Leaks => {
+                    heap::set_rate(0);
+                }
                 Instrument::Futex => stop_futex(),
             }
         }
@@ -135,7 +153,7 @@ impl Recording {
     }
 }
 
-/// Both of its profiles are of one recording: the smaller number holds.
+/// All of its profiles are of one recording: the smaller number holds.
 fn start_heap(rate: i64) -> Result<(), Error> {
     let (before, rate) = (heap::rate(), rate.unsigned_abs());
     heap::set_rate(if before == 0 { rate } else { rate.min(before) });
@@ -168,9 +186,18 @@ pub(super) fn tell(mistake: &Error) {
     to_stderr(&mistake.to_string());
 }
 
-/// One line in one system call, past std's lock: at the end of the process that may be held by whoever.
+/// In one system call, past std's lock: at the end of the process that may be held by whoever.
 fn to_stderr(message: &str) {
-    let line = format!("pprof: {message}\n");
-    // SAFETY: as many bytes as the line has. If nobody reads them, there is nobody else to tell.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    let text = format!("pprof: {}\n", message.trim_end());
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        // SAFETY: as many bytes as there are.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            // If nobody reads it, there is nobody else to tell.
+            Err(_) => return,
+        }
+    }
 }

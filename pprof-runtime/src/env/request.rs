@@ -26,6 +26,7 @@ pub(super) enum Instrument {
     Functions,
     Heap,
     Allocs,
+    Leaks,
     Futex,
 }
 
@@ -51,7 +52,7 @@ const MEM_RATE: Option<Rate> =
     rate(DEFAULT_MEM_PROFILE_RATE as i64, i64::MAX, "bytes allocated for each recorded allocation");
 
 /// Of mutexes a tenth is the default, since each that is recorded delays whoever unlocks; of waits, all that last, as they delay nobody.
-static ENTRIES: [Entry; 8] = [
+static ENTRIES: [Entry; 9] = [
     Entry {
         instrument: Instrument::Cpu,
         name: "cpu",
@@ -79,11 +80,12 @@ static ENTRIES: [Entry; 8] = [
     Entry { instrument: Instrument::Functions, name: "functions", rate: None },
     Entry { instrument: Instrument::Heap, name: "heap", rate: MEM_RATE },
     Entry { instrument: Instrument::Allocs, name: "allocs", rate: MEM_RATE },
+    Entry { instrument: Instrument::Leaks, name: "leaks", rate: MEM_RATE },
     Entry { instrument: Instrument::Futex, name: "futex", rate: None },
 ];
 
 impl Instrument {
-    /// The profile's name; `None` if it is none.
+    /// What is written; `None` if nothing is.
     pub(super) fn profile(self) -> Option<&'static str> {
         if self == Instrument::Futex {
             return None;
@@ -230,7 +232,7 @@ mod tests {
         for (list, said) in [
             (
                 "cpuu,block",
-                "PPROF=cpuu,block: \"cpuu\" is not known: write some of cpu, mutex, block, hold, functions, heap, allocs, futex, with",
+                "PPROF=cpuu,block: \"cpuu\" is not known: write some of cpu, mutex, block, hold, functions, heap, allocs, leaks, futex, with",
             ),
             (
                 "cpu=fast,block",

@@ -16,6 +16,7 @@ const TOP: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Leaks {
     older_than: Duration,
+    rate: i64,
     leaks: Vec<Leak>,
 }
 
@@ -50,7 +51,7 @@ impl Leaks {
         };
         let mut leaks: Vec<Leak> = sums.into_iter().map(leak).collect();
         leaks.sort_by(|a, b| (b.bytes, &a.frames).cmp(&(a.bytes, &b.frames)));
-        Leaks { older_than, leaks }
+        Leaks { older_than, rate: profile.period, leaks }
     }
 
     /// All of them, the most bytes first.
@@ -59,19 +60,29 @@ impl Leaks {
     }
 }
 
+/// Where std's own backtraces end: what called `main` or the thread's function.
+fn is_std_start(frame: &Frame) -> bool {
+    frame.function.ends_with("::__rust_begin_short_backtrace")
+        || frame.function.contains("::__rust_begin_short_backtrace::<")
+}
+
 impl fmt::Display for Leaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes: i64 = self.leaks.iter().map(|leak| leak.bytes).sum();
         let objects: i64 = self.leaks.iter().map(|leak| leak.objects).sum();
-        writeln!(
-            f,
-            "{bytes} bytes in {objects} objects are in use and older than {:?}, of {} stacks",
-            self.older_than,
-            self.leaks.len()
-        )?;
+        write!(f, "{bytes} bytes in {objects} objects are in use")?;
+        if !self.older_than.is_zero() {
+            write!(f, " and older than {:?}", self.older_than)?;
+        }
+        write!(f, ", of {} stacks", self.leaks.len())?;
+        // All of them are known at that rate.
+        if self.rate != 1 {
+            write!(f, ", estimated from one sample in {} bytes", self.rate)?;
+        }
+        writeln!(f)?;
         for leak in self.leaks.iter().take(TOP) {
             writeln!(f, "\n{} bytes in {} objects, allocated by", leak.bytes, leak.objects)?;
-            for frame in &leak.frames {
+            for frame in leak.frames.iter().take_while(|frame| !is_std_start(frame)) {
                 writeln!(f, "    {frame}")?;
             }
         }

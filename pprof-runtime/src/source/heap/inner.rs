@@ -6,9 +6,16 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use once_cell::sync::OnceCell;
 
+#[cfg(feature = "jemalloc")]
+mod jemalloc;
+#[cfg(feature = "mimalloc")]
+mod mimalloc;
+mod system;
+
 /// What an allocator says of itself, for the text form of the `heap` profile: whether memory that the program has not in use is in it.
 ///
-/// That of [`System`] is built in, with the GNU C library from 2.33 on. Others are made known by [`describe`](crate::heap::describe).
+/// Built in are [`System`]'s, with the GNU C library from 2.33 on, and with the features of these names `jemalloc`'s (tikv-jemallocator) and
+/// `mimalloc`'s, which can be purged and knows no statistics. Others are made known by [`describe`](crate::heap::describe).
 pub trait Allocator: Sync {
     /// `None` if it does not know.
     fn statistics(&self) -> Option<Statistics>;
@@ -44,7 +51,7 @@ static DESCRIBED: OnceCell<&'static dyn Allocator> = OnceCell::new();
 
 /// A sample is made of an allocator of this type.
 pub(super) fn note<A>() {
-    let name: fn() -> &'static str = type_name::<A>;
+    let name: Name = type_name::<A>;
     // ORDERING: Relaxed: code, which is there.
     NAME.store(name as *mut (), Ordering::Relaxed);
 }
@@ -57,7 +64,7 @@ pub(crate) fn name() -> Option<&'static str> {
         return None;
     }
     // SAFETY: stored from such a function.
-    let name: fn() -> &'static str = unsafe { std::mem::transmute(name) };
+    let name: Name = unsafe { std::mem::transmute(name) };
     Some(name())
 }
 
@@ -66,9 +73,24 @@ pub(crate) fn describe(allocator: &'static dyn Allocator) -> bool {
     DESCRIBED.set(allocator).is_ok()
 }
 
+/// Tells a type's name.
+type Name = fn() -> &'static str;
+
+/// Types that need not be described.
+static BUILT_IN: &[(Name, &dyn Allocator)] = &[
+    (type_name::<System>, &System),
+    #[cfg(feature = "jemalloc")]
+    (type_name::<tikv_jemallocator::Jemalloc>, &tikv_jemallocator::Jemalloc),
+    #[cfg(feature = "mimalloc")]
+    (type_name::<::mimalloc::MiMalloc>, &::mimalloc::MiMalloc),
+];
+
 fn described() -> Option<&'static dyn Allocator> {
-    let is_system = || name() == Some(type_name::<System>());
-    DESCRIBED.get().copied().or_else(|| is_system().then_some(&System as &dyn Allocator))
+    let built_in = || {
+        let name = name()?;
+        BUILT_IN.iter().find(|(of, _)| of() == name).map(|(_, allocator)| *allocator)
+    };
+    DESCRIBED.get().copied().or_else(built_in)
 }
 
 pub(crate) fn statistics() -> Option<Statistics> {
@@ -78,36 +100,5 @@ pub(crate) fn statistics() -> Option<Statistics> {
 pub(crate) fn purge() {
     if let Some(allocator) = described() {
         allocator.purge();
-    }
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-impl Allocator for System {
-    fn statistics(&self) -> Option<Statistics> {
-        // SAFETY: a name.
-        let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
-        // Of glibc from 2.33 on: a program linked to it would not start with an older one.
-        if function.is_null() {
-            return None;
-        }
-        // SAFETY: the function of that name, which has this type.
-        let mallinfo2: unsafe extern "C" fn() -> libc::mallinfo2 =
-            unsafe { std::mem::transmute(function) };
-        // SAFETY: always valid to call.
-        let info = unsafe { mallinfo2() };
-        let (arenas, mapped) = (info.arena as u64, info.hblkhd as u64);
-        Some(Statistics::new(info.uordblks as u64 + mapped, arenas + mapped, info.fordblks as u64))
-    }
-
-    fn purge(&self) {
-        // SAFETY: always valid to call.
-        unsafe { libc::malloc_trim(0) };
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-impl Allocator for System {
-    fn statistics(&self) -> Option<Statistics> {
-        None
     }
 }

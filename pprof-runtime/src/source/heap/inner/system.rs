@@ -1,0 +1,36 @@
+//! The C library's.
+
+use std::alloc::System;
+
+use super::{Allocator, Statistics};
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+impl Allocator for System {
+    fn statistics(&self) -> Option<Statistics> {
+        // SAFETY: a name.
+        let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
+        // Of glibc from 2.33 on: a program linked to it would not start with an older one.
+        if function.is_null() {
+            return None;
+        }
+        // SAFETY: the function of that name, which has this type.
+        let mallinfo2: unsafe extern "C" fn() -> libc::mallinfo2 =
+            unsafe { std::mem::transmute(function) };
+        // SAFETY: always valid to call.
+        let info = unsafe { mallinfo2() };
+        let (arenas, mapped) = (info.arena as u64, info.hblkhd as u64);
+        Some(Statistics::new(info.uordblks as u64 + mapped, arenas + mapped, info.fordblks as u64))
+    }
+
+    fn purge(&self) {
+        // SAFETY: always valid to call.
+        unsafe { libc::malloc_trim(0) };
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+impl Allocator for System {
+    fn statistics(&self) -> Option<Statistics> {
+        None
+    }
+}
