@@ -73,8 +73,10 @@ mod modelled {
     use std::sync::{Mutex, PoisonError};
 
     pub(crate) use loom::hint::spin_loop;
+    /// Of a thread that finds a lock taken and waits: the same happens where it comes later.
+    pub(crate) use loom::skip_branch as skip;
 
-    use self::atomic::{AtomicU64, Ordering};
+    use self::atomic::Ordering;
 
     /// The number of the execution that goes on: one at a time in the process, since statics are shared.
     static EXECUTION: Counter = Counter::new(0);

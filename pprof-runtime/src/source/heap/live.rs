@@ -6,14 +6,17 @@
 //! Most of what is looked for is not there, and that is found out without a lock: an object's record comes and goes with its owner, who is the
 //! one that looks, so it can but be moved meanwhile. [`Shard::version`] tells that it may have been.
 
-use std::cell::UnsafeCell;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::AtomicPtr;
 
 use super::lock::{self, Lock};
-use super::memory;
 use super::weight::Weight;
+use crate::primitive::UnsafeCell;
+use crate::primitive::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+
+#[cfg(all(test, loom))]
+mod model;
 
 /// What is known of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ struct Table {
 }
 
 /// Slots of the first table: with them it takes less than a page.
-const LEAST: usize = 64;
+const LEAST: usize = if cfg!(loom) { 8 } else { 64 };
 
 /// Notes a sample. What was there before at this address has been freed by somebody who did not tell: it is returned.
 pub(super) fn insert(address: usize, record: Record) -> Result<Option<Record>, NoMemory> {
@@ -222,17 +225,18 @@ impl Shard {
 
 impl Table {
     /// With this many slots, a power of two, that are free.
+    #[cfg(not(all(test, loom)))]
     fn new(slots: usize) -> Option<&'static Table> {
         let keys = size_of::<Table>();
         let records = keys + slots.checked_mul(size_of::<AtomicUsize>())?;
         let bytes = slots.checked_mul(size_of::<Record>())?.checked_add(records)?;
-        let start = memory::map(bytes)?;
+        let start = super::memory::map(bytes)?;
         const { assert!(LEAST.is_power_of_two() && align_of::<Record>() <= align_of::<AtomicUsize>()) };
         // SAFETY: inside of the mapping.
         let keys = unsafe { start.add(keys) }.cast().as_ptr();
         // SAFETY: as above.
         let records = unsafe { start.add(records) }.cast().as_ptr();
-        let table: NonNull<Table> = start.cast();
+        let table: ptr::NonNull<Table> = start.cast();
         // SAFETY: mapped, aligned to a page, and nobody else's.
         unsafe { table.write(Table { slots, keys, records }) };
         // SAFETY: there for ever, and changed by atomics and in `UnsafeCell`s alone.
@@ -316,7 +320,7 @@ fn hash(address: usize) -> u64 {
     product & !(u64::MAX >> 5) | (product >> 24) & (u64::MAX >> 5)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::collections::HashMap;
     use std::thread;

@@ -3,10 +3,11 @@
 //! Held for some hundred nanoseconds; a page fault or a turn of the scheduler aside. Nothing is called under it but the system, for memory.
 
 use std::cell::Cell;
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use std::sync::atomic::compiler_fence;
 use std::time::Duration;
 
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::spin_loop;
 use crate::source::contention::nesting;
 
 /// Looks at a lock that is taken, then turns given to others, before the thread sleeps in between.
@@ -56,9 +57,15 @@ impl Lock {
         let mut tries = 0;
         // ORDERING: Acquire pairs with the Release in `release`.
         while self.0.swap(true, Ordering::Acquire) {
-            while self.0.load(Ordering::Relaxed) {
+            #[cfg(all(test, loom))]
+            crate::primitive::skip();
+            loop {
                 wait(tries);
                 tries += 1;
+                // A model's may see for ever what was.
+                if cfg!(loom) || !self.0.load(Ordering::Relaxed) {
+                    break;
+                }
             }
         }
     }
