@@ -295,6 +295,8 @@ struct Encoder<'s> {
     symbols: &'s Symbols,
     /// Mappings of each module, one for each executable segment: (start, end, id).
     mappings: Vec<Vec<(u64, u64, MappingId)>>,
+    /// Of an address, by how many of its frames are shown.
+    locations: HashMap<(u64, usize), LocationId>,
 }
 
 const PAGE_MASK: u64 = 0xfff;
@@ -331,7 +333,7 @@ impl<'s> Encoder<'s> {
             }
             mappings.push(ids);
         }
-        Encoder { builder, symbols, mappings }
+        Encoder { builder, symbols, mappings, locations: HashMap::new() }
     }
 
     fn build(self) -> Result<Profile, Error> {
@@ -393,10 +395,16 @@ impl<'s> Encoder<'s> {
         primitives::kind(run)
     }
 
+    /// With these frames of an address, the outermost ones that it has.
     fn location(&mut self, address: u64, frames: &[SourceFrame]) -> LocationId {
+        if let Some(known) = self.locations.get(&(address, frames.len())) {
+            return *known;
+        }
         let lines: Vec<NewLine> = frames.iter().map(|f| self.line(f)).collect();
         let mapping = self.mapping_of(address);
-        self.builder.location(mapping, address, &lines)
+        let location = self.builder.location(mapping, address, &lines);
+        self.locations.insert((address, frames.len()), location);
+        location
     }
 
     fn mapping_of(&self, address: u64) -> Option<MappingId> {
@@ -469,7 +477,10 @@ fn qualified(frame: &SourceFrame) -> Cow<'_, str> {
         let file = file.strip_suffix("/mod").or_else(|| file.strip_suffix("lib")).unwrap_or(file);
         Some(format!("{}::{}", name.replace('-', "_"), file.replace('/', "::")))
     };
-    match module().filter(|_| bare && !frame.name.starts_with('<')) {
+    if !bare || frame.name.starts_with('<') {
+        return Cow::Borrowed(&frame.name);
+    }
+    match module() {
         Some(module) => format!("{}::{}", module.trim_end_matches(':'), frame.name).into(),
         None => Cow::Borrowed(&frame.name),
     }
