@@ -106,6 +106,9 @@ mod peers {
     static OVER_JEMALLOC: Alloc<Jemalloc> = Alloc::new(Jemalloc);
     static OVER_MIMALLOC: Alloc<MiMalloc> = Alloc::new(MiMalloc);
     static DHAT: dhat::Alloc = dhat::Alloc;
+    /// Counts, and knows no stacks.
+    #[cfg(feature = "hotpath-alloc")]
+    static HOTPATH: hotpath::CountingAllocator = hotpath::CountingAllocator::new();
 
     /// jemalloc's profiler is built in, and waits to be switched on.
     #[unsafe(export_name = "_rjem_malloc_conf")]
@@ -130,9 +133,11 @@ mod peers {
         std::mem::forget(dhat::Profiler::builder().testing().build());
     }
 
-    pub(super) fn all() -> [Row; 8] {
-        [
+    pub(super) fn all() -> Vec<Row> {
+        vec![
             ("dhat over System", &DHAT, dhats),
+            #[cfg(feature = "hotpath-alloc")]
+            ("hotpath over System", &HOTPATH, off),
             ("jemalloc", &Jemalloc, off),
             ("ours over jemalloc, off", &OVER_JEMALLOC, off),
             ("ours over jemalloc, 512 KiB", &OVER_JEMALLOC, on),

@@ -1,6 +1,7 @@
 //! What the heap profiler costs: allocators bare, in ours off and on, and peers (`--features peers`), as tables.
 //!
-//! `cargo bench -p pprof-benches --bench heap -- [GROUP]... [--rounds N]`.
+//! `cargo bench -p pprof-benches --bench heap -- [GROUP]... [--rounds N]`; with the feature `hotpath-alloc` hotpath's allocator is among the
+//! peers. Go's rows are of what Go takes for it, its collector included, by `go.go`: to be compared with each other.
 //!
 //! Allocators are called as the compiler calls the global one: by a function of their own that nothing is put into. Each process has a second
 //! thread, as glibc's allocator takes less time in one that has none.
@@ -11,7 +12,7 @@ mod work;
 use std::process::ExitCode;
 
 use pprof_benches::contender::{Contender, Group, ns};
-use pprof_benches::harness;
+use pprof_benches::{go, harness};
 
 use allocators::{Allocator, Row, all};
 
@@ -57,7 +58,30 @@ fn main() -> ExitCode {
         "A heap profile of 20 000 live samples, ms",
         vec![Contender::new("ours", "ms", work::snapshot)],
     ));
+    groups.iter_mut().for_each(with_go);
     harness::main(&groups, 9, harness::print_rows)
+}
+
+/// Adds Go's rows to those that `go.go` knows.
+fn with_go(group: &mut Group) {
+    let (work, argument) = group.name.split_once('/').unwrap_or((&group.name, ""));
+    let rates = match work {
+        "snapshot" => &[("Go", "1")][..],
+        "pair" | "batch" | "threads" | "program" | "memory" => {
+            &[("Go, off", "0"), ("Go, 512 KiB", "524288")]
+        }
+        _ => return,
+    };
+    if !go::is_there() {
+        return;
+    }
+    let unit = group.contenders.first().map_or("ns", |first| first.unit);
+    let row = |(name, rate): &(&str, &str)| {
+        let arguments = [work, rate, argument].map(str::to_owned);
+        Contender::new(*name, unit, move || go::run("heap", &arguments))
+    };
+    let rows: Vec<Contender> = rates.iter().map(row).collect();
+    group.contenders.extend(rows);
 }
 
 fn group(
