@@ -80,6 +80,7 @@ mod clock;
 mod encode;
 mod error;
 mod modules;
+mod pages;
 mod primitive;
 mod profile;
 mod serve;

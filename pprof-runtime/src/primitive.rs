@@ -13,9 +13,6 @@ pub(crate) use self::modelled::*;
 
 #[cfg(not(all(test, loom)))]
 mod plain {
-    use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
-    use std::ptr;
-
     pub(crate) use std::cell::UnsafeCell;
     #[cfg_attr(
         not(all(target_os = "linux", feature = "instrument")),
@@ -29,17 +26,11 @@ mod plain {
         };
     }
 
-    /// Values of zero, whose pages the allocator need not touch.
-    pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Box<[T]> {
-        let layout = Layout::array::<T>(len).expect("less than the address space");
-        assert!(layout.size() != 0, "there is something in it");
-        // SAFETY: the size is not zero.
-        let zero = unsafe { alloc_zeroed(layout) }.cast::<T>();
-        if zero.is_null() {
-            handle_alloc_error(layout);
-        }
-        // SAFETY: of that layout, from the allocator that boxes are of; zero is valid, as the trait says.
-        unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(zero, len)) }
+    pub(crate) use crate::pages::Pages as Zeros;
+
+    /// Values of zero.
+    pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Zeros<T> {
+        Zeros::zeroed(len)
     }
 }
 
@@ -119,7 +110,9 @@ mod modelled {
         write!(Nowhere, "{value:?}").expect("nowhere has room");
     }
 
-    pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Box<[T]> {
+    pub(crate) type Zeros<T> = Box<[T]>;
+
+    pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Zeros<T> {
         (0..len).map(|_| T::zero()).collect()
     }
 

@@ -12,7 +12,7 @@
 
 use crate::config::{MAX_DEPTH_FRAMES, OVERFLOW_LABELS};
 use crate::primitive::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use crate::primitive::{Zeroed, zeroed};
+use crate::primitive::{Zeroed, Zeros, zeroed};
 
 #[cfg(all(test, loom))]
 mod model;
@@ -31,13 +31,13 @@ const FRAMES_PER_STACK: usize = 24;
 /// Stacks with `N` counters each.
 #[derive(Debug)]
 pub(crate) struct StackTable<const N: usize> {
-    entries: Box<[Entry<N>]>,
-    arena: Box<[AtomicU64]>,
+    entries: Zeros<Entry<N>>,
+    arena: Zeros<AtomicU64>,
     arena_used: AtomicUsize,
     /// Entries that are not free.
     entries_used: AtomicUsize,
     /// Which these are: their indices plus one, zero where that is not written yet.
-    order: Box<[AtomicU32]>,
+    order: Zeros<AtomicU32>,
     /// How often a set of labels, or the detail of a tag, found no room.
     crowded_out: AtomicU64,
     overflow: Counters<N>,

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use gimli::{
-    BaseAddresses, CfaRule as GimliCfa, CieOrFde, EhFrame, EhFrameHdr, NativeEndian, Operation,
-    Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
+    BaseAddresses, CfaRule as GimliCfa, CieOrFde, EhFrame, EhFrameHdr, EhFrameOffset, NativeEndian,
+    Operation, Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
 };
 
 use super::rule::{CfaRule, FpRule, Rule};
-use super::table::ModuleTable;
+use super::table::{ModuleTable, Rows};
 
 type Slice<'a> = gimli::EndianSlice<'a, NativeEndian>;
 
@@ -48,46 +48,43 @@ impl Sections {
 ///
 /// Information that does not parse is left out: its code then has no rule.
 pub(crate) fn table(base: u64, sections: &Sections) -> ModuleTable {
-    ModuleTable::new(base, rows(sections).into_iter())
-}
-
-fn rows(sections: &Sections) -> Vec<(u64, Rule)> {
     let bases = BaseAddresses::default()
         .set_eh_frame_hdr(sections.hdr_address)
         .set_eh_frame(sections.address);
     let eh_frame = EhFrame::new(&sections.bytes, NativeEndian);
     let mut cies = HashMap::new();
-    let mut context = UnwindContext::new();
-    let mut rows = Vec::new();
+    let mut cie = |eh_frame: &EhFrame<_>, bases: &_, offset| match cies.get(&offset) {
+        Some(cie) => Ok(Clone::clone(cie)),
+        None => {
+            let cie = eh_frame.cie_from_offset(bases, offset)?;
+            cies.insert(offset, Clone::clone(&cie));
+            Ok(cie)
+        }
+    };
+    // Entries lie in the linker's order, not by address. They are a tenth of their rows, which would be megabytes.
+    let mut functions = Vec::new();
     let mut entries = eh_frame.entries(&bases);
-    // Entries lie in the linker's order, not by address.
     while let Ok(Some(entry)) = entries.next() {
-        let CieOrFde::Fde(partial) = entry else { continue };
-        let parsed = partial.parse(|_, bases, offset| match cies.get(&offset) {
-            Some(cie) => Ok(Clone::clone(cie)),
-            None => {
-                let cie = eh_frame.cie_from_offset(bases, offset)?;
-                cies.insert(offset, cie.clone());
-                Ok(cie)
-            }
-        });
-        let Ok(fde) = parsed else { continue };
-        let end = fde.initial_address().saturating_add(fde.len());
-        let is_signal_frame = fde.is_signal_trampoline();
+        if let CieOrFde::Fde(partial) = entry
+            && let Ok(fde) = partial.parse(&mut cie)
+        {
+            functions.push((fde.initial_address(), EhFrameOffset(fde.offset())));
+        }
+    }
+    functions.sort_unstable_by_key(|(start, offset)| (*start, offset.0));
+    let mut context = UnwindContext::new();
+    let mut rows = Rows::new(base);
+    for (start, offset) in functions {
+        let Ok(fde) = eh_frame.fde_from_offset(&bases, offset, &mut cie) else { continue };
         let Ok(mut table) = fde.rows(&eh_frame, &bases, &mut context) else { continue };
         while let Ok(Some(row)) = table.next_row() {
+            let is_signal_frame = fde.is_signal_trampoline();
             let rule = if is_signal_frame { Rule::SIGNAL } else { rule_of(row, &eh_frame) };
-            rows.push((row.start_address(), rule));
+            rows.push(row.start_address(), rule);
         }
-        rows.push((end, Rule::NONE));
+        rows.push(start.saturating_add(fde.len()), Rule::NONE);
     }
-    sort(&mut rows);
-    rows
-}
-
-/// By address; where one function ends as the next begins, the beginning comes last and so holds.
-fn sort(rows: &mut [(u64, Rule)]) {
-    rows.sort_by_key(|(start, rule)| (*start, *rule != Rule::NONE));
+    rows.into_table()
 }
 
 fn rule_of(row: &gimli::UnwindTableRow<usize>, section: &EhFrame<Slice<'_>>) -> Rule {

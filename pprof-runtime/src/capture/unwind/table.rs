@@ -1,5 +1,6 @@
 //! Unwind tables: from a pc to its rule, by a cache and a binary search over immutable arrays.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,44 +18,67 @@ pub(crate) struct ModuleTable {
     rules: Box<[Rule]>,
 }
 
-impl ModuleTable {
-    /// `rows` are `(start, rule)`, ascending by start; the last row's reach is unbounded, so end with `Rule::NONE`.
+/// A table that is being made.
+pub(super) struct Rows {
+    base: u64,
+    starts: Vec<u32>,
+    rule_of_row: Vec<u16>,
+    rules: Vec<Rule>,
+    index_of: HashMap<Rule, u16>,
+}
+
+impl Rows {
+    /// Of an object whose code starts there.
+    pub(super) fn new(base: u64) -> Rows {
+        Rows {
+            base,
+            starts: Vec::new(),
+            rule_of_row: Vec::new(),
+            rules: vec![Rule::NONE],
+            index_of: HashMap::from([(Rule::NONE, 0)]),
+        }
+    }
+
+    /// From `start` on holds `rule`, up to the next row; so end with `Rule::NONE`. Ascending: where two functions overlap, the first one holds.
     ///
-    /// Rows beyond 4 GiB from `base`, or beyond 65 536 distinct rules, become `Rule::NONE`.
-    pub(super) fn new(base: u64, rows: impl Iterator<Item = (u64, Rule)>) -> ModuleTable {
-        let mut starts: Vec<u32> = Vec::new();
-        let mut rule_of_row: Vec<u16> = Vec::new();
-        let mut rules = vec![Rule::NONE];
-        let mut index_of = std::collections::HashMap::from([(Rule::NONE, 0u16)]);
-        for (start, rule) in rows {
-            let Some(offset) = start.checked_sub(base).and_then(|o| u32::try_from(o).ok()) else {
-                continue;
-            };
-            let index = *index_of.entry(rule).or_insert_with(|| match u16::try_from(rules.len()) {
+    /// Rows beyond 4 GiB from the base are left out; beyond 65 536 distinct ones, rules become `Rule::NONE`.
+    pub(super) fn push(&mut self, start: u64, rule: Rule) {
+        let Some(offset) = start.checked_sub(self.base).and_then(|o| u32::try_from(o).ok()) else {
+            return;
+        };
+        let rules = &mut self.rules;
+        let index =
+            *self.index_of.entry(rule).or_insert_with(|| match u16::try_from(rules.len()) {
                 Ok(index) => {
                     rules.push(rule);
                     index
                 }
                 Err(_) => 0,
             });
-            // A row that starts where the last one did replaces it; one that repeats its rule adds nothing.
-            if starts.last() == Some(&offset) {
-                if let Some(last) = rule_of_row.last_mut() {
-                    *last = index;
-                }
-            } else if rule_of_row.last() != Some(&index) {
-                starts.push(offset);
-                rule_of_row.push(index);
+        let last = self.starts.last().copied();
+        // A row that starts where the last one did replaces it, as where a function begins as another one ends; one that repeats its rule adds
+        // nothing.
+        if last == Some(offset) {
+            if let Some(last) = self.rule_of_row.last_mut() {
+                *last = index;
             }
-        }
-        ModuleTable {
-            base,
-            starts: starts.into(),
-            rule_of_row: rule_of_row.into(),
-            rules: rules.into(),
+        } else if last < Some(offset) && self.rule_of_row.last() != Some(&index) {
+            self.starts.push(offset);
+            self.rule_of_row.push(index);
         }
     }
 
+    pub(super) fn into_table(self) -> ModuleTable {
+        ModuleTable {
+            base: self.base,
+            starts: self.starts.into(),
+            rule_of_row: self.rule_of_row.into(),
+            rules: self.rules.into(),
+        }
+    }
+}
+
+impl ModuleTable {
     /// The rule at `pc`; `Rule::NONE` where the object has no information.
     pub(super) fn rule(&self, pc: u64) -> Rule {
         let find = || {
@@ -175,10 +199,16 @@ mod tests {
         Rule { cfa: CfaRule::Sp, fp: FpRule::Same, cfa_offset: offset, fp_offset: 0 }
     }
 
+    fn table(rows: &[(u64, Rule)]) -> ModuleTable {
+        let mut made = Rows::new(0x1000);
+        rows.iter().for_each(|(start, rule)| made.push(*start, *rule));
+        made.into_table()
+    }
+
     #[test]
     fn finds_the_row_that_covers_a_pc() {
         let rows = [(0x1010, sp(8)), (0x1011, sp(16)), (0x1011, sp(24)), (0x1020, Rule::NONE)];
-        let table = ModuleTable::new(0x1000, rows.into_iter());
+        let table = table(&rows);
         assert_eq!(table.rule(0xfff), Rule::NONE);
         assert_eq!(table.rule(0x1000), Rule::NONE);
         assert_eq!(table.rule(0x1010), sp(8));
@@ -189,9 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn of_functions_that_overlap_the_first_one_holds() {
+        let first = [(0x1010, sp(8)), (0x1018, sp(16)), (0x1020, Rule::NONE)];
+        let second = [(0x1014, sp(24)), (0x1024, Rule::NONE)];
+        let table = table(&[first.as_slice(), &second].concat());
+        assert_eq!([0x1014, 0x1018].map(|pc| table.rule(pc)), [sp(8), sp(16)]);
+        assert_eq!([0x1020, 0x1024].map(|pc| table.rule(pc)), [Rule::NONE; 2]);
+    }
+
+    #[test]
     fn tells_unknown_code_from_code_without_rule_and_caches_neither_wrongly() {
-        let table =
-            Arc::new(ModuleTable::new(0x1000, [(0x1010, sp(8)), (0x1020, Rule::NONE)].into_iter()));
+        let table = Arc::new(table(&[(0x1010, sp(8)), (0x1020, Rule::NONE)]));
         let tables = Tables::new(vec![CodeRange { start: 0x1000, end: 0x2000, table }]);
         for _ in 0..2 {
             assert_eq!(tables.lookup(0x1010), Lookup::Rule(sp(8)));

@@ -230,7 +230,7 @@ impl Table {
         let keys = size_of::<Table>();
         let records = keys + slots.checked_mul(size_of::<AtomicUsize>())?;
         let bytes = slots.checked_mul(size_of::<Record>())?.checked_add(records)?;
-        let start = super::memory::map(bytes)?;
+        let start = crate::pages::map(bytes)?;
         const { assert!(LEAST.is_power_of_two() && align_of::<Record>() <= align_of::<AtomicUsize>()) };
         // SAFETY: inside of the mapping.
         let keys = unsafe { start.add(keys) }.cast().as_ptr();

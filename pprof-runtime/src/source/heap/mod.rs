@@ -25,7 +25,6 @@ mod inner;
 mod lifetimes;
 mod live;
 mod lock;
-mod memory;
 mod mismatches;
 mod peak;
 mod process;
