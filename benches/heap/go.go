@@ -143,9 +143,24 @@ func memory() float64 {
 	return resident()
 }
 
+// From a stack that the lowest bits tell.
+//
+//go:noinline
+func allocateFrom(number, bits int) []byte {
+	if bits == 0 {
+		return allocate(64)
+	}
+	if number>>(bits-1)&1 == 0 {
+		return allocateFrom(number, bits-1)
+	}
+	object := allocateFrom(number, bits-1)
+	sink = object
+	return object
+}
+
 func snapshot() float64 {
 	for n := range 20000 {
-		kept = append(kept, allocate(1+n%3000))
+		kept = append(kept, allocateFrom(n, 10))
 	}
 	runtime.MemProfileRate = 0
 	// What is in the profile is as of the last collection.

@@ -146,12 +146,39 @@ pub(crate) fn memory() -> f64 {
     kb.unwrap_or(f64::NAN) / 1024.0
 }
 
+/// There are two to the power of so many stacks.
+const STACK_BITS: u32 = 10;
+
+/// From a stack that the lowest bits tell.
+#[inline(always)]
+fn make(number: usize, bits: u32) -> Box<[u8]> {
+    match bits.checked_sub(1) {
+        None => vec![1; 64].into(),
+        Some(fewer) if number >> fewer & 1 == 0 => left(number, fewer),
+        Some(fewer) => right(number, fewer),
+    }
+}
+
+#[inline(never)]
+fn left(number: usize, bits: u32) -> Box<[u8]> {
+    let object = make(number, bits);
+    black_box(1_u8);
+    object
+}
+
+#[inline(never)]
+fn right(number: usize, bits: u32) -> Box<[u8]> {
+    let object = make(number, bits);
+    black_box(2_u16);
+    object
+}
+
 /// In milliseconds, when names are known already.
 pub(crate) fn snapshot() -> Figures {
     const SAMPLES: usize = 20_000;
     choose_ours();
     pprof_runtime::set_mem_profile_rate(1);
-    let kept: Vec<Box<[u8]>> = (0..SAMPLES).map(|n| vec![1; 1 + n % 3000].into()).collect();
+    let kept: Vec<Box<[u8]>> = (0..SAMPLES).map(|n| make(n, STACK_BITS)).collect();
     pprof_runtime::set_mem_profile_rate(0);
     let heap = pprof_runtime::lookup("heap").expect("built in");
     let mut taken = Vec::new();

@@ -17,6 +17,7 @@ use crate::encode;
 use crate::error::Error;
 use crate::profile::{Profile, wait};
 use crate::source::cpu::{self as source, Session};
+use crate::source::heap::unobserved;
 
 /// Starts a CPU profile at 100 samples per second of CPU time.
 ///
@@ -81,7 +82,7 @@ impl Builder {
     /// `AlreadyRunning` while another CPU profile is being taken, `InvalidInput` for a rate out of range, `System` if the kernel
     /// refuses a timer, `Unsupported` where there is no engine for this platform.
     pub fn start(self) -> Result<Guard, Error> {
-        Session::start(self.rate_hz).map(|session| Guard { session })
+        unobserved(|| Session::start(self.rate_hz)).map(|session| Guard { session })
     }
 
     /// Takes a profile of `duration` from now; blocks for that long, or until `cancelled` says so.
@@ -116,7 +117,9 @@ impl Guard {
     /// `Unsupported` in a forked child of the process that started it.
     pub fn stop(self) -> Result<Profile, Error> {
         let rate_hz = self.session.rate_hz();
-        let snapshot = self.session.stop()?;
-        Ok(Profile::new("cpu", encode::stacks(&encode::cpu(rate_hz), &snapshot)?))
+        unobserved(|| {
+            let snapshot = self.session.stop()?;
+            Ok(Profile::new("cpu", encode::stacks(&encode::cpu(rate_hz), &snapshot)?))
+        })
     }
 }

@@ -468,11 +468,15 @@ fn qualified(frame: &SourceFrame) -> Cow<'_, str> {
     let bare = frame.name.split('<').next().is_some_and(|name| !name.contains("::"));
     let module = || {
         let (crate_dir, file) = frame.file.as_deref()?.rsplit_once("/src/")?;
-        let crate_dir = crate_dir.rsplit('/').next()?;
+        let last = crate_dir.rsplit('/').next()?;
         let is_version =
             |(_, version): &(&str, &str)| version.starts_with(|c: char| c.is_ascii_digit());
-        let name =
-            crate_dir.rsplit_once('-').filter(is_version).map_or(crate_dir, |(name, _)| name);
+        let name = last.rsplit_once('-').filter(is_version).map_or(last, |(name, _)| name);
+        // A member of a workspace may be in a directory of that name.
+        let is_rusts = || crate_dir.ends_with(&format!("/library/{name}"));
+        if matches!(name, "alloc" | "core" | "std") && !is_rusts() {
+            return None;
+        }
         let file = file.strip_suffix(".rs")?;
         let file = file.strip_suffix("/mod").or_else(|| file.strip_suffix("lib")).unwrap_or(file);
         Some(format!("{}::{}", name.replace('-', "_"), file.replace('/', "::")))

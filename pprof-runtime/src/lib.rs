@@ -32,7 +32,7 @@
 //! |---|---|
 //! | `instrument` (default) | profiled locks, channels and threads in [`sync`], [`thread`] and the modules below; without it these are re-exports of the originals, and `named` constructors are missing |
 //! | `parking_lot`, `tokio`, `crossbeam` | the locks and channels of these crates |
-//! | `jemalloc`, `mimalloc` | heap profiles have what these allocators say of themselves, and purge them |
+//! | `jemalloc`, `mimalloc` | heap profiles purge these allocators, and have what jemalloc says of itself |
 //! | `tower` | a middleware that labels requests |
 //! | `tracing` | a layer that makes labels of spans |
 //! | `futex` | waits of locks and channels that are not ours |

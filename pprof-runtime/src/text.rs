@@ -127,12 +127,17 @@ fn sample(
     writeln!(writer)
 }
 
-/// As Go's profiles with labels show them.
+/// As Go's profiles with labels show them; and numbers, such as ages in seconds.
 fn labels(tables: &Tables<'_>, sample: &Sample, writer: &mut dyn Write) -> io::Result<()> {
     let mut separator = "# labels: {";
-    for label in sample.label.iter().filter(|l| l.str != 0) {
-        let (key, value) = (tables.text(label.key), tables.text(label.str));
-        write!(writer, "{separator}{key:?}:{value:?}")?;
+    for label in &sample.label {
+        let key = tables.text(label.key);
+        match label.str {
+            // Of sizes the values tell.
+            0 if key == "bytes" => continue,
+            0 => write!(writer, "{separator}{key:?}:{}", label.num)?,
+            text => write!(writer, "{separator}{key:?}:{:?}", tables.text(text))?,
+        }
         separator = ", ";
     }
     if separator == ", " { writeln!(writer, "}}") } else { Ok(()) }

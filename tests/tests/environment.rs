@@ -133,7 +133,9 @@ fn all_that_is_asked_for_is_in_the_files() {
 
 #[test]
 fn memory_is_recorded_and_what_is_not_freed_is_told() {
-    let run = run(HEAP, "return", &[("PPROF", "leaks,heap=1,allocs=65536")]);
+    // Of what is recorded besides there must be nothing.
+    let list = "mutex=1,block=1,hold=1,functions,cpu,heap=1,leaks,allocs=65536";
+    let run = run(HEAP, "return", &[("PPROF", list), ("PPROF_HTTP", "127.0.0.1:0")]);
     let stderr = run.stderr();
     assert_eq!(run.output.status.code(), Some(0), "{stderr}");
     for (name, in_use) in
@@ -149,7 +151,9 @@ fn memory_is_recorded_and_what_is_not_freed_is_told() {
     }
     let (told, wrote) = stderr.rsplit_once("pprof: wrote ").expect("both are told");
     assert!(wrote.contains("leaks.pb.gz"), "{stderr}");
-    assert!(told.starts_with("pprof: at the end of the program "), "{stderr}");
+    let (_, told) = told.split_once("pprof: at the end of the program ").expect("it is told");
+    // That of standard output is the program's.
+    assert!(told.starts_with("301024 bytes in 4 objects are in use, of 2 stacks"), "{stderr}");
     let top = told.split("\n\n").nth(1).expect("at least one stack");
     let mut lines = top.lines();
     assert_eq!(lines.next(), Some("300000 bytes in 3 objects, allocated by"));

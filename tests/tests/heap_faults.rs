@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pprof_runtime::{Alloc, set_mem_profile_rate};
+use pprof_runtime::{Alloc, mem_profile_rate, set_mem_profile_rate};
 use pprof_tests::heap::{
     DROPPED, MISMATCHES, ORPHANS, Object, RATES, counted, in_a_process_of_its_own, of, random_size,
 };
@@ -67,6 +67,43 @@ fn use_memory(random: &mut StdRng) {
 }
 
 // What is not as it should be.
+
+#[test]
+fn the_programs_own_rate_comes_back() {
+    in_a_process_of_its_own("the_programs_own_rate_comes_back", 0, || {
+        for (name, value) in [("PPROF", "heap=1,leaks=2"), ("PPROF_OUT", "/dev/null")] {
+            // SAFETY: no other thread of this process looks at the environment.
+            unsafe { std::env::set_var(name, value) };
+        }
+        set_mem_profile_rate(4096);
+        let guard = pprof_runtime::env::start().unwrap();
+        assert_eq!(mem_profile_rate(), 1);
+        assert_eq!(guard.stop().unwrap().len(), 0);
+        assert_eq!(mem_profile_rate(), 4096);
+    });
+}
+
+#[test]
+fn a_watch_ends_in_a_forked_child_too() {
+    in_a_process_of_its_own("a_watch_ends_in_a_forked_child_too", 0, || {
+        set_mem_profile_rate(64 * 1024);
+        let watches = [(); 2].map(|()| pprof_runtime::heap::watch(1 << 40, |_| ()).unwrap());
+        // SAFETY: the child ends with `_exit`.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0);
+        if pid == 0 {
+            // SAFETY: ends a child that waits for what never comes.
+            unsafe { libc::alarm(60) };
+            drop(watches);
+            // SAFETY: ends this process without running what is the parent's.
+            unsafe { libc::_exit(7) };
+        }
+        let mut status = 0;
+        // SAFETY: our child; `status` is a local.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status:#x}");
+    });
+}
 
 #[inline(never)]
 fn makes_and_frees_as_another(layout: Layout, as_layout: Layout) {
@@ -175,18 +212,6 @@ fn memory_is_refused_only_if_there_is_none() {
         let mut objects = Vec::with_capacity(500);
         for rate in RATES {
             set_mem_profile_rate(rate);
-            // Those that find no memory that tells them are counted, and not noted.
-            be(UNALIGNED);
-            let before = (counted(DROPPED), of("makes_reluctantly"));
-            makes_reluctantly(&mut objects);
-            assert_eq!(objects.len(), 500);
-            assert_eq!(resizes_reluctantly(&mut objects, 2 * MIDDLE - 1), 500);
-            assert_eq!(resizes_reluctantly(&mut objects, MIDDLE), 500);
-            free_all(&mut objects);
-            assert!(of("makes_reluctantly")[0] > before.1[0]);
-            // Where addresses need tell nothing, there is no other memory to ask for.
-            assert_eq!(counted(DROPPED) > before.0, rate >= 64 * 1024);
-
             be(WILLING);
             makes_reluctantly(&mut objects);
             let made = of("makes_reluctantly");
@@ -202,7 +227,17 @@ fn memory_is_refused_only_if_there_is_none() {
             be(UNALIGNED);
             assert_eq!(resizes_reluctantly(&mut objects, 2 * MIDDLE), 500);
             free_all(&mut objects);
+
+            // Samples are known there, too, where no memory tells them.
+            let before = of("makes_reluctantly");
+            makes_reluctantly(&mut objects);
+            assert_eq!(objects.len(), 500);
+            let made = of("makes_reluctantly");
+            assert!(made[2] > 0 && made[0] - before[0] == made[2], "{before:?} {made:?}");
+            assert_eq!(resizes_reluctantly(&mut objects, 2 * MIDDLE - 1), 500);
+            assert_eq!(resizes_reluctantly(&mut objects, MIDDLE), 500);
+            free_all(&mut objects);
         }
-        assert_eq!([ORPHANS, MISMATCHES].map(counted), [0; 2]);
+        assert_eq!([ORPHANS, MISMATCHES, DROPPED].map(counted), [0; 3]);
     });
 }

@@ -398,6 +398,8 @@ fn over_http_it_answers_what_gos_answers_and_more() {
             assert!(body.contains(line), "{line}: {body}");
         }
         assert!(body.contains("# allocator = std::alloc::System"), "{body}");
+        let (_, body) = text("/debug/pprof/heap?age=1&debug=1");
+        assert!(body.contains("\"age\":0") && !body.contains("\"bytes\""), "{body}");
         for path in [
             "allocs",
             "heap?age=1",
@@ -416,6 +418,7 @@ fn over_http_it_answers_what_gos_answers_and_more() {
             ("heap?age=x", "invalid value for \"age\""),
             ("heap?older=-1", "invalid value for \"older\""),
             ("heap?seconds=1&age=1", "the seconds param is incompatible with age"),
+            ("allocs?older=3", "older is a parameter of heap alone"),
             ("heap?seconds=1&debug=1", "seconds and debug params are incompatible"),
         ] {
             let (head, body) = text(&format!("/debug/pprof/{path}"));

@@ -22,7 +22,11 @@ pub(super) fn is_internal(name: &str) -> bool {
     match name.strip_prefix('<') {
         None => is_owned(name),
         Some(rest) => match split(rest) {
-            (ty, Some(of)) if is_any(ty) => is_owned(of),
+            // A function: `<<a::B as c::D>::e as FnOnce>::call_once`.
+            (ty, _) if ty.starts_with('<') => is_internal(ty),
+            (ty, Some(of)) if is_any(ty) => is_internal(of),
+            // What every slice or number has by itself is std's.
+            (ty, None) if is_any(ty) => true,
             (ty, _) => is_owned(bare(ty)),
         },
     }
@@ -127,6 +131,10 @@ mod tests {
             "<T as alloc::string::ToString>::to_string",
             "<str as alloc::borrow::ToOwned>::to_owned",
             "<[T] as alloc::slice::Concat<T>>::concat",
+            // As the newer mangling has them.
+            "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec::<alloc::alloc::Global>",
+            "<[u8]>::to_vec",
+            "<<alloc::boxed::Box<str> as core::convert::From<&str>>::from as core::ops::function::FnOnce<(&str,)>>::call_once",
             "core::iter::traits::iterator::Iterator::collect",
             "hashbrown::raw::RawTable<T,A>::reserve_rehash",
             "std::collections::hash::map::HashMap<K,V,S>::insert",
@@ -142,6 +150,9 @@ mod tests {
             "<&mut app::Buffer as core::iter::traits::iterator::Iterator>::next",
             "<[app::Buffer] as alloc::slice::Concat<T>>::concat",
             "<app::Buffer>::grow",
+            "<<app::Buffer>::grow as core::ops::function::FnOnce<()>>::call_once",
+            "<<app::Buffer as core::clone::Clone>::clone as core::ops::function::FnOnce<()>>::call_once",
+            "<dyn app::Shape>::grow",
             "std::thread::Builder::spawn",
             "std::io::buffered::bufreader::BufReader<R>::with_capacity",
             "__read",

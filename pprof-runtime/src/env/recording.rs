@@ -19,6 +19,8 @@ pub(super) struct Recording {
     cpu: Option<cpu::Guard>,
     server: Option<Server>,
     files: Option<Files>,
+    /// The rate of heap profiles before.
+    heap_rate: Option<u64>,
     /// Whether it is said on standard error what has been done.
     tells: bool,
 }
@@ -33,11 +35,20 @@ pub(super) struct Outcome {
 impl Recording {
     /// Starts what can be; what cannot goes to `mistakes`.
     pub(super) fn start(request: Request, tells: bool, mistakes: &mut Vec<Error>) -> Recording {
+        // Its memory is none of the program's.
+        heap::unobserved(|| Recording::start_all(request, tells, mistakes))
+    }
+
+    fn start_all(request: Request, tells: bool, mistakes: &mut Vec<Error>) -> Recording {
         let Request { instruments, files, address } = request;
-        // All of its memory before any is recorded.
-        let started = Vec::with_capacity(instruments.len());
-        let mut recording =
-            Recording { instruments: started, cpu: None, server: None, files, tells };
+        let mut recording = Recording {
+            instruments: Vec::new(),
+            cpu: None,
+            server: None,
+            files,
+            heap_rate: None,
+            tells,
+        };
         if let Some(address) = address {
             match serve(&address) {
                 Ok(server) => {
@@ -73,9 +84,9 @@ impl Recording {
             Instrument::Block => contention::set_block_rate(rate),
             Instrument::Hold => contention::set_hold_rate(rate),
             Instrument::Functions => drop(functions::set_enabled(true)),
-            Instrument::Heap => start_heap(rate).map_err(|e| ("heap", e))?,
-            Instrument::Allocs => start_heap(rate).map_err(|e| ("allocs", e))?,
-            Instrument::Leaks => start_heap(rate).map_err(|e| ("leaks", e))?,
+            Instrument::Heap => self.start_heap(rate).map_err(|e| ("heap", e))?,
+            Instrument::Allocs => self.start_heap(rate).map_err(|e| ("allocs", e))?,
+            Instrument::Leaks => self.start_heap(rate).map_err(|e| ("leaks", e))?,
             Instrument::Futex => start_futex().map_err(|e| ("futex", e))?,
         }
         Ok(())
@@ -87,7 +98,11 @@ impl Recording {
     }
 
     /// Ends it and writes the files. The server goes on unless it is to be stopped.
-    pub(super) fn finish(mut self, stop_server: bool) -> Outcome {
+    pub(super) fn finish(self, stop_server: bool) -> Outcome {
+        heap::unobserved(|| self.finish_all(stop_server))
+    }
+
+    fn finish_all(mut self, stop_server: bool) -> Outcome {
         let mut outcome = Outcome::default();
         // First: the others' work is none of the program's.
         let cpu = self.cpu.take().map(cpu::Guard::stop);
@@ -138,12 +153,26 @@ impl Recording {
                 Instrument::Block => contention::set_block_rate(0),
                 Instrument::Hold => contention::set_hold_rate(0),
                 Instrument::Functions => drop(functions::set_enabled(false)),
-                Instrument::Heap | Instrument::Allocs | Instrument::Leaks => {
-                    heap::set_rate(0);
-                }
+                Instrument::Heap | Instrument::Allocs | Instrument::Leaks => {}
                 Instrument::Futex => stop_futex(),
             }
         }
+        if let Some(rate) = self.heap_rate.take() {
+            heap::set_rate(rate);
+        }
+    }
+
+    /// All of its profiles are of one recording: the smaller number holds.
+    fn start_heap(&mut self, rate: i64) -> Result<(), Error> {
+        let (before, rate) = (heap::rate(), rate.unsigned_abs());
+        heap::set_rate(if before == 0 { rate } else { rate.min(before) });
+        if heap::observed(heap::is_seen) {
+            self.heap_rate.get_or_insert(before);
+            return Ok(());
+        }
+        heap::set_rate(before);
+        let message = "this program's allocator is not seen: make a pprof_runtime::Alloc its #[global_allocator], or leave this out";
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     fn say(&self, message: impl FnOnce() -> String) {
@@ -151,18 +180,6 @@ impl Recording {
             to_stderr(&message());
         }
     }
-}
-
-/// All of its profiles are of one recording: the smaller number holds.
-fn start_heap(rate: i64) -> Result<(), Error> {
-    let (before, rate) = (heap::rate(), rate.unsigned_abs());
-    heap::set_rate(if before == 0 { rate } else { rate.min(before) });
-    if heap::is_seen() {
-        return Ok(());
-    }
-    heap::set_rate(before);
-    let message = "this program's allocator is not seen: make a pprof_runtime::Alloc its #[global_allocator], or leave this out";
-    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
 #[cfg(feature = "futex")]

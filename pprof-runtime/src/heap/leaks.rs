@@ -17,6 +17,8 @@ const TOP: usize = 20;
 pub struct Leaks {
     older_than: Duration,
     rate: i64,
+    /// Why there are none.
+    remark: Option<String>,
     leaks: Vec<Leak>,
 }
 
@@ -50,8 +52,10 @@ impl Leaks {
             frames: frames(&tables, stack),
         };
         let mut leaks: Vec<Leak> = sums.into_iter().map(leak).collect();
+        let mut comments = profile.comment.iter().map(|index| profile.string(*index));
+        let remark = comments.find(|c| c.starts_with("no allocation was seen")).map(str::to_owned);
         leaks.sort_by(|a, b| (b.bytes, &a.frames).cmp(&(a.bytes, &b.frames)));
-        Leaks { older_than, rate: profile.period, leaks }
+        Leaks { older_than, rate: profile.period, remark, leaks }
     }
 
     /// All of them, the most bytes first.
@@ -62,8 +66,7 @@ impl Leaks {
 
 /// Where std's own backtraces end: what called `main` or the thread's function.
 fn is_std_start(frame: &Frame) -> bool {
-    frame.function.ends_with("::__rust_begin_short_backtrace")
-        || frame.function.contains("::__rust_begin_short_backtrace::<")
+    frame.function.contains("__rust_begin_short_backtrace")
 }
 
 impl fmt::Display for Leaks {
@@ -77,7 +80,14 @@ impl fmt::Display for Leaks {
         write!(f, ", of {} stacks", self.leaks.len())?;
         // All of them are known at that rate.
         if self.rate != 1 {
-            write!(f, ", estimated from one sample in {} bytes", self.rate)?;
+            write!(
+                f,
+                "; estimated from one sample in {} bytes, so less may be missing",
+                self.rate
+            )?;
+        }
+        if let Some(remark) = &self.remark {
+            write!(f, "; {remark}")?;
         }
         writeln!(f)?;
         for leak in self.leaks.iter().take(TOP) {

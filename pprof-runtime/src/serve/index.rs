@@ -49,7 +49,9 @@ pub(super) fn page() -> String {
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>/debug/pprof/</title>\n</head>\n\
          <body>\n<h1>/debug/pprof/</h1>\n\
          <p>Links show profiles as text; without <code>?debug=1</code> they are files for \
-         <code>go tool pprof</code>. Add <code>seconds=N</code> for what happens in N seconds from now.</p>\n\
+         <code>go tool pprof</code>. Add <code>seconds=N</code> for what happens in N seconds from now. \
+         <code>heap</code> has other views: <code>age=1</code>, <code>older=N</code> seconds, <code>peak=1</code>, \
+         <code>lifetimes=1</code>.</p>\n\
          <table cellpadding=\"4\">\n<thead><tr><th>Count</th><th>Profile</th><th></th></tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table>\n\
          <p>To look at one, give its address to the tool:</p>\n\

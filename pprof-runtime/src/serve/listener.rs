@@ -14,6 +14,7 @@ use super::request::{Parsed, Request};
 use super::response::Response;
 use super::routes;
 use crate::source::contention::nesting::own_thread;
+use crate::source::heap::unobserved;
 
 /// Connections that have not sent a whole request yet; beyond it the oldest is closed.
 const MAX_WAITING: usize = 256;
@@ -212,7 +213,7 @@ impl Listener {
         };
         let name = "pprof-http-work".to_owned();
         // Without a thread, the connection is dropped with the closure: there is no memory to say why.
-        if let Ok(worker) = std::thread::Builder::new().name(name).spawn(work) {
+        if let Ok(worker) = std::thread::Builder::new().name(name).spawn(move || unobserved(work)) {
             self.workers.push(worker);
         }
         None

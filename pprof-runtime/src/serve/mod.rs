@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
+use crate::source::heap::unobserved;
 use listener::{Listener, Waker};
 
 /// Serves the profiles at `addr`: `127.0.0.1:6060`, `localhost:0` for any free port, `:6060` for that port on loopback.
@@ -65,7 +66,12 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// As [`serve`].
-    pub fn start(mut self) -> Result<Server, Error> {
+    pub fn start(self) -> Result<Server, Error> {
+        // Its memory is none of the program's.
+        unobserved(|| self.bind())
+    }
+
+    fn bind(mut self) -> Result<Server, Error> {
         let addr = match self.addr.as_str() {
             port if port.starts_with(':') => format!("127.0.0.1{port}"),
             port if port.parse::<u16>().is_ok() => format!("127.0.0.1:{port}"),
@@ -98,7 +104,7 @@ impl ServerBuilder {
             Listener::new(socket, self.hosts, Arc::clone(&stopping)).map_err(cannot)?;
         let thread = std::thread::Builder::new()
             .name("pprof-http".to_owned())
-            .spawn(move || listener.run())
+            .spawn(move || unobserved(|| listener.run()))
             .map_err(cannot)?;
         Ok(Server { local_addr, stopping, waker, thread: Some(thread) })
     }

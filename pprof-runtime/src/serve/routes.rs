@@ -189,7 +189,13 @@ impl View {
     /// The one that is asked for; the first of several.
     fn of(request: &Request, source: Source) -> Result<Option<View>, Response> {
         if source.name() != "heap" {
-            return Ok(None);
+            let others = ["age", "older", "peak", "lifetimes"];
+            return match others.iter().find(|name| request.parameter(name).is_some()) {
+                Some(name) => {
+                    Err(Response::error(400, format!("{name} is a parameter of heap alone")))
+                }
+                None => Ok(None),
+            };
         }
         if let Some(older) = request.parameter("older") {
             let invalid = "invalid value for \"older\" - must be a number of seconds";

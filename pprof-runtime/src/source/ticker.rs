@@ -13,6 +13,8 @@ use super::heap::unobserved;
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Where the thread is: a forked child has none.
+    pid: u32,
 }
 
 /// std's, not parking_lot's: that keeps those who sleep in a table of the process, where a forked child would find threads that it has not.
@@ -33,6 +35,14 @@ impl Ticker {
     pub(crate) fn start(
         name: &str,
         first: Duration,
+        tick: impl FnMut() -> Duration + Send + 'static,
+    ) -> std::io::Result<Ticker> {
+        unobserved(|| Ticker::start_unobserved(name, first, tick))
+    }
+
+    fn start_unobserved(
+        name: &str,
+        first: Duration,
         mut tick: impl FnMut() -> Duration + Send + 'static,
     ) -> std::io::Result<Ticker> {
         let shared = Arc::new(Shared::default());
@@ -49,7 +59,7 @@ impl Ticker {
         };
         let thread =
             with_signals_blocked(|| std::thread::Builder::new().name(name.to_owned()).spawn(body))?;
-        Ok(Ticker { shared, thread: Some(thread) })
+        Ok(Ticker { shared, thread: Some(thread), pid: std::process::id() })
     }
 }
 
@@ -69,6 +79,11 @@ impl Shared {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            // To be joined by nobody; and what it held at the fork it holds for ever.
+            std::mem::forget(self.thread.take());
+            return;
+        }
         self.shared.state().stopping = true;
         self.shared.changed.notify_all();
         // Dropped by `tick` itself, it ends once that returns. At the end of the process `std::thread::current` panics.

@@ -43,6 +43,7 @@ use once_cell::sync::OnceCell;
 
 use self::sampling::{COUNT_SHIFT, random, sample_unlock, sample_wait};
 use self::tag::{Labeller, Tag};
+use super::heap::unobserved;
 use super::labels::{self, Texts};
 use super::unwinding::{self, Ends};
 use crate::aggregate::snapshot::{
@@ -193,8 +194,10 @@ pub(crate) fn set_mutex_fraction(n: i64) -> i64 {
 
 /// Everything a recorder needs that may allocate or take the loader's lock.
 fn prepare<const N: usize>(recorder: &Recorder<N>) {
-    recorder.table.get_or_init(|| StackTable::new(MAX_STACKS));
-    unwinding::prepare();
+    unobserved(|| {
+        recorder.table.get_or_init(|| StackTable::new(MAX_STACKS));
+        unwinding::prepare();
+    });
 }
 
 /// Whether the block profile is on.

@@ -44,12 +44,12 @@ impl Statistics {
     }
 }
 
-/// A function that tells the type's name; null before a sample was made.
+/// A function that tells the type's name; null before there was one.
 static NAME: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 static DESCRIBED: OnceCell<&'static dyn Allocator> = OnceCell::new();
 
-/// A sample is made of an allocator of this type.
+/// An allocator of this type was asked for memory.
 pub(super) fn note<A>() {
     let name: Name = type_name::<A>;
     // ORDERING: Relaxed: code, which is there.

@@ -6,7 +6,7 @@ use once_cell::sync::OnceCell;
 
 use super::live::Record;
 use super::weight::Weight;
-use super::{MAX_STACKS, TABLE, countdown};
+use super::{MAX_STACKS, TABLE, THREAD_BITS, countdown};
 use crate::aggregate::stack_table::{Counters, Recorded, StackTable};
 use crate::clock;
 
@@ -34,11 +34,16 @@ pub(super) const STEP_SHIFT: u32 = 40;
 pub(crate) fn set_enabled(on: bool) -> bool {
     if on {
         countdown::unobserved(|| {
-            LIFETIMES.get_or_init(|| StackTable::new(MAX_STACKS / 4));
+            LIFETIMES.get_or_init(|| StackTable::new(MAX_STACKS));
         });
     }
     // ORDERING: Release: whoever sees it finds the table.
     ENABLED.swap(on, Ordering::AcqRel)
+}
+
+pub(super) fn is_enabled() -> bool {
+    // ORDERING: Relaxed: a setting read for its value.
+    ENABLED.load(Ordering::Relaxed)
 }
 
 /// A sample is freed.
@@ -54,6 +59,7 @@ pub(super) fn note(record: &Record) {
     let add = |counters: &Counters<2>| counters.add([objects, bytes]);
     table.with_key(record.stack, |key| match key {
         Some(mut key) => {
+            key.detail = THREAD_BITS;
             key.tag |= (step as u64) << STEP_SHIFT;
             add(lifetimes.counters(key));
         }

@@ -80,6 +80,17 @@ pub(super) fn remove(address: usize) -> Option<Record> {
     if shard.has_not(address) { None } else { shard.remove(address) }
 }
 
+/// What is known of the sample at an address of the caller's.
+pub(super) fn get(address: usize) -> Option<Record> {
+    let shard = Shard::of(address);
+    if shard.has_not(address) { None } else { shard.get(address) }
+}
+
+/// Notes that the sample at an address of the caller's has another size.
+pub(super) fn resize(address: usize, size: usize) {
+    Shard::of(address).resize(address, size);
+}
+
 /// Copies all records.
 pub(super) fn all() -> Vec<Record> {
     let mut records = Vec::new();
@@ -145,6 +156,28 @@ impl Shard {
             self.used.fetch_add(1, Ordering::Relaxed);
         }
         Ok(before)
+    }
+
+    #[cold]
+    fn get(&self, address: usize) -> Option<Record> {
+        let _held = self.lock.lock();
+        let table = self.table()?;
+        let slot = table.find(address).ok()?;
+        // SAFETY: the lock is held.
+        Some(unsafe { table.record(slot) })
+    }
+
+    #[cold]
+    fn resize(&self, address: usize, size: usize) {
+        let _held = self.lock.lock();
+        if let Some(table) = self.table()
+            && let Ok(slot) = table.find(address)
+        {
+            // SAFETY: the lock is held.
+            let record = unsafe { table.record(slot) };
+            // SAFETY: as above.
+            unsafe { table.set(slot, address, Record { size, ..record }) };
+        }
     }
 
     #[cold]

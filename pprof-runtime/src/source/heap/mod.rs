@@ -157,11 +157,11 @@ pub(crate) unsafe fn alloc<A: GlobalAlloc>(
     layout: Layout,
     zeroed: bool,
 ) -> *mut u8 {
+    inner::note::<A>();
     let Some(sample) = decide(layout.size()) else {
         // SAFETY: the caller's promise.
         return unsafe { plainly(inner, layout, zeroed) };
     };
-    inner::note::<A>();
     // SAFETY: the caller's promise.
     let object = unsafe { alloc_tagged(inner, blocks, layout, zeroed, &sample) };
     if !object.is_null() {
@@ -209,8 +209,12 @@ unsafe fn alloc_tagged<A: GlobalAlloc>(
 
 /// Notes a sample whose memory is what was asked for.
 fn note_as_asked(object: *mut u8, layout: Layout, sample: &Sample) {
-    // A small one that is at any address would not be found when it is freed.
-    if is_to_be_tagged(layout) || !note(object, layout, sample, 0) {
+    if is_to_be_tagged(layout) {
+        // There is no such memory, where there is other memory: from here on all are looked up when they are freed, as this one has to be.
+        // ORDERING: Relaxed: whoever frees the object hears of it from this thread.
+        MASK.store(0, Ordering::Relaxed);
+    }
+    if !note(object, layout, sample, 0) {
         drop_sample(layout, sample);
     }
 }
@@ -269,7 +273,7 @@ fn here<'t>(
     let start = registers::current();
     let labels = labels::count(labels::recorded(|| !table.is_half_full()));
     let thread = u64::from(sample.thread) << CLASS_BITS;
-    let (tag, detail) = (thread | class(layout.size()), u64::from(u16::MAX) << CLASS_BITS);
+    let (tag, detail) = (thread | class(layout.size()), THREAD_BITS);
     // SAFETY: the bounds are this thread's stack from the live stack pointer up.
     unsafe {
         unwind::walk_again(start, current_bounds(start.sp), |frames, end| {
@@ -291,6 +295,9 @@ fn note_freed(record: &Record) {
 
 /// Of a tag the bits that tell sizes apart; above them is the thread.
 const CLASS_BITS: u32 = 16;
+
+/// Where there are too many stacks, threads are one.
+const THREAD_BITS: u64 = (u16::MAX as u64) << CLASS_BITS;
 
 /// What tells sizes apart: there are eight from a power of two to the next, each of which a size is rounded up to.
 fn class(size: usize) -> u64 {
@@ -393,9 +400,7 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
         return ptr::null_mut();
     };
     let sample = if passes { None } else { decide(new_size) };
-    let is_candidate = may_be_sample(object, layout);
-    // First, as in `dealloc`.
-    let old = if is_candidate { live::remove(object.addr()) } else { None };
+    let old = if may_be_sample(object, layout) { live::get(object.addr()) } else { None };
     // SAFETY: the caller's promise.
     let room = old.and_then(|old| unsafe { room_of::<A>(object, layout, &old) });
     let mut moved = match &sample {
@@ -409,45 +414,56 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
             // SAFETY: the caller's promise: the size is not zero.
             moved = unsafe { inner.alloc(new_layout) };
         }
-        if !moved.is_null() {
-            let size = layout.size().min(new_size).min(room.map_or(usize::MAX, usize::from));
-            // SAFETY: the caller's promise; two objects, of at least so many bytes.
-            unsafe { ptr::copy_nonoverlapping(object, moved, size) };
-            match room {
-                // SAFETY: the caller's promise: `object` is nobody's from here on.
-                Some(room) => unsafe { blocks.dealloc(inner, object, room) },
-                // SAFETY: as above.
-                None => unsafe { inner.dealloc(object, layout) },
+        if moved.is_null() {
+            // Where it is it may have room: the sample stays what it was, with another size. Its record must not be lost, as that alone knows
+            // its block's layout.
+            let fits = room.is_some_and(|room| new_size <= usize::from(room));
+            if fits {
+                live::resize(object.addr(), new_size);
             }
+            return if fits { object } else { ptr::null_mut() };
+        }
+        let size = layout.size().min(new_size).min(room.map_or(usize::MAX, usize::from));
+        // SAFETY: the caller's promise; two objects, of at least so many bytes.
+        unsafe { ptr::copy_nonoverlapping(object, moved, size) };
+        // First, as in `dealloc`.
+        forget(object, old);
+        match room {
+            // SAFETY: the caller's promise: `object` is nobody's from here on.
+            Some(room) => unsafe { blocks.dealloc(inner, object, room) },
+            // SAFETY: as above.
+            None => unsafe { inner.dealloc(object, layout) },
         }
     } else {
+        // First, as above.
+        forget(object, old);
         // SAFETY: the caller's promise.
         moved = unsafe { inner.realloc(object, layout, new_size) };
+        if moved.is_null() {
+            if let Some(old) = old
+                && live::insert(object.addr(), old).is_err()
+            {
+                // Its place has been taken meanwhile, and there is none.
+                note_freed(&old);
+                // ORDERING: Relaxed: a counter.
+                DROPPED.fetch_add(1, Ordering::Relaxed);
+            }
+            return moved;
+        }
     }
     if let Some(old) = old {
-        if moved.is_null() {
-            return stay(object, old, room, new_size);
-        }
         note_freed(&old);
     }
-    if let Some(sample) = sample.filter(|_| !is_tagged && !moved.is_null()) {
+    if let Some(sample) = sample.filter(|_| !is_tagged) {
         note_as_asked(moved, new_layout, &sample);
     }
     moved
 }
 
-/// A sample that cannot be moved: it stays what it was, but with the new size if its block has room for that. Returns it then, else null.
-#[cold]
-fn stay(object: *mut u8, old: Record, room: Option<u16>, new_size: usize) -> *mut u8 {
-    let fits = room.is_some_and(|room| new_size <= usize::from(room));
-    let size = if fits { new_size } else { old.size };
-    if live::insert(object.addr(), Record { size, ..old }).is_err() {
-        // Its place has been taken meanwhile, and there is none.
-        note_freed(&old);
-        // ORDERING: Relaxed: a counter.
-        DROPPED.fetch_add(1, Ordering::Relaxed);
+fn forget(object: *mut u8, known: Option<Record>) {
+    if known.is_some() {
+        live::remove(object.addr());
     }
-    if fits { object } else { ptr::null_mut() }
 }
 
 #[cfg(test)]

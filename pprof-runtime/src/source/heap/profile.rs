@@ -100,7 +100,12 @@ pub(crate) fn snapshot_of_lifetimes() -> Result<Snapshot<2>, Error> {
         Some(("lifetime", Arc::from(*text)))
     };
     let values = |[objects, bytes]: [i64; 2]| whole(objects, bytes);
-    Ok(of_pairs(recorded, values, whole(objects, bytes), step, SystemTime::now()))
+    let mut snapshot = of_pairs(recorded, values, whole(objects, bytes), step, SystemTime::now());
+    if !lifetimes::is_enabled() {
+        let message = "lifetimes are not recorded: call pprof_runtime::heap::set_lifetimes(true)";
+        snapshot.comments.push(message.to_owned());
+    }
+    Ok(snapshot)
 }
 
 /// Bare stacks, one sample each, in their order.

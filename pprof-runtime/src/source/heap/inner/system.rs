@@ -2,6 +2,7 @@
 
 use std::alloc::System;
 
+use super::super::process::resident;
 use super::{Allocator, Statistics};
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -18,8 +19,11 @@ impl Allocator for System {
             unsafe { std::mem::transmute(function) };
         // SAFETY: always valid to call.
         let info = unsafe { mallinfo2() };
-        let (arenas, mapped) = (info.arena as u64, info.hblkhd as u64);
-        Some(Statistics::new(info.uordblks as u64 + mapped, arenas + mapped, info.fordblks as u64))
+        let (mapped, kept) = (info.hblkhd as u64, info.fordblks as u64);
+        let allocated = info.uordblks as u64 + mapped;
+        // What was trimmed is counted as if it were there.
+        let free = resident().map_or(kept, |all| kept.min(all.saturating_sub(allocated)));
+        Some(Statistics::new(allocated, info.arena as u64 + mapped - (kept - free), free))
     }
 
     fn purge(&self) {

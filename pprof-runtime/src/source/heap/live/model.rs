@@ -56,18 +56,3 @@ fn what_moves_up_is_found() {
         assert_eq!(shard.used.load(Ordering::Relaxed), 0);
     });
 }
-
-#[test]
-fn what_is_not_there_may_be_said_to_be_unknown_but_is_not_found() {
-    check(2, || {
-        let [first, second, third] = neighbours();
-        let shard = with(&[first, second]);
-        let other = {
-            let shard = Arc::clone(&shard);
-            thread::spawn(move || take(&shard, first, 0))
-        };
-        assert!(shard.has_not(third) || shard.remove(third).is_none());
-        other.join().unwrap();
-        assert!(shard.has_not(third) && !shard.has_not(second));
-    });
-}
