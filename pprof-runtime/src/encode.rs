@@ -64,7 +64,7 @@ pub(crate) fn stacks<const N: usize>(
         s.frames.iter().copied().chain(waiter).collect::<Vec<_>>()
     };
     let symbols = Symbols::of(snapshot.stacks.iter().flat_map(addresses));
-    let mut encoder = Encoder::new(&symbols);
+    let mut encoder = Encoder::new(&symbols, shape.hide);
     let builder = &mut encoder.builder;
     for (ty, unit) in shape.sample_types {
         builder.sample_type(ty, unit);
@@ -86,7 +86,7 @@ pub(crate) fn stacks<const N: usize>(
             foreign.add(&mut encoder, shape, stack, waiter);
             continue;
         }
-        let mut locations = encoder.stack(&stack.frames, shape.hide);
+        let mut locations = encoder.stack(&stack.frames);
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
@@ -224,7 +224,7 @@ fn add<const N: usize>(sum: &mut [i64; N], values: [i64; N]) {
 pub(crate) fn functions(snapshot: &PathSnapshot) -> Result<Profile, Error> {
     let sites = || snapshot.paths.iter().flat_map(|p| p.path.iter().copied());
     let symbols = Symbols::of(sites().map(Site::address).filter(|a| *a != 0));
-    let mut encoder = Encoder::new(&symbols);
+    let mut encoder = Encoder::new(&symbols, |_| false);
     let builder = &mut encoder.builder;
     let types = call_types(&snapshot.columns);
     for (ty, unit, _) in &types {
@@ -295,14 +295,30 @@ struct Encoder<'s> {
     symbols: &'s Symbols,
     /// Mappings of each module, one for each executable segment: (start, end, id).
     mappings: Vec<Vec<(u64, u64, MappingId)>>,
+    /// Names of frames that are left out on the leaf side.
+    hide: fn(&str) -> bool,
+    known: HashMap<u64, Known<'s>>,
     /// Of an address, by how many of its frames are shown.
     locations: HashMap<(u64, usize), LocationId>,
+}
+
+/// What is the same wherever an address is on a stack.
+#[derive(Clone, Copy)]
+struct Known<'s> {
+    lines: &'s [SourceFrame],
+    /// So many of them are left out on the leaf side.
+    hidden: usize,
+    /// The location with all of them, once there is one.
+    all: Option<LocationId>,
+    /// Whether there is a name among all, and among those that are not left out.
+    all_named: bool,
+    shown_named: bool,
 }
 
 const PAGE_MASK: u64 = 0xfff;
 
 impl<'s> Encoder<'s> {
-    fn new(symbols: &'s Symbols) -> Self {
+    fn new(symbols: &'s Symbols, hide: fn(&str) -> bool) -> Self {
         let mut builder = Builder::new();
         let looked_up = LookedUp::of(symbols);
         let mut mappings = Vec::new();
@@ -333,7 +349,8 @@ impl<'s> Encoder<'s> {
             }
             mappings.push(ids);
         }
-        Encoder { builder, symbols, mappings, locations: HashMap::new() }
+        let (known, locations) = (HashMap::new(), HashMap::new());
+        Encoder { builder, symbols, mappings, hide, known, locations }
     }
 
     fn build(self) -> Result<Profile, Error> {
@@ -346,44 +363,84 @@ impl<'s> Encoder<'s> {
         self.symbols.get(address)
     }
 
-    /// Locations of a stack without the leaf-side frames that `hide` names; all of them if nothing else there has a name, as where the whole
+    fn known(&mut self, address: u64) -> Known<'s> {
+        if let Some(known) = self.known.get(&address) {
+            return *known;
+        }
+        let lines = self.resolved(address).map_or(&[][..], |r| &r.frames);
+        let hide = self.hide;
+        let hidden = lines.iter().take_while(|f| hide(&qualified(f))).count();
+        let shown = lines.get(hidden..).unwrap_or(&[]);
+        let is_named =
+            |frames: &[SourceFrame]| frames.iter().any(|f| !primitives::is_start(&f.name));
+        let known = Known {
+            lines,
+            hidden,
+            all: None,
+            all_named: is_named(lines),
+            shown_named: is_named(shown),
+        };
+        self.known.insert(address, known);
+        known
+    }
+
+    /// Locations of a stack without the leaf-side frames that are to be hidden; all of them if nothing else there has a name, as where the whole
     /// of a thread is a primitive's.
-    fn stack(&mut self, frames: &[u64], hide: fn(&str) -> bool) -> Vec<LocationId> {
+    fn stack(&mut self, frames: &[u64]) -> Vec<LocationId> {
         let (mut hiding, mut named) = (true, false);
         let mut locations = Vec::with_capacity(frames.len());
         for address in frames {
-            let lines = self.resolved(*address).map_or(&[][..], |r| &r.frames);
-            let hidden =
-                if hiding { lines.iter().take_while(|f| hide(&qualified(f))).count() } else { 0 };
-            if hidden > 0 && hidden == lines.len() {
+            let known = self.known(*address);
+            let hidden = if hiding { known.hidden } else { 0 };
+            if hidden > 0 && hidden == known.lines.len() {
                 continue;
             }
             hiding = false;
-            let shown = lines.get(hidden..).unwrap_or(&[]);
-            named |= shown.iter().any(|frame| !primitives::is_start(&frame.name));
-            locations.push(self.location(*address, shown));
+            named |= if hidden > 0 { known.shown_named } else { known.all_named };
+            locations.push(match known.lines.get(hidden..) {
+                Some(shown) if hidden > 0 => self.location(*address, shown),
+                _ => self.whole(*address, known),
+            });
         }
         if named {
             return locations;
         }
-        let all =
-            |address: &u64| (*address, self.resolved(*address).map_or(&[][..], |r| &r.frames));
-        let all: Vec<_> = frames.iter().map(all).collect();
-        all.into_iter().map(|(address, lines)| self.location(address, lines)).collect()
+        let mut whole = |address: &u64| {
+            let known = self.known(*address);
+            self.whole(*address, known)
+        };
+        frames.iter().map(&mut whole).collect()
+    }
+
+    /// The location with all frames of an address.
+    fn whole(&mut self, address: u64, known: Known<'s>) -> LocationId {
+        known.all.unwrap_or_else(|| {
+            let location = self.location(address, known.lines);
+            self.known.insert(address, Known { all: Some(location), ..known });
+            location
+        })
     }
 
     /// The type of the object that these frames of an allocation are for, as the generic functions on the leaf side tell.
-    fn type_of(&self, frames: &[u64]) -> Option<&'s str> {
-        let lines = |address: &u64| self.resolved(*address).map_or(&[][..], |r| &r.frames);
-        let names =
-            frames.iter().flat_map(lines).map(|f| (qualified(f), f.type_argument.as_deref()));
-        let internal = names.take_while(|(name, _)| allocators::is_internal(name));
-        internal.filter_map(|(name, argument)| allocators::object(&name, argument?)).next()
+    fn type_of(&mut self, frames: &[u64]) -> Option<&'s str> {
+        for address in frames {
+            let Known { lines, hidden, .. } = self.known(*address);
+            let internal = lines.get(..hidden).unwrap_or(lines);
+            let object =
+                |f: &'s SourceFrame| allocators::object(&qualified(f), f.type_argument.as_deref()?);
+            if let Some(ty) = internal.iter().find_map(object) {
+                return Some(ty);
+            }
+            if hidden < lines.len() {
+                return None;
+            }
+        }
+        None
     }
 
     /// As `stack`, of a wait seen as a system call: its first frame is that call, whatever it is named.
     fn foreign_stack(&mut self, frames: &[u64]) -> Vec<LocationId> {
-        self.stack(frames.get(1..).unwrap_or(frames), primitives::is_internal)
+        self.stack(frames.get(1..).unwrap_or(frames))
     }
 
     /// What the primitive on the leaf side of these frames is.

@@ -23,7 +23,8 @@ impl Allocator for System {
         let allocated = info.uordblks as u64 + mapped;
         // What was trimmed is counted as if it were there.
         let free = resident().map_or(kept, |all| kept.min(all.saturating_sub(allocated)));
-        Some(Statistics::new(allocated, info.arena as u64 + mapped - (kept - free), free))
+        let all = (info.arena as u64 + mapped).saturating_sub(kept - free);
+        Some(Statistics::new(allocated, all, free))
     }
 
     fn purge(&self) {
