@@ -64,7 +64,7 @@ pub(crate) fn stacks<const N: usize>(
         s.frames.iter().copied().chain(waiter).collect::<Vec<_>>()
     };
     let symbols = Symbols::of(snapshot.stacks.iter().flat_map(addresses));
-    let mut encoder = Encoder::new(&symbols, shape.hide);
+    let mut encoder = Encoder::new(&symbols);
     let builder = &mut encoder.builder;
     for (ty, unit) in shape.sample_types {
         builder.sample_type(ty, unit);
@@ -86,7 +86,7 @@ pub(crate) fn stacks<const N: usize>(
             foreign.add(&mut encoder, shape, stack, waiter);
             continue;
         }
-        let mut locations = encoder.stack(&stack.frames);
+        let mut locations = encoder.stack(&stack.frames, shape.hide);
         if stack.truncated {
             locations.push(encoder.pseudo(TRUNCATED));
         }
@@ -224,7 +224,7 @@ fn add<const N: usize>(sum: &mut [i64; N], values: [i64; N]) {
 pub(crate) fn functions(snapshot: &PathSnapshot) -> Result<Profile, Error> {
     let sites = || snapshot.paths.iter().flat_map(|p| p.path.iter().copied());
     let symbols = Symbols::of(sites().map(Site::address).filter(|a| *a != 0));
-    let mut encoder = Encoder::new(&symbols, |_| false);
+    let mut encoder = Encoder::new(&symbols);
     let builder = &mut encoder.builder;
     let types = call_types(&snapshot.columns);
     for (ty, unit, _) in &types {
@@ -295,12 +295,14 @@ struct Encoder<'s> {
     symbols: &'s Symbols,
     /// Mappings of each module, one for each executable segment: (start, end, id).
     mappings: Vec<Vec<(u64, u64, MappingId)>>,
-    /// Names of frames that are left out on the leaf side.
-    hide: fn(&str) -> bool,
-    known: HashMap<u64, Known<'s>>,
+    /// By what is left out.
+    known: HashMap<(u64, Hide), Known<'s>>,
     /// Of an address, by how many of its frames are shown.
     locations: HashMap<(u64, usize), LocationId>,
 }
+
+/// Tells names of frames that are left out on the leaf side.
+type Hide = fn(&str) -> bool;
 
 /// What is the same wherever an address is on a stack.
 #[derive(Clone, Copy)]
@@ -318,7 +320,7 @@ struct Known<'s> {
 const PAGE_MASK: u64 = 0xfff;
 
 impl<'s> Encoder<'s> {
-    fn new(symbols: &'s Symbols, hide: fn(&str) -> bool) -> Self {
+    fn new(symbols: &'s Symbols) -> Self {
         let mut builder = Builder::new();
         let looked_up = LookedUp::of(symbols);
         let mut mappings = Vec::new();
@@ -350,7 +352,7 @@ impl<'s> Encoder<'s> {
             mappings.push(ids);
         }
         let (known, locations) = (HashMap::new(), HashMap::new());
-        Encoder { builder, symbols, mappings, hide, known, locations }
+        Encoder { builder, symbols, mappings, known, locations }
     }
 
     fn build(self) -> Result<Profile, Error> {
@@ -363,12 +365,11 @@ impl<'s> Encoder<'s> {
         self.symbols.get(address)
     }
 
-    fn known(&mut self, address: u64) -> Known<'s> {
-        if let Some(known) = self.known.get(&address) {
+    fn known(&mut self, address: u64, hide: Hide) -> Known<'s> {
+        if let Some(known) = self.known.get(&(address, hide)) {
             return *known;
         }
         let lines = self.resolved(address).map_or(&[][..], |r| &r.frames);
-        let hide = self.hide;
         let hidden = lines.iter().take_while(|f| hide(&qualified(f))).count();
         let shown = lines.get(hidden..).unwrap_or(&[]);
         let is_named =
@@ -380,17 +381,17 @@ impl<'s> Encoder<'s> {
             all_named: is_named(lines),
             shown_named: is_named(shown),
         };
-        self.known.insert(address, known);
+        self.known.insert((address, hide), known);
         known
     }
 
-    /// Locations of a stack without the leaf-side frames that are to be hidden; all of them if nothing else there has a name, as where the whole
+    /// Locations of a stack without the leaf-side frames that `hide` names; all of them if nothing else there has a name, as where the whole
     /// of a thread is a primitive's.
-    fn stack(&mut self, frames: &[u64]) -> Vec<LocationId> {
+    fn stack(&mut self, frames: &[u64], hide: Hide) -> Vec<LocationId> {
         let (mut hiding, mut named) = (true, false);
         let mut locations = Vec::with_capacity(frames.len());
         for address in frames {
-            let known = self.known(*address);
+            let known = self.known(*address, hide);
             let hidden = if hiding { known.hidden } else { 0 };
             if hidden > 0 && hidden == known.lines.len() {
                 continue;
@@ -399,24 +400,24 @@ impl<'s> Encoder<'s> {
             named |= if hidden > 0 { known.shown_named } else { known.all_named };
             locations.push(match known.lines.get(hidden..) {
                 Some(shown) if hidden > 0 => self.location(*address, shown),
-                _ => self.whole(*address, known),
+                _ => self.whole(*address, hide, known),
             });
         }
         if named {
             return locations;
         }
         let mut whole = |address: &u64| {
-            let known = self.known(*address);
-            self.whole(*address, known)
+            let known = self.known(*address, hide);
+            self.whole(*address, hide, known)
         };
         frames.iter().map(&mut whole).collect()
     }
 
     /// The location with all frames of an address.
-    fn whole(&mut self, address: u64, known: Known<'s>) -> LocationId {
+    fn whole(&mut self, address: u64, hide: Hide, known: Known<'s>) -> LocationId {
         known.all.unwrap_or_else(|| {
             let location = self.location(address, known.lines);
-            self.known.insert(address, Known { all: Some(location), ..known });
+            self.known.insert((address, hide), Known { all: Some(location), ..known });
             location
         })
     }
@@ -424,7 +425,7 @@ impl<'s> Encoder<'s> {
     /// The type of the object that these frames of an allocation are for, as the generic functions on the leaf side tell.
     fn type_of(&mut self, frames: &[u64]) -> Option<&'s str> {
         for address in frames {
-            let Known { lines, hidden, .. } = self.known(*address);
+            let Known { lines, hidden, .. } = self.known(*address, allocators::is_internal);
             let internal = lines.get(..hidden).unwrap_or(lines);
             let object =
                 |f: &'s SourceFrame| allocators::object(&qualified(f), f.type_argument.as_deref()?);
@@ -440,7 +441,7 @@ impl<'s> Encoder<'s> {
 
     /// As `stack`, of a wait seen as a system call: its first frame is that call, whatever it is named.
     fn foreign_stack(&mut self, frames: &[u64]) -> Vec<LocationId> {
-        self.stack(frames.get(1..).unwrap_or(frames))
+        self.stack(frames.get(1..).unwrap_or(frames), primitives::is_internal)
     }
 
     /// What the primitive on the leaf side of these frames is.
