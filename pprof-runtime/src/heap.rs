@@ -69,7 +69,7 @@ pub fn peak() -> Result<Profile, Error> {
 /// Switches the keeping of how long objects live on or off, and returns the former setting. Off initially.
 ///
 /// # Overhead
-/// Some 0.2 µs for each sample that is freed, and 4 MB.
+/// Some 0.2 µs for each sample that is freed, and up to 12 MB where there are many stacks.
 pub fn set_lifetimes(on: bool) -> bool {
     heap::set_lifetimes(on)
 }

@@ -233,7 +233,9 @@ fn memory_is_refused_only_if_there_is_none() {
             makes_reluctantly(&mut objects);
             assert_eq!(objects.len(), 500);
             let made = of("makes_reluctantly");
-            assert!(made[2] > 0 && made[0] - before[0] == made[2], "{before:?} {made:?}");
+            // Sums are cut to whole objects.
+            let made_now = made[0] - before[0];
+            assert!(made[2] > 0 && made_now.abs_diff(made[2]) <= 1, "{before:?} {made:?}");
             assert_eq!(resizes_reluctantly(&mut objects, 2 * MIDDLE - 1), 500);
             assert_eq!(resizes_reluctantly(&mut objects, MIDDLE), 500);
             free_all(&mut objects);

@@ -25,11 +25,20 @@ pub(super) fn is_internal(name: &str) -> bool {
             // A function: `<<a::B as c::D>::e as FnOnce>::call_once`.
             (ty, _) if ty.starts_with('<') => is_internal(ty),
             (ty, Some(of)) if is_any(ty) => is_internal(of),
-            // What every slice or number has by itself is std's.
+            // Nobody else may give something to all slices, tuples and so on.
+            (ty, of) if is_built_in(ty) => of.is_none_or(is_internal),
+            // What every number has by itself is std's; and what is private to one of its functions.
             (ty, None) if is_any(ty) => true,
-            (ty, _) => is_owned(bare(ty)),
+            (_, Some(of)) if of.starts_with('<') => is_internal(of),
+            // A trait of the user's is, whatever has it.
+            (ty, Some(of)) => is_owned(bare(ty)) && (is_owned(of) || of.starts_with("std::")),
+            (ty, None) => is_owned(bare(ty)),
         },
     }
+}
+
+fn is_built_in(ty: &str) -> bool {
+    ["[", "(", "*", "fn(", "unsafe fn(", "extern "].iter().any(|begin| ty.starts_with(begin))
 }
 
 fn is_owned(path: &str) -> bool {
@@ -134,6 +143,12 @@ mod tests {
             // As the newer mangling has them.
             "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec::<alloc::alloc::Global>",
             "<[u8]>::to_vec",
+            "<[app::Buffer]>::to_vec",
+            "<[app::Buffer] as alloc::slice::Concat<T>>::concat",
+            "<app::Buffer as <[_]>::to_vec_in::ConvertVec>::to_vec",
+            "<fn(app::Buffer) as core::ops::function::FnOnce<_>>::call_once",
+            "<(u8, app::Buffer) as core::clone::Clone>::clone",
+            "<alloc::vec::Vec<u8> as std::io::Write>::write_all",
             "<<alloc::boxed::Box<str> as core::convert::From<&str>>::from as core::ops::function::FnOnce<(&str,)>>::call_once",
             "core::iter::traits::iterator::Iterator::collect",
             "hashbrown::raw::RawTable<T,A>::reserve_rehash",
@@ -148,7 +163,8 @@ mod tests {
             "<app::Buffer as core::clone::Clone>::clone",
             "<app::Buffer as alloc::borrow::ToOwned>::to_owned",
             "<&mut app::Buffer as core::iter::traits::iterator::Iterator>::next",
-            "<[app::Buffer] as alloc::slice::Concat<T>>::concat",
+            "<[app::Buffer] as app::Fill>::fill",
+            "<alloc::vec::Vec<u8> as app::Fill>::fill",
             "<app::Buffer>::grow",
             "<<app::Buffer>::grow as core::ops::function::FnOnce<()>>::call_once",
             "<<app::Buffer as core::clone::Clone>::clone as core::ops::function::FnOnce<()>>::call_once",

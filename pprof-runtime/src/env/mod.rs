@@ -108,7 +108,7 @@ pub struct Guard {
 impl Guard {
     /// Ends what was started, server included, and writes the files; returns their names, none if nothing was asked for.
     ///
-    /// What the environment switched on is off afterwards.
+    /// What the environment switched on is off afterwards, and the rate of heap profiles as it was.
     ///
     /// # Errors
     /// The first of those met; the other files are written all the same. `Unsupported` in a forked child.

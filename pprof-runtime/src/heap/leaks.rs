@@ -79,12 +79,9 @@ impl fmt::Display for Leaks {
         }
         write!(f, ", of {} stacks", self.leaks.len())?;
         // All of them are known at that rate.
-        if self.rate != 1 {
-            write!(
-                f,
-                "; estimated from one sample in {} bytes, so less may be missing",
-                self.rate
-            )?;
+        if self.rate > 1 {
+            let rate = self.rate;
+            write!(f, "; estimated from one sample in {rate} bytes: smaller ones may be missing")?;
         }
         if let Some(remark) = &self.remark {
             write!(f, "; {remark}")?;

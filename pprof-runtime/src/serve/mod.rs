@@ -106,7 +106,7 @@ impl ServerBuilder {
             .name("pprof-http".to_owned())
             .spawn(move || unobserved(|| listener.run()))
             .map_err(cannot)?;
-        Ok(Server { local_addr, stopping, waker, thread: Some(thread) })
+        Ok(Server { local_addr, stopping, waker, thread: Some(thread), pid: std::process::id() })
     }
 }
 
@@ -118,6 +118,8 @@ pub struct Server {
     stopping: Arc<AtomicBool>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
+    /// Where the thread is: a forked child has none.
+    pid: u32,
 }
 
 impl Server {
@@ -140,6 +142,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        if self.pid != std::process::id() {
+            // To be joined by nobody.
+            std::mem::forget(thread);
+            return;
+        }
         // ORDERING: Relaxed: the waker's system call orders it for the listener; workers see it at their next look.
         self.stopping.store(true, Ordering::Relaxed);
         self.waker.wake();

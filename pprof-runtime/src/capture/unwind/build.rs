@@ -77,6 +77,7 @@ pub(crate) fn table(base: u64, sections: &Sections) -> ModuleTable {
     for (start, offset) in functions {
         let Ok(fde) = eh_frame.fde_from_offset(&bases, offset, &mut cie) else { continue };
         let Ok(mut table) = fde.rows(&eh_frame, &bases, &mut context) else { continue };
+        rows.begin(start);
         while let Ok(Some(row)) = table.next_row() {
             let is_signal_frame = fde.is_signal_trampoline();
             let rule = if is_signal_frame { Rule::SIGNAL } else { rule_of(row, &eh_frame) };

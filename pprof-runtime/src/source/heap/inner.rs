@@ -51,9 +51,11 @@ static DESCRIBED: OnceCell<&'static dyn Allocator> = OnceCell::new();
 
 /// An allocator of this type was asked for memory.
 pub(super) fn note<A>() {
-    let name: Name = type_name::<A>;
-    // ORDERING: Relaxed: code, which is there.
-    NAME.store(name as *mut (), Ordering::Relaxed);
+    let name = type_name::<A> as Name as *mut ();
+    // ORDERING: Relaxed, both: code, which is there.
+    if NAME.load(Ordering::Relaxed) != name {
+        NAME.store(name, Ordering::Relaxed);
+    }
 }
 
 /// Its type.

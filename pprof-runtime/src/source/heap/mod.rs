@@ -83,6 +83,8 @@ static MASK: AtomicUsize = AtomicUsize::new(usize::MAX);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Samples that were freed by somebody who did not tell: another object was at their address.
 static ORPHANS: AtomicU64 = AtomicU64::new(0);
+/// An allocator had no memory for a sample to be told by its address.
+static REFUSED: AtomicBool = AtomicBool::new(false);
 static ENDS: Ends = Ends::new();
 
 /// See [`crate::set_mem_profile_rate`].
@@ -209,13 +211,13 @@ unsafe fn alloc_tagged<A: GlobalAlloc>(
 
 /// Notes a sample whose memory is what was asked for.
 fn note_as_asked(object: *mut u8, layout: Layout, sample: &Sample) {
-    if is_to_be_tagged(layout) {
-        // There is no such memory, where there is other memory: from here on all are looked up when they are freed, as this one has to be.
-        // ORDERING: Relaxed: whoever frees the object hears of it from this thread.
-        MASK.store(0, Ordering::Relaxed);
-    }
     if !note(object, layout, sample, 0) {
         drop_sample(layout, sample);
+    } else if is_to_be_tagged(layout) {
+        // There is no such memory, where there is other memory: from here on all are looked up when they are freed, as this one has to be.
+        // ORDERING: Relaxed, both: a flag, and whoever frees the object hears of it from this thread.
+        REFUSED.store(true, Ordering::Relaxed);
+        MASK.store(0, Ordering::Relaxed);
     }
 }
 
@@ -441,12 +443,12 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
         moved = unsafe { inner.realloc(object, layout, new_size) };
         if moved.is_null() {
             if let Some(old) = old
-                && live::insert(object.addr(), old).is_err()
+                && (old.room != 0 || live::insert(object.addr(), old).is_err())
             {
-                // Its place has been taken meanwhile, and there is none.
+                // Of another object, as was found out; or its place has been taken meanwhile, and there is none.
                 note_freed(&old);
                 // ORDERING: Relaxed: a counter.
-                DROPPED.fetch_add(1, Ordering::Relaxed);
+                DROPPED.fetch_add(u64::from(old.room == 0), Ordering::Relaxed);
             }
             return moved;
         }

@@ -9,7 +9,8 @@ use super::lifetimes::{self, STEP_SHIFT, STEPS};
 use super::live::{self, Record};
 use super::weight::{self, Weight, whole};
 use super::{
-    CLASS_BITS, COLUMNS, DROPPED, ENDS, ORPHANS, TABLE, countdown, mismatches, peak, size_of_class,
+    CLASS_BITS, COLUMNS, DROPPED, ENDS, ORPHANS, REFUSED, TABLE, countdown, mismatches, peak,
+    size_of_class,
 };
 use crate::aggregate::snapshot::{Labels, Lost, Snapshot, StackSample};
 use crate::aggregate::stack_table::{Counters, Recorded, StackTable};
@@ -205,6 +206,12 @@ fn comments() -> Vec<String> {
         if count > 0 {
             comments.push(format!("{what}: {count}"));
         }
+    }
+    // ORDERING: Relaxed, as above.
+    if REFUSED.load(Ordering::Relaxed) {
+        let message =
+            "all that is freed is looked up: the allocator has no memory aligned to 4096 bytes";
+        comments.push(message.to_owned());
     }
     comments.extend(ENDS.remarks());
     let crowded_out = TABLE.get().map_or(0, StackTable::crowded_out);

@@ -20,9 +20,10 @@ impl Allocator for System {
         // SAFETY: always valid to call.
         let info = unsafe { mallinfo2() };
         let (mapped, kept) = (info.hblkhd as u64, info.fordblks as u64);
-        let allocated = info.uordblks as u64 + mapped;
-        // What was trimmed is counted as if it were there.
-        let free = resident().map_or(kept, |all| kept.min(all.saturating_sub(allocated)));
+        let in_arenas = info.uordblks as u64;
+        let allocated = in_arenas + mapped;
+        // What was trimmed is counted as if it were there. Large objects need not be resident.
+        let free = resident().map_or(kept, |all| kept.min(all.saturating_sub(in_arenas)));
         let all = (info.arena as u64 + mapped).saturating_sub(kept - free);
         Some(Statistics::new(allocated, all, free))
     }
