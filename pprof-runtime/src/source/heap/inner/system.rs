@@ -2,7 +2,6 @@
 
 use std::alloc::System;
 
-use super::super::process::resident;
 use super::{Allocator, Statistics};
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -22,8 +21,9 @@ impl Allocator for System {
         let (mapped, kept) = (info.hblkhd as u64, info.fordblks as u64);
         let in_arenas = info.uordblks as u64;
         let allocated = in_arenas + mapped;
+        let resident = crate::source::heap::resident();
         // What was trimmed is counted as if it were there. Large objects need not be resident.
-        let free = resident().map_or(kept, |all| kept.min(all.saturating_sub(in_arenas)));
+        let free = resident.map_or(kept, |all| kept.min(all.saturating_sub(in_arenas)));
         let all = (info.arena as u64 + mapped).saturating_sub(kept - free);
         Some(Statistics::new(allocated, all, free))
     }
