@@ -2,7 +2,7 @@
 //!
 //! Of these few pages are ever touched, and those that are not cost nothing; some allocators would touch all to have them zero.
 
-use std::alloc::{Layout, handle_alloc_error};
+use std::alloc::Layout;
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -34,13 +34,15 @@ unsafe impl<T: Sync> Sync for Pages<T> {}
 
 #[cfg_attr(all(test, loom), allow(dead_code, reason = "as above"))]
 impl<T: Zeroed> Pages<T> {
-    /// All zero.
+    /// All zero; none if the system has no memory.
     pub(crate) fn zeroed(len: usize) -> Pages<T> {
         const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 4096) };
         let layout = Layout::array::<T>(len).expect("less than the address space");
         assert!(layout.size() != 0, "there is something in it");
-        let Some(start) = map(layout.size()) else { handle_alloc_error(layout) };
-        Pages { start: start.cast(), len }
+        match map(layout.size()) {
+            Some(start) => Pages { start: start.cast(), len },
+            None => Pages { start: NonNull::dangling(), len: 0 },
+        }
     }
 }
 
@@ -55,6 +57,9 @@ impl<T> Deref for Pages<T> {
 
 impl<T> Drop for Pages<T> {
     fn drop(&mut self) {
+        if self.len == 0 {
+            return;
+        }
         // SAFETY: mapped in `zeroed`, and nobody else's.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len * size_of::<T>()) };
     }

@@ -28,7 +28,7 @@ mod plain {
 
     pub(crate) use crate::pages::Pages as Zeros;
 
-    /// Values of zero.
+    /// Values of zero; none if the system has no memory for them.
     pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Zeros<T> {
         Zeros::zeroed(len)
     }

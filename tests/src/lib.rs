@@ -38,6 +38,22 @@ pub fn sum(
     stacks(profile).iter().filter(|(names, _)| keep(names)).map(|(_, values)| values[value]).sum()
 }
 
+/// Builds a library of this source, which has the name `name` in `dir`.
+///
+/// # Panics
+/// If that does not succeed.
+#[must_use]
+pub fn build_library(dir: &Path, name: &str, source: &str) -> PathBuf {
+    let (file, library) = (dir.join("library.rs"), dir.join(name));
+    std::fs::write(&file, source).expect("a scratch directory");
+    let status = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
+        .args(["--edition=2024", "--crate-type=cdylib", "-Cdebuginfo=1", "-o"])
+        .args([&library, &file])
+        .status();
+    assert!(status.expect("rustc runs").success());
+    library
+}
+
 /// The `functions` profile of what `work` does, one at a time: the recorder is the process's.
 ///
 /// # Panics

@@ -5,14 +5,14 @@ use std::alloc::{Layout, System};
 use std::ffi::{CStr, CString};
 use std::hint::black_box;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{ptr, thread};
 
 use pprof_runtime::{Alloc, cpu, lookup, set_mem_profile_rate};
+use pprof_tests::build_library;
 use pprof_tests::heap::{
     DROPPED, MISMATCHES, ORPHANS, Object, RATES, counted, in_a_process_of_its_own, of, profile,
 };
@@ -50,7 +50,7 @@ const ROUNDS: usize = if cfg!(debug_assertions) { 1_200 } else { 20_000 };
 fn threads_pass_objects_on_while_profiles_are_taken() {
     in_a_process_of_its_own("threads_pass_objects_on_while_profiles_are_taken", 0, || {
         let dir = tempfile::tempdir().expect("a scratch directory");
-        let library = build_library(dir.path());
+        let library = build_library(dir.path(), "library.so", LIBRARY);
         RATES.iter().for_each(|rate| pass_objects_on(*rate, &library));
     });
 }
@@ -131,17 +131,8 @@ fn go_around() {
 }
 
 /// A library with a function that calls another one.
-fn build_library(dir: &Path) -> PathBuf {
-    let (source, library) = (dir.join("library.rs"), dir.join("library.so"));
-    let text = "#[unsafe(no_mangle)] pub extern \"C\" fn call(f: extern \"C\" fn() -> u32) -> u32 { f() + 1 }";
-    std::fs::write(&source, text).expect("a scratch directory");
-    let status = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
-        .args(["--edition=2024", "--crate-type=cdylib", "-Cdebuginfo=1", "-o"])
-        .args([&library, &source])
-        .status();
-    assert!(status.expect("rustc runs").success());
-    library
-}
+const LIBRARY: &str =
+    "#[unsafe(no_mangle)] pub extern \"C\" fn call(f: extern \"C\" fn() -> u32) -> u32 { f() + 1 }";
 
 extern "C" fn called_by_a_library() -> u32 {
     let mut random = StdRng::seed_from_u64(1);

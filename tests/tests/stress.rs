@@ -7,7 +7,6 @@ use std::hint::black_box;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{catch_unwind, panic_any};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use pprof_runtime::sync::{Mutex, mpsc};
 use pprof_runtime::{cpu, profile};
-use pprof_tests::{cpu_time, sum};
+use pprof_tests::{build_library, cpu_time, sum};
 
 const LENGTH: Duration = Duration::from_secs(60);
 const STARTS: usize = 1_000;
@@ -163,20 +162,9 @@ fn fall(depth: u64) -> u64 {
 
 /// Two libraries with a function that calls back nobody and takes some time.
 fn build_libraries(dir: &Path) -> Vec<PathBuf> {
-    let source = dir.join("library.rs");
-    let text = "#[unsafe(no_mangle)] pub extern \"C\" fn count(n: u64) -> u64 { \
-                (0..n).fold(0, |sum, _| std::hint::black_box(sum + 1)) }";
-    std::fs::write(&source, text).expect("a scratch directory");
-    let build = |name: &str| {
-        let library = dir.join(name);
-        let status = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
-            .args(["--edition=2024", "--crate-type=cdylib", "-Cdebuginfo=1", "-o"])
-            .args([&library, &source])
-            .status();
-        assert!(status.expect("rustc runs").success());
-        library
-    };
-    vec![build("one.so"), build("two.so")]
+    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn count(n: u64) -> u64 { \
+                  (0..n).fold(0, |sum, _| std::hint::black_box(sum + 1)) }";
+    ["one.so", "two.so"].map(|name| build_library(dir, name, source)).into()
 }
 
 /// Loads the library, calls its function and unloads it.

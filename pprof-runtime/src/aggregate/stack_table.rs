@@ -119,7 +119,8 @@ impl<const N: usize> Counters<N> {
 }
 
 impl<const N: usize> StackTable<N> {
-    /// Room for `stacks` stacks, rounded up to a power of two, of `FRAMES_PER_STACK` frames on average.
+    /// Room for `stacks` stacks, rounded up to a power of two, of `FRAMES_PER_STACK` frames on average; for none, if there is no memory: then all are
+    /// counted as lost.
     pub(crate) fn new(stacks: usize) -> Self {
         let stacks = stacks.next_power_of_two();
         StackTable {
@@ -431,6 +432,17 @@ mod tests {
         let values = |tag: u64| recorded.iter().find(|r| r.tag == tag).map_or(0, |r| r.values[0]);
         assert_eq!((values(0x105), values(0x2005), values(0x2105)), (2, 1, 0));
         assert_eq!((values(5), table.crowded_out()), (100 - 32, 100 - 32));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "its memory has no end")]
+    fn without_memory_all_is_lost_and_counted() {
+        let table = StackTable::<2>::new(1 << 46);
+        table.counters(key(&[1, 2])).add([3, 4]);
+        assert_eq!((table.overflowed(), table.recorded().len(), table.len()), ([3, 4], 0, 0));
+        assert_eq!(table.index_of(table.counters(key(&[1]))), u32::MAX);
+        table.reset();
+        assert_eq!(table.overflowed(), [0, 0]);
     }
 
     #[test]

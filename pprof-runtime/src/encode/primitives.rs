@@ -98,7 +98,7 @@ fn is_raw_lock(name: &str) -> bool {
 pub(super) fn kind<'n>(run: impl Iterator<Item = &'n SourceFrame>) -> &'static str {
     let mut sleeps = None;
     for frame in run {
-        let name = plain(&super::qualified(frame));
+        let name = plain(&super::encoder::qualified(frame));
         match sleeps {
             None => match innermost(&name) {
                 Some(kind @ ("condvar" | "park")) => sleeps = Some(kind),

@@ -7,7 +7,6 @@ use super::files::Files;
 use super::request::{Instrument, Request};
 use crate::cpu;
 use crate::error::{Error, ErrorKind};
-use crate::heap as heap_api;
 use crate::profile::{Profile, lookup};
 use crate::serve::{Server, serve};
 use crate::source::{contention, functions, heap};
@@ -36,10 +35,10 @@ impl Recording {
     /// Starts what can be; what cannot goes to `mistakes`.
     pub(super) fn start(request: Request, tells: bool, mistakes: &mut Vec<Error>) -> Recording {
         // Its memory is none of the program's.
-        heap::unobserved(|| Recording::start_all(request, tells, mistakes))
+        heap::unobserved(|| Recording::start_unobserved(request, tells, mistakes))
     }
 
-    fn start_all(request: Request, tells: bool, mistakes: &mut Vec<Error>) -> Recording {
+    fn start_unobserved(request: Request, tells: bool, mistakes: &mut Vec<Error>) -> Recording {
         let Request { instruments, files, address } = request;
         let mut recording = Recording {
             instruments: Vec::new(),
@@ -99,10 +98,10 @@ impl Recording {
 
     /// Ends it and writes the files. The server goes on unless it is to be stopped.
     pub(super) fn finish(self, stop_server: bool) -> Outcome {
-        heap::unobserved(|| self.finish_all(stop_server))
+        heap::unobserved(|| self.finish_unobserved(stop_server))
     }
 
-    fn finish_all(mut self, stop_server: bool) -> Outcome {
+    fn finish_unobserved(mut self, stop_server: bool) -> Outcome {
         let mut outcome = Outcome::default();
         // First: the others' work is none of the program's.
         let cpu = self.cpu.take().map(cpu::Guard::stop);
@@ -136,7 +135,7 @@ impl Recording {
     fn snapshot(&self, instrument: Instrument) -> Option<Result<Profile, Error>> {
         match instrument {
             Instrument::Cpu | Instrument::Futex => None,
-            Instrument::Leaks => Some(heap_api::in_use_at_exit().map(|(profile, leaks)| {
+            Instrument::Leaks => Some(crate::heap::in_use_at_exit().map(|(profile, leaks)| {
                 self.say(|| format!("at the end of the program {leaks}"));
                 profile
             })),

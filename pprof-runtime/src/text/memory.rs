@@ -63,7 +63,7 @@ impl Memory {
             writer,
             "# estimated from samples: TotalAlloc, Mallocs, Frees, HeapObjects{known}"
         )?;
-        let allocator = self.allocator.unwrap_or("not known: nothing was sampled yet");
+        let allocator = self.allocator.unwrap_or("not known: no allocation was seen");
         writeln!(writer, "# allocator = {allocator}")?;
         writeln!(writer, "# in use by the program, estimated = {in_use_bytes}")?;
         if let Some(statistics) = self.statistics {

@@ -78,8 +78,8 @@ pub(crate) fn table(base: u64, sections: &Sections) -> ModuleTable {
         let Ok(fde) = eh_frame.fde_from_offset(&bases, offset, &mut cie) else { continue };
         let Ok(mut table) = fde.rows(&eh_frame, &bases, &mut context) else { continue };
         rows.begin(start);
+        let is_signal_frame = fde.is_signal_trampoline();
         while let Ok(Some(row)) = table.next_row() {
-            let is_signal_frame = fde.is_signal_trampoline();
             let rule = if is_signal_frame { Rule::SIGNAL } else { rule_of(row, &eh_frame) };
             rows.push(row.start_address(), rule);
         }

@@ -39,7 +39,7 @@ impl Rows {
         }
     }
 
-    /// A function begins: what others say of it is a mistake.
+    /// A function begins: what others before it say of its code is a mistake. So no row that is pushed is before the last one.
     pub(super) fn begin(&mut self, start: u64) {
         while self.starts.last().is_some_and(|last| self.base + u64::from(*last) >= start) {
             self.starts.pop();
