@@ -8,7 +8,14 @@ use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use crate::primitive::Zeroed;
+/// What is valid if all of its bytes are zero.
+///
+/// # Safety
+/// It is, and the same as `zero`. In a model, where it is not, `zero` is used.
+pub(crate) unsafe trait Zeroed {
+    #[cfg_attr(not(all(test, loom)), allow(dead_code, reason = "of models"))]
+    fn zero() -> Self;
+}
 
 /// So many bytes of zero, aligned to a page, until they are unmapped; `None` if the system has none.
 #[cfg_attr(all(test, loom), allow(dead_code, reason = "what threads share is the models' there"))]

@@ -5,6 +5,8 @@
 //!
 //! Loom, not shuttle: these protocols stand on Relaxed accesses and fences, and shuttle knows none weaker than SeqCst.
 
+pub(crate) use crate::pages::Zeroed;
+
 #[cfg(not(all(test, loom)))]
 pub(crate) use self::plain::*;
 
@@ -32,15 +34,6 @@ mod plain {
     pub(crate) fn zeroed<T: super::Zeroed>(len: usize) -> Zeros<T> {
         Zeros::zeroed(len)
     }
-}
-
-/// What is valid if all of its bytes are zero.
-///
-/// # Safety
-/// It is, and the same as `zero`. In a model, where it is not, `zero` is used.
-pub(crate) unsafe trait Zeroed {
-    #[cfg_attr(not(all(test, loom)), allow(dead_code, reason = "of models"))]
-    fn zero() -> Self;
 }
 
 // SAFETY: so it is.
