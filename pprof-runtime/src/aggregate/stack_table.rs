@@ -148,11 +148,9 @@ impl<const N: usize> StackTable<N> {
             // ORDERING: Acquire pairs with the Release in `fill`: the frames are there.
             let mut state = entry.state.load(Ordering::Acquire);
             if state == FREE {
-                let labels = if key.labels == 0 { 0 } else { OVERFLOW_LABELS };
-                let coarser = Key { labels, tag: key.tag & !key.detail, ..key };
-                if (coarser.labels, coarser.tag) != (key.labels, key.tag) && self.is_half_full() {
-                    // ORDERING: Relaxed: a counter.
-                    self.crowded_out.fetch_add(1, Ordering::Relaxed);
+                if self.is_half_full()
+                    && let Some(coarser) = self.coarser(key)
+                {
                     return self.counters(coarser);
                 }
                 // ORDERING: Acquire on failure, as above; on success there is nothing to see yet.
@@ -173,28 +171,42 @@ impl<const N: usize> StackTable<N> {
             // A claimed entry may be about to hold this very stack. Not waiting for a thread that may be
             // descheduled makes a second entry at worst; the snapshot adds the two up.
         }
-        &self.overflow
+        match self.coarser(key) {
+            Some(coarser) => self.counters(coarser),
+            None => &self.overflow,
+        }
     }
 
-    /// False, with the entry dead, if the arena is full.
+    /// The stack without its details and with the one set of labels of those that found no room, to be counted so; nothing if it is that.
+    fn coarser<'k>(&self, key: Key<'k>) -> Option<Key<'k>> {
+        let labels = if key.labels == 0 { 0 } else { OVERFLOW_LABELS };
+        let coarser = Key { labels, tag: key.tag & !key.detail, ..key };
+        if (coarser.labels, coarser.tag) == (key.labels, key.tag) {
+            return None;
+        }
+        // ORDERING: Relaxed: a counter.
+        self.crowded_out.fetch_add(1, Ordering::Relaxed);
+        Some(coarser)
+    }
+
+    /// False, with the entry dead, if there is no room for what belongs to it.
     fn fill(&self, index: usize, entry: &Entry<N>, key: Key<'_>, hash: u64) -> bool {
         let Key { frames, truncated, tag, labels, .. } = key;
         // ORDERING: Relaxed: a budget.
         let nth = self.entries_used.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.order.get(nth) {
-            // ORDERING: Relaxed: who reads it looks at the state too.
-            place.store(index as u32 + 1, Ordering::Relaxed);
-        }
         let reserve =
             |used: usize| used.checked_add(frames.len()).filter(|end| *end <= self.arena.len());
         // ORDERING: Relaxed: reserves a range; what is written there is published by `state`.
         let reserved = self.arena_used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
         let range = reserved.map(|start| (start, self.arena.get(start..start + frames.len())));
-        let Ok((start, Some(words))) = range else {
+        // There may have been memory for one of the three only.
+        let (Ok((start, Some(words))), Some(place)) = (range, self.order.get(nth)) else {
             // ORDERING: Relaxed: an entry that is never read.
             entry.state.store(DEAD, Ordering::Relaxed);
             return false;
         };
+        // ORDERING: Relaxed: who reads it looks at the state too.
+        place.store(index as u32 + 1, Ordering::Relaxed);
         for (word, frame) in words.iter().zip(frames) {
             // ORDERING: Relaxed: published by the Release below.
             word.store(*frame, Ordering::Relaxed);
@@ -432,6 +444,36 @@ mod tests {
         let values = |tag: u64| recorded.iter().find(|r| r.tag == tag).map_or(0, |r| r.values[0]);
         assert_eq!((values(0x105), values(0x2005), values(0x2105)), (2, 1, 0));
         assert_eq!((values(5), table.crowded_out()), (100 - 32, 100 - 32));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "its memory has no end")]
+    fn an_entry_without_a_place_is_counted_as_lost() {
+        let table = StackTable::<1> { order: zeroed(1 << 46), ..StackTable::new(16) };
+        table.counters(key(&[1])).add([1]);
+        table.counters(key(&[1])).add([1]);
+        assert_eq!((table.overflowed(), table.len()), ([2], 0));
+    }
+
+    #[test]
+    fn a_new_detail_of_a_stack_that_is_known_is_not_lost_where_nothing_fits() {
+        let table = StackTable::<1>::new(16);
+        let of = |detail: u64, stack: &[u64]| {
+            let key = Key { tag: detail << 8, detail: 0xff00, ..key(stack) };
+            table.counters(key).add([1]);
+        };
+        of(0, &[1]);
+        let long: Vec<u64> = (0..128).collect();
+        for i in 0..200 {
+            let mut stack = long.clone();
+            stack[0] = 1000 + i;
+            of(0, &stack);
+        }
+        let lost = table.overflowed()[0];
+        for detail in 1..100 {
+            of(detail, &[1]);
+        }
+        assert_eq!((table.overflowed()[0], table.recorded()[0].values), (lost, [100]));
     }
 
     #[test]

@@ -267,8 +267,9 @@ fn module_of(file: &str) -> Option<String> {
         return None;
     }
     let file = file.strip_suffix(".rs")?;
-    let file = file.strip_suffix("/mod").or_else(|| file.strip_suffix("lib")).unwrap_or(file);
-    Some(format!("{}::{}", name.replace('-', "_"), file.replace('/', "::")))
+    let name = name.replace('-', "_");
+    let module = if file == "lib" { "" } else { file.strip_suffix("/mod").unwrap_or(file) };
+    Some(format!("{name}::{}", module.replace('/', "::")))
 }
 
 /// Whether a frame found at a site's address is of the annotated function itself.

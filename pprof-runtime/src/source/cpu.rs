@@ -255,7 +255,7 @@ impl Session {
         if overflow != [0, 0] {
             lost_periods += overflow[0];
             lost.push(Lost {
-                reason: "pprof_runtime::lost_samples (stack table full)",
+                reason: "pprof_runtime::lost_samples (no room in the stack table)",
                 values: overflow,
             });
         }

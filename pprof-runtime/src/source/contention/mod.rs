@@ -162,7 +162,7 @@ impl<const N: usize> Recorder<N> {
     }
 }
 
-const TABLE_FULL: &str = "pprof_runtime::lost_contention (stack table full)";
+const TABLE_FULL: &str = "pprof_runtime::lost_contention (no room in the stack table)";
 
 /// Contentions back from fixed point, to the nearest whole, and at least one for a stack that waited at all. An unlock just recorded
 /// may await the rest of its delay, without which it can be less than nothing.

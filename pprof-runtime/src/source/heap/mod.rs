@@ -165,16 +165,27 @@ pub(crate) unsafe fn alloc<A: GlobalAlloc>(
         return unsafe { plainly(inner, layout, zeroed) };
     };
     // SAFETY: the caller's promise.
-    let object = unsafe { alloc_tagged(inner, blocks, layout, zeroed, &sample) };
-    if !object.is_null() {
+    let tagged = unsafe { alloc_tagged(inner, blocks, layout, zeroed, &sample) };
+    if let Tagged::Object(object) = tagged {
         return object;
     }
     // SAFETY: the caller's promise.
     let object = unsafe { plainly(inner, layout, zeroed) };
-    if !object.is_null() {
-        note_as_asked(object, layout, &sample);
+    match tagged {
+        _ if object.is_null() => {}
+        Tagged::NoRoom => drop_sample(layout, &sample),
+        _ => note_as_asked(object, layout, &sample),
     }
     object
+}
+
+/// What came of asking for memory at an address that tells a sample.
+enum Tagged {
+    Object(*mut u8),
+    /// Nothing of the kind was to be asked for, or there is no such memory.
+    No,
+    /// The sample cannot be noted.
+    NoRoom,
 }
 
 /// # Safety
@@ -184,7 +195,7 @@ unsafe fn plainly<A: GlobalAlloc>(inner: &A, layout: Layout, zeroed: bool) -> *m
     if zeroed { unsafe { inner.alloc_zeroed(layout) } } else { unsafe { inner.alloc(layout) } }
 }
 
-/// A sample at an address that tells it, and noted; null if it is not to have one, or there is no room.
+/// A sample at an address that tells it, and noted.
 ///
 /// # Safety
 /// As [`alloc`].
@@ -194,19 +205,22 @@ unsafe fn alloc_tagged<A: GlobalAlloc>(
     layout: Layout,
     zeroed: bool,
     sample: &Sample,
-) -> *mut u8 {
+) -> Tagged {
     if !is_to_be_tagged(layout) {
-        return ptr::null_mut();
+        return Tagged::No;
     }
     // SAFETY: the caller's promise.
     let object = unsafe { blocks.alloc(inner, layout, zeroed) };
-    if object.is_null() || note(object, layout, sample, blocks::room(layout)) {
-        return object;
+    if object.is_null() {
+        return Tagged::No;
+    }
+    if note(object, layout, sample, blocks::room(layout)) {
+        return Tagged::Object(object);
     }
     // It would not be told from others when it is freed.
     // SAFETY: as above, and nobody has it.
     unsafe { blocks.dealloc(inner, object, blocks::room(layout)) };
-    ptr::null_mut()
+    Tagged::NoRoom
 }
 
 /// Notes a sample whose memory is what was asked for.
@@ -405,12 +419,13 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
     let old = if may_be_sample(object, layout) { live::get(object.addr()) } else { None };
     // SAFETY: the caller's promise.
     let room = old.and_then(|old| unsafe { room_of::<A>(object, layout, &old) });
-    let mut moved = match &sample {
+    let tagged = match &sample {
         // SAFETY: the caller's promise: the size is not zero.
         Some(sample) => unsafe { alloc_tagged(inner, blocks, new_layout, false, sample) },
-        None => ptr::null_mut(),
+        None => Tagged::No,
     };
-    let is_tagged = !moved.is_null();
+    let is_tagged = matches!(tagged, Tagged::Object(_));
+    let mut moved = if let Tagged::Object(object) = tagged { object } else { ptr::null_mut() };
     if is_tagged || room.is_some() {
         if !is_tagged {
             // SAFETY: the caller's promise: the size is not zero.
@@ -456,8 +471,10 @@ pub(crate) unsafe fn realloc<A: GlobalAlloc>(
     if let Some(old) = old {
         note_freed(&old);
     }
-    if let Some(sample) = sample.filter(|_| !is_tagged) {
-        note_as_asked(moved, new_layout, &sample);
+    match (sample, tagged) {
+        (Some(sample), Tagged::No) => note_as_asked(moved, new_layout, &sample),
+        (Some(sample), Tagged::NoRoom) => drop_sample(new_layout, &sample),
+        _ => {}
     }
     moved
 }

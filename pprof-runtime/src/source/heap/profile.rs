@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::source::labels::{self, Texts};
 
 /// For what there is no room.
-const LOST: &str = "pprof_runtime::lost_allocations (stack table full)";
+const LOST: &str = "pprof_runtime::lost_allocations (no room in the stack table)";
 
 /// What was recorded of allocations: objects and bytes made, and of those that are in use, objects and bytes.
 ///
