@@ -45,6 +45,14 @@ const PACKAGES: &[Package] = &[
         attribute: "#[pprof_runtime::profile]",
         annotated: 1,
     },
+    // What a compiler takes to call a macro that hands back what it was given, and to parse that again.
+    Package {
+        name: "skip",
+        title: "`#[profile(skip)]` on all",
+        dependency: OURS,
+        attribute: "#[pprof_runtime::profile(skip)]",
+        annotated: ALL,
+    },
     Package {
         name: "profile",
         title: "`#[profile]` on all",

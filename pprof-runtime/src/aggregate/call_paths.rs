@@ -60,7 +60,7 @@ pub(crate) struct Node {
     site: *const Site,
     /// Of [`Labelling`], as `label_set` is.
     set: usize,
-    /// The child entered last: the one most often entered next.
+    /// The child entered last: the one most often entered next. `NOWHERE` before the first one.
     recent_child: AtomicPtr<Node>,
     looks: Looks,
     values: [AtomicI64; COLUMNS],
@@ -84,8 +84,12 @@ unsafe impl Send for Node {}
 // SAFETY: as above; everything that changes is atomic.
 unsafe impl Sync for Node {}
 
+/// No path: of a thread that has no tree, and the child of who has none. Of no site, without children, and never written: who follows a path has
+/// nothing to test.
+pub(crate) static NOWHERE: Node = Node::new(ptr::null(), ptr::null(), 0, Labelling::NONE);
+
 impl Node {
-    fn new(parent: *const Node, site: *const Site, depth: u32, labels: Labelling) -> Node {
+    const fn new(parent: *const Node, site: *const Site, depth: u32, labels: Labelling) -> Node {
         Node {
             parent,
             site,
@@ -97,7 +101,7 @@ impl Node {
             values: [const { AtomicI64::new(0) }; COLUMNS],
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
-            recent_child: AtomicPtr::new(ptr::null_mut()),
+            recent_child: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
             looks: Looks::new(),
             histogram: AtomicPtr::new(ptr::null_mut()),
             ended_span_start: AtomicU64::new(0),
@@ -111,8 +115,9 @@ impl Node {
     pub(crate) fn recent_child(&self, site: &'static Site, set: usize) -> Option<&Node> {
         // ORDERING: Relaxed: written by this thread.
         let recent = self.recent_child.load(Ordering::Relaxed);
-        // SAFETY: null or a node of this node's tree, whose nodes live as long as each other.
-        unsafe { recent.as_ref() }.filter(|recent| recent.is(site, set))
+        // SAFETY: a static, or a node of this node's tree, whose nodes live as long as each other.
+        let recent = unsafe { &*recent };
+        recent.is(site, set).then_some(recent)
     }
 
     #[inline]
@@ -129,6 +134,12 @@ impl Node {
     #[inline(always)]
     pub(crate) fn looks(&self) -> Option<&Looks> {
         (!self.site.is_null()).then_some(&self.looks)
+    }
+
+    /// `Looks::skip`, of a path of one site.
+    #[inline(always)]
+    pub(crate) fn skips(&self) -> bool {
+        self.looks.skip()
     }
 
     /// The path that this one goes on from; null for the root, and for calls that found no room.

@@ -15,7 +15,15 @@ use crate::config::{MAX_RECORDED_LABEL_SETS, MAX_SAMPLED_LABEL_SETS, OVERFLOW_LA
 
 thread_local! {
     // No destructor: usable at any time of the thread's life.
-    static CURRENT: Cell<*const Mark> = const { Cell::new(ptr::null()) };
+    static CURRENT: Current =
+        const { Current { word: Cell::new(ptr::null()), recorded: Cell::new(ptr::null()) } };
+}
+
+struct Current {
+    /// What handlers read.
+    word: Cell<*const Mark>,
+    /// What profiles that accumulate have in its place: asked for far more often than changed.
+    recorded: Cell<*const Mark>,
 }
 
 /// The head of a set of labels.
@@ -49,7 +57,7 @@ impl Mark {
     /// # Safety
     /// - `mark` is null or a set that is alive.
     #[inline(always)]
-    pub(crate) unsafe fn recorded_as(mark: *const Mark) -> *const Mark {
+    unsafe fn recorded_as(mark: *const Mark) -> *const Mark {
         // SAFETY: the caller's promise.
         let Some(set) = (unsafe { mark.as_ref() }) else { return mark };
         // ORDERING: Relaxed: set before anybody has this one.
@@ -87,15 +95,29 @@ impl Mark {
 /// What the word says.
 #[inline]
 pub(crate) fn current() -> *const Mark {
-    CURRENT.get()
+    CURRENT.with(|current| current.word.get())
+}
+
+/// What profiles that accumulate have in the place of the set that the word says; null for none.
+#[inline(always)]
+pub(crate) fn recorded() -> *const Mark {
+    CURRENT.with(|current| current.recorded.get())
 }
 
 /// Sets the word, and returns what it said before.
+///
+/// # Safety
+/// - `mark` is null or a set that is alive until the word is set again.
 #[inline]
-pub(crate) fn replace(mark: *const Mark) -> *const Mark {
+pub(crate) unsafe fn replace(mark: *const Mark) -> *const Mark {
+    // SAFETY: the caller's promise.
+    let recorded = unsafe { Mark::recorded_as(mark) };
     // Not to be moved by the compiler past what the set is for: a handler may look at any moment.
     compiler_fence(Ordering::SeqCst);
-    let before = CURRENT.replace(mark);
+    let before = CURRENT.with(|current| {
+        current.recorded.set(recorded);
+        current.word.replace(mark)
+    });
     compiler_fence(Ordering::SeqCst);
     before
 }
@@ -177,7 +199,7 @@ impl Keeper {
 static OFFSET: AtomicIsize = AtomicIsize::new(0);
 
 fn offset() -> isize {
-    let word = CURRENT.with(|current| ptr::from_ref(current) as isize);
+    let word = CURRENT.with(|current| ptr::from_ref(&current.word) as isize);
     match registers::thread_pointer() {
         0 => 0,
         thread => word.wrapping_sub(thread as isize),
@@ -212,7 +234,7 @@ pub(crate) fn current_in_handler() -> *const Mark {
         (0, _) | (_, 0) => ptr::null(),
         (offset, thread) => {
             let word = (thread as isize).wrapping_add(offset) as *const *const Mark;
-            // SAFETY: this thread's `CURRENT`, in static thread-local memory. Volatile, as the thread that was interrupted writes it.
+            // SAFETY: the word of this thread's `CURRENT`, in static thread-local memory. Volatile, as the thread that was interrupted writes it.
             unsafe { word.read_volatile() }
         }
     }
@@ -245,9 +267,11 @@ mod tests {
         assert!(prepare_handlers());
         let look = || {
             let mark = Mark::new(7);
-            let before = replace(&mark);
+            // SAFETY: alive until the word is set back.
+            let before = unsafe { replace(&mark) };
             assert_eq!(current_in_handler(), ptr::from_ref(&mark));
-            replace(before);
+            // SAFETY: as it was.
+            unsafe { replace(before) };
             assert!(current_in_handler().is_null());
         };
         look();

@@ -165,9 +165,8 @@ impl Frame {
 
     /// The path that runs, and `node`, of this thread's tree.
     pub(super) fn here(local: &Local, node: *const Node) -> Option<(&Node, &Node)> {
+        let caller = local.running()?;
         // SAFETY: null, or a node of this thread's tree, which lives until the thread's end.
-        let caller = unsafe { local.current.get().as_ref() }?;
-        // SAFETY: as above.
         Some((caller, unsafe { node.as_ref() }?))
     }
 

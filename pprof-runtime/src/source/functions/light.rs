@@ -34,12 +34,7 @@ pub const LOOKED_AT: u8 = 2;
 #[derive(Debug)]
 #[must_use]
 pub struct LightGuard<'f, const KIND: u8> {
-    /// Null if nothing is recorded for this call.
-    node: *const Node,
-    /// What to return to; null if `frame` knows, as it does of calls that are out of the ordinary.
-    caller: *const Node,
-    /// For which clocks those inside are not looked at because of this one.
-    blinds: u8,
+    counted: Counted,
     frame: &'f mut LightFrame,
     not_send: PhantomData<*const ()>,
 }
@@ -48,66 +43,73 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
     /// Enters `site` as a call.
     #[inline(always)]
     pub fn enter(frame: &'f mut LightFrame, site: &'static Site) -> Self {
-        let (mut node, mut caller, mut blinds) = (ptr::null(), ptr::null(), 0);
+        let mut counted = Counted { node: ptr::null(), caller: ptr::null(), before: 0 };
         if is_enabled() {
             match with_local(|local| Self::count(local, site)) {
-                Some(known) => (caller, node, blinds) = known,
+                Some(known) => counted = known,
                 None => {
                     out_of_the_way();
-                    node = frame.open(site, registers::pc());
+                    counted.node = frame.open(site, registers::pc());
                 }
             }
         }
-        LightGuard { node, caller, blinds, frame, not_send: PhantomData }
+        LightGuard { counted, frame, not_send: PhantomData }
     }
 
     /// Counts a call on a known path, of a thread that is not unwinding, if no clock is to look at it.
     #[inline(always)]
-    fn count(local: &Local, site: &'static Site) -> Option<(*const Node, *const Node, u8)> {
-        let (caller, node) = local.known(site)?;
-        let sampling = if KIND == SAMPLED { local.time.sampling.get() } else { 0 };
-        if panicking() || KIND == SAMPLED && sampling != 0 && sampling != BLIND {
+    fn count(local: &Local, site: &'static Site) -> Option<Counted> {
+        // First: nothing has to be kept for the call that is in there.
+        if panicking() {
             return None;
         }
-        let mut blinds = 0;
-        if KIND == SAMPLED && sampling == 0 {
-            if !skips(node) {
-                return None;
+        let (caller, node) = local.known(site)?;
+        let mut before = 0;
+        if KIND == SAMPLED {
+            before = local.time.sampling.get();
+            match before {
+                BLIND => {}
+                0 if node.skips() => local.time.sampling.set(BLIND),
+                _ => return None,
             }
-            local.time.sampling.set(BLIND);
-            blinds = TIME;
         }
         if KIND == LOOKED_AT {
-            blinds = pass(local, node, site)?;
+            before = pass(local, node, site)?;
         }
         node.add(Column::Calls, 1);
         local.current.set(node);
-        Some((caller, node, blinds))
+        Some(Counted { node, caller, before })
     }
+}
+
+/// A call that no clock looks at, as its end needs it.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    /// Null if nothing is recorded for this call.
+    node: *const Node,
+    /// What to return to; null if the frame knows, as it does of calls that are out of the ordinary.
+    caller: *const Node,
+    /// Of a sampled call what `Clock::sampling` was; of one that is looked at for which clocks those inside are not because of it.
+    before: u32,
 }
 
 impl<const KIND: u8> LightGuard<'_, KIND> {
     /// See [`FunctionGuard::allocations`](super::FunctionGuard::allocations).
     #[inline]
     pub fn allocations(&self) -> Allocations {
-        Allocations::of(self.node)
+        Allocations::of(self.counted.node)
     }
-}
-
-#[inline(always)]
-fn skips(node: &Node) -> bool {
-    node.looks().is_some_and(|looks| looks.skip())
 }
 
 /// Of a call that two clocks may look at: if none does, those for which no call inside of it is looked at from now on.
 #[inline(never)]
-fn pass(local: &Local, node: &Node, site: &Site) -> Option<u8> {
+fn pass(local: &Local, node: &Node, site: &Site) -> Option<u32> {
     let time = Verdict::of(&local.time, site.time());
     let cpu = Verdict::of(&local.cpu, site.cpu());
     let blinds = match (time, cpu) {
         (Verdict::Looks, _) | (_, Verdict::Looks) => return None,
         (Verdict::Passes, Verdict::Passes) => 0,
-        _ if !skips(node) => return None,
+        _ if !node.skips() => return None,
         (Verdict::Passes, Verdict::Open) => CPU,
         (Verdict::Open, Verdict::Passes) => TIME,
         (Verdict::Open, Verdict::Open) => TIME | CPU,
@@ -121,9 +123,9 @@ fn pass(local: &Local, node: &Node, site: &Site) -> Option<u8> {
     Some(blinds)
 }
 
-/// Clocks in `LightGuard::blinds`.
-const TIME: u8 = 1;
-const CPU: u8 = 2;
+/// Clocks in `Counted::before`.
+const TIME: u32 = 1;
+const CPU: u32 = 2;
 
 /// Whether a clock looks at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,42 +153,51 @@ impl Verdict {
 impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.node.is_null() {
-            return;
-        }
-        if self.caller.is_null() {
-            out_of_the_way();
-            self.frame.close(self.node);
+        let Counted { node, caller, before } = self.counted;
+        if caller.is_null() {
+            if !node.is_null() {
+                out_of_the_way();
+                self.frame.close(node);
+            }
             return;
         }
         with_local(|local| {
-            local.current.set(self.caller);
-            if KIND != COUNTED && self.blinds & TIME != 0 {
+            local.current.set(caller);
+            if KIND == SAMPLED {
+                local.time.sampling.set(before);
+            }
+            if KIND == LOOKED_AT && before & TIME != 0 {
                 local.time.sampling.set(0);
             }
-            if KIND == LOOKED_AT && self.blinds & CPU != 0 {
+            if KIND == LOOKED_AT && before & CPU != 0 {
                 local.cpu.sampling.set(0);
             }
-            if panicking() || local.has_strays.get() {
+            if local.has_strays.get() {
                 out_of_the_way();
-                leave(local, self.node);
+                leave(local);
             }
         });
+        // Last, as above.
+        if panicking() {
+            note_panic(node);
+        }
     }
 }
 
-/// The end of a call that was none to look at.
+/// The end of a call that a span may have ended before.
 #[cold]
 #[inline(never)]
-fn leave(local: &Local, node: *const Node) {
+fn leave(local: &Local) {
+    local.leave_strays(clock::ticks());
+}
+
+/// The end of a call by a panic: none begins here that way while the thread unwinds.
+#[cold]
+#[inline(never)]
+fn note_panic(node: *const Node) {
     // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
-    if let Some(node) = unsafe { node.as_ref() }
-        && panicking()
-    {
+    if let Some(node) = unsafe { node.as_ref() } {
         node.add(Column::Panics, 1);
-    }
-    if local.has_strays.get() {
-        local.leave_strays(clock::ticks());
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::{cpu, heap, labels};
 use super::allocations;
 use super::registry;
 use super::waking::Scheduled;
-use crate::aggregate::call_paths::{Began, Children, Node, Tree};
+use crate::aggregate::call_paths::{Began, Children, NOWHERE, Node, Tree};
 use crate::aggregate::columns::Column;
 use crate::aggregate::histogram;
 use crate::aggregate::looks::Random;
@@ -118,7 +118,7 @@ impl Clock {
 /// The thread's place in its tree. No destructor: usable at any time of the thread's life.
 pub(super) struct Local {
     pub(super) tree: Cell<*const Tree>,
-    /// The path of the call now running. Null before the first call, as `tree` is.
+    /// The path of the call now running. `NOWHERE` while there is no tree.
     pub(super) current: Cell<*const Node>,
     /// Of the tree. Emptied by hand.
     children: ManuallyDrop<RefCell<Children>>,
@@ -149,7 +149,7 @@ thread_local! {
     pub(super) static LOCAL: Local = const {
         Local {
             tree: Cell::new(ptr::null()),
-            current: Cell::new(ptr::null()),
+            current: Cell::new(&raw const NOWHERE),
             children: ManuallyDrop::new(RefCell::new(Children::new())),
             number: Cell::new(0),
             time: Clock::new(),
@@ -180,9 +180,16 @@ impl Local {
     /// The path that runs, and that of `site` called from there, if it is the one entered last.
     #[inline(always)]
     pub(super) fn known(&self, site: &'static Site) -> Option<(&Node, &Node)> {
-        // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
-        let caller = unsafe { self.current.get().as_ref() }?;
+        // SAFETY: a static, or a node of this thread's tree, which lives until the thread's end, and then it is the static again.
+        let caller = unsafe { &*self.current.get() };
         Some((caller, caller.recent_child(site, set())?))
+    }
+
+    /// The path that runs; `None` while there is no tree.
+    pub(super) fn running(&self) -> Option<&Node> {
+        let current = self.current.get();
+        // SAFETY: as in `known`.
+        (!ptr::eq(current, &NOWHERE)).then(|| unsafe { &*current })
     }
 
     /// Charges a call that ends now with what no other was charged with meanwhile.
@@ -229,8 +236,7 @@ impl Local {
     #[cold]
     #[inline(never)]
     pub(super) fn leave_strays(&self, now: u64) {
-        // SAFETY: null, or a node of this thread's tree, which lives until the thread's end and then is null again.
-        while let Some(node) = unsafe { self.current.get().as_ref() }
+        while let Some(node) = self.running()
             && let Some((began, sampling)) = node.take_ended_span()
         {
             self.charge(node, began, now);
@@ -247,7 +253,7 @@ impl Drop for Fold {
         allocations::end_thread();
         LOCAL.with(|local| {
             local.closed.set(true);
-            local.current.set(ptr::null());
+            local.current.set(&NOWHERE);
             local.tree.set(ptr::null());
             local.number.set(0);
             drop(local.children.take());
@@ -260,13 +266,12 @@ impl Drop for Fold {
 
 /// The path that runs, and that of `site` called from there, made if need be; `None` if this thread may have no tree now.
 pub(super) fn child<'l>(local: &'l Local, site: &'static Site) -> Option<(&'l Node, &'l Node)> {
-    if local.current.get().is_null() && !open_tree() {
+    if local.running().is_none() && !open_tree() {
         return None;
     }
     // SAFETY: set from `open_tree` to the thread's end.
     let tree = unsafe { &*local.tree.get() };
-    // SAFETY: set with `tree`.
-    let caller = unsafe { &*local.current.get() };
+    let caller = local.running()?;
     let keep = || labels::recorded(|| true);
     // What is made for it is not the program's.
     let find = || tree.find_child(&local.children, caller, site, set(), keep);

@@ -61,15 +61,15 @@ impl Drop for Span {
             return;
         }
         let node = mem::replace(&mut self.node, ptr::null());
-        let current = LOCAL.with(|local| local.current.get());
-        if node == current {
+        let running = LOCAL.with(|local| local.running().map(ptr::from_ref));
+        if running == Some(node) {
             self.frame.close(node);
             return;
         }
         // ORDERING: Relaxed: a counter.
         registry::STRAY_SPANS.fetch_add(1, Ordering::Relaxed);
         // The thread's tree is gone, and the node with it.
-        if current.is_null() {
+        if running.is_none() {
             return;
         }
         let Opened { began, sampling, .. } = self.frame.opened();

@@ -126,8 +126,7 @@ pub(crate) fn count(id: u64) -> u64 {
 /// What profiles that accumulate have as the running code's set; null for none.
 #[inline(always)]
 pub(crate) fn recorded_set() -> *const Mark {
-    // SAFETY: whoever set the word keeps the set alive.
-    unsafe { Mark::recorded_as(labels::current()) }
+    labels::recorded()
 }
 
 /// The number of the running code's set, which is there for as long as that runs.

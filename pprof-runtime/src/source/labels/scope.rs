@@ -73,7 +73,8 @@ impl Opened {
         THREAD.with(|thread| {
             let place = thread.height.get() + 1;
             thread.height.set(place);
-            Opened { place, previous: labels::replace(mark) }
+            // SAFETY: who opens a scope holds its set until that is closed.
+            Opened { place, previous: unsafe { labels::replace(mark) } }
         })
     }
 
@@ -82,7 +83,8 @@ impl Opened {
     fn close(&self, is_guard: bool) {
         THREAD.with(|thread| {
             if thread.height.get() == self.place && thread.linked.get() != self.place {
-                labels::replace(self.previous);
+                // SAFETY: the set of the scope below, which is not closed.
+                unsafe { labels::replace(self.previous) };
                 thread.height.set(self.place - 1);
             } else {
                 thread.close_in_disorder(*self, is_guard);
@@ -118,7 +120,8 @@ impl Thread {
                     let escaped = links.get(&next).map_or(0, |above| above.escaped);
                     links.insert(next, Link { escaped: link.escaped + escaped, ..link });
                 } else {
-                    labels::replace(link.previous);
+                    // SAFETY: the set of the scope that is next on the chain: those that are closed are taken out.
+                    unsafe { labels::replace(link.previous) };
                     height = cut(&mut links, place, link, height);
                 }
             }
