@@ -24,6 +24,8 @@ pub struct Table {
     rows: Vec<Row>,
     top: usize,
     self_ns: i64,
+    /// What is not exact, and what happened.
+    remarks: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,9 +86,17 @@ impl Table {
                 }
             }
         }
-        let mut rows: Vec<Row> = rows.into_values().collect();
+        let lost = snapshot.lost.iter().map(|lost| {
+            self_ns += wall(&lost.values);
+            let total_ns = wall(&lost.values);
+            Row { name: lost.reason, values: lost.values, total_ns, percentiles: None }
+        });
+        let lost: Vec<Row> = lost.collect();
+        let mut rows: Vec<Row> = rows.into_values().chain(lost).collect();
         rows.sort_by_key(|row| (-wall(&row.values), -row.values[Column::Calls], row.name));
-        Table { rows, top: TOP, self_ns }
+        let is_exact = snapshot.comments.len() <= 1;
+        let remarks = if is_exact { Vec::new() } else { snapshot.comments.clone() };
+        Table { rows, top: TOP, self_ns, remarks }
     }
 }
 
@@ -181,23 +191,24 @@ impl fmt::Display for Table {
             writeln!(f, "{name}")?;
         }
         match self.rows.len() - shown.len() {
-            0 => Ok(()),
-            more => writeln!(f, "and {more} more functions"),
+            0 => {}
+            more => writeln!(f, "and {more} more functions")?,
         }
+        self.remarks.iter().try_for_each(|remark| writeln!(f, "# {remark}"))
     }
 }
 
 /// A time in the largest unit that it has one of, to three digits or more. Sums of weighted ones may be below zero, of few calls.
 fn time(ns: i64) -> String {
-    let ns = ns.max(0);
+    let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
     let units = [("s", 1e9), ("ms", 1e6), ("us", 1e3)];
     match units.into_iter().find(|(_, unit)| ns as f64 >= *unit) {
         Some((name, unit)) => {
             let value = ns as f64 / unit;
             let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-            format!("{value:.digits$}{name}")
+            format!("{sign}{value:.digits$}{name}")
         }
-        None => format!("{ns}ns"),
+        None => format!("{sign}{ns}ns"),
     }
 }
 
@@ -206,7 +217,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::aggregate::path_snapshot::PathSample;
+    use crate::aggregate::path_snapshot::{LostCalls, NO_ROOM, PathSample};
     use crate::aggregate::site::Site;
 
     static A: Site = Site::new("a", || "", "a.rs", 1);
@@ -254,8 +265,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lost_or_not_exact_is_told() {
+        let mut snapshot = snapshot(&[(&[&A], [1, 1_000, 0])]);
+        let values = Values::of(|column| match column {
+            Column::Calls => 5,
+            Column::Busy => 3_000,
+            _ => 0,
+        });
+        snapshot.lost.push(LostCalls { reason: NO_ROOM, values });
+        snapshot.comments = vec!["calls are exact".to_owned(), "some remark".to_owned()];
+        let expected = format!(
+            "calls   total    self  self%  function\n    \
+                5  3.00us  3.00us  75.0%  {NO_ROOM}\n    \
+                1  1.00us  1.00us  25.0%  a\n\
+             # calls are exact\n# some remark\n"
+        );
+        assert_eq!(Table::of(&snapshot).to_string(), expected);
+    }
+
+    #[test]
     fn times_have_three_digits() {
-        let times = [0, 999, 1_000, 12_340, 999_000, 61_000_000_000].map(time);
-        assert_eq!(times, ["0ns", "999ns", "1.00us", "12.3us", "999us", "61.0s"]);
+        let times = [0, 999, 1_000, 12_340, 999_000, 61_000_000_000, -1_500].map(time);
+        assert_eq!(times, ["0ns", "999ns", "1.00us", "12.3us", "999us", "61.0s", "-1.50us"]);
     }
 }

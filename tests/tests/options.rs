@@ -107,6 +107,37 @@ fn sampled_times_are_those_of_all_calls_and_add_up() {
     assert_sampled("wall", calls_sampled, &[("::sampled", 0.5), ("::inside_sampled", 0.5)]);
 }
 
+#[profile(time = sampled(64))]
+fn short(x: u64) -> u64 {
+    std::hint::black_box(x ^ x >> 3)
+}
+
+#[profile]
+fn calls_short() {
+    const CALLS: u64 = 2_000_000;
+    std::hint::black_box((0..CALLS).fold(0, |x, y| short(x ^ y)));
+}
+
+/// Of calls that take less than a look at the clock: what that takes is not to count 64 times. Shows in release.
+#[test]
+fn what_the_clock_takes_is_nobodys() {
+    // A thread that is put aside during a call that counts for 64 spoils a run.
+    let is_right = || {
+        let start = Instant::now();
+        let profile = functions_of(calls_short);
+        let elapsed = start.elapsed().as_nanos() as i64;
+        let (inside, around) =
+            (value(&profile, "wall", &["::short"]), value(&profile, "wall", &["::calls_short"]));
+        assert_eq!(value(&profile, "calls", &["::short"]), 2_000_000);
+        if inside < elapsed && around > -elapsed / 5 {
+            return true;
+        }
+        eprintln!("{inside} ns inside and {around} ns around, of {elapsed} ns");
+        false
+    };
+    assert!((0..10).any(|_| is_right()));
+}
+
 #[profile(time = sampled(16))]
 fn recursive(depth: u32) {
     spin(Duration::from_micros(1));

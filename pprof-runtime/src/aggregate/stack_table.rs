@@ -7,8 +7,10 @@
 //! |--------------------|--------------------------------|----------------------------------------|
 //! | 0                  | free                           | a recorder, by compare-exchange to 1   |
 //! | 1                  | claimed, being filled          | its claimer, by a Release store        |
-//! | 2                  | dead: claimed with arena full  | never                                  |
+//! | 2                  | dead: claimed without room     | never                                  |
 //! | hash, 3 and above  | published                      | never                                  |
+
+use std::ptr;
 
 use crate::config::{MAX_DEPTH_FRAMES, OVERFLOW_LABELS};
 use crate::primitive::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -149,9 +151,9 @@ impl<const N: usize> StackTable<N> {
             let mut state = entry.state.load(Ordering::Acquire);
             if state == FREE {
                 if self.is_half_full()
-                    && let Some(coarser) = self.coarser(key)
+                    && let Some(counters) = self.coarser(key)
                 {
-                    return self.counters(coarser);
+                    return counters;
                 }
                 // ORDERING: Acquire on failure, as above; on success there is nothing to see yet.
                 match entry.state.compare_exchange(
@@ -171,22 +173,23 @@ impl<const N: usize> StackTable<N> {
             // A claimed entry may be about to hold this very stack. Not waiting for a thread that may be
             // descheduled makes a second entry at worst; the snapshot adds the two up.
         }
-        match self.coarser(key) {
-            Some(coarser) => self.counters(coarser),
-            None => &self.overflow,
-        }
+        self.coarser(key).unwrap_or(&self.overflow)
     }
 
-    /// The stack without its details and with the one set of labels of those that found no room, to be counted so; nothing if it is that.
-    fn coarser<'k>(&self, key: Key<'k>) -> Option<Key<'k>> {
+    /// The counters of the stack without its details and with the one set of labels of those that found no room; nothing if it is that already.
+    fn coarser(&self, key: Key<'_>) -> Option<&Counters<N>> {
         let labels = if key.labels == 0 { 0 } else { OVERFLOW_LABELS };
         let coarser = Key { labels, tag: key.tag & !key.detail, ..key };
         if (coarser.labels, coarser.tag) == (key.labels, key.tag) {
             return None;
         }
-        // ORDERING: Relaxed: a counter.
-        self.crowded_out.fetch_add(1, Ordering::Relaxed);
-        Some(coarser)
+        let counters = self.counters(coarser);
+        // What found no room at all is told as that.
+        if !ptr::eq(counters, &self.overflow) {
+            // ORDERING: Relaxed: a counter.
+            self.crowded_out.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(counters)
     }
 
     /// False, with the entry dead, if there is no room for what belongs to it.

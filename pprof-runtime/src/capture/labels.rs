@@ -1,4 +1,5 @@
-//! The labels of the running code: one thread-local word that anybody may read, a signal handler and an allocator included.
+//! The labels of the running code: one thread-local word that anybody may read, a signal handler included; and beside it what profiles that
+//! accumulate have in its place, for the thread itself, its allocator included.
 //!
 //! The word is the address of a [`Mark`], the head of a set of labels; null says none. Whoever sets it (`source::labels`) keeps the set alive
 //! for as long as it stands there. A sample takes the set's number with it, and leaves a note on the mark that the set has to be kept, so that

@@ -189,7 +189,7 @@ impl Frame {
             local.time.sampling.set(sampling);
             let is_panic = std::thread::panicking() && !was_unwinding;
             // One test, and a call at the very end: no register has to be kept for what is rare.
-            if is_panic | local.has_strays.get() | local::keeps_durations() {
+            if is_panic | local.has_strays() | local::keeps_durations() {
                 Self::close_rarely(local, node, began.start, now, is_panic);
             }
         });
@@ -202,8 +202,8 @@ impl Frame {
             node.add(Column::Panics, 1);
         }
         local.keep_duration(node, now.saturating_sub(start));
-        if local.has_strays.get() {
-            local.leave_strays(now);
+        if local.has_strays() {
+            local.leave_strays();
         }
     }
 }

@@ -172,9 +172,9 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
             if KIND == LOOKED_AT && before & CPU != 0 {
                 local.cpu.sampling.set(0);
             }
-            if local.has_strays.get() {
+            if local.has_strays() {
                 out_of_the_way();
-                leave(local);
+                local.leave_strays();
             }
         });
         // Last, as above.
@@ -182,13 +182,6 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
             note_panic(node);
         }
     }
-}
-
-/// The end of a call that a span may have ended before.
-#[cold]
-#[inline(never)]
-fn leave(local: &Local) {
-    local.leave_strays(clock::ticks());
 }
 
 /// The end of a call by a panic: none begins here that way while the thread unwinds.
@@ -331,8 +324,10 @@ impl LightFrame {
         let now = if weights.time != 0 { clock::ticks() } else { 0 };
         // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
         let Some(node) = (unsafe { node.as_ref() }) else { return now };
-        if weights.time != 0 {
-            local.time.end(node, Column::Busy, opened.began, now, weights.time, *around);
+        if weights.time == 1 {
+            local.time.end(node, Column::Busy, opened.began, now, 1, *around);
+        } else if weights.time != 0 {
+            end_time(local, node, opened.began, now, weights.time, *around);
         }
         local.time.sampling.set(opened.sampling);
         if let Some(cpu) = cpu {
@@ -342,8 +337,8 @@ impl LightFrame {
             node.add(Column::Panics, 1);
         }
         local.current.set(opened.caller);
-        if local.has_strays.get() {
-            local.leave_strays(if now != 0 { now } else { clock::ticks() });
+        if local.has_strays() {
+            local.leave_strays();
         }
         now
     }
@@ -366,6 +361,15 @@ fn begin_cpu(local: &Local, site: &Site, weight: &mut u32) -> LookedCpu {
     let charged = local.cpu.charged.get();
     let start = if *weight != 0 { clock::thread_cpu_ns().cast_unsigned() } else { 0 };
     LookedCpu { began: Began { start, charged }, around, sampling }
+}
+
+/// A look takes longer than many a function, and would count as often as that: a second one tells what the first took. That is not the call's, nor
+/// are all three the time of those around it, which calls that are not looked at do not take.
+#[inline(never)]
+fn end_time(local: &Local, node: &Node, began: Began, now: u64, weight: u32, around: Option<u64>) {
+    let look = clock::ticks().wrapping_sub(now);
+    local.time.end(node, Column::Busy, began, now.wrapping_sub(look), weight, around);
+    local.time.pass_over(look.wrapping_mul(3));
 }
 
 #[inline(never)]

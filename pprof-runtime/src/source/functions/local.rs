@@ -129,8 +129,8 @@ pub(super) struct Local {
     /// In nanoseconds of CPU time.
     pub(super) cpu: Clock,
     random: Cell<Random>,
-    /// Whether a span may have ended that is still to be left.
-    pub(super) has_strays: Cell<bool>,
+    /// Spans that have ended and are still to be left.
+    strays: Cell<u32>,
     /// Annotated futures that were left pending since the stretch of an annotated future now running began, and are still there.
     pub(super) suspended: Cell<u32>,
     /// The number of that stretch; zero if there is none.
@@ -155,7 +155,7 @@ thread_local! {
             time: Clock::new(),
             cpu: Clock::new(),
             random: Cell::new(Random::new(1)),
-            has_strays: Cell::new(false),
+            strays: Cell::new(0),
             suspended: Cell::new(0),
             stretch: Cell::new(0),
             stretches: Cell::new(0),
@@ -232,13 +232,34 @@ impl Local {
         drawn
     }
 
+    #[inline(always)]
+    pub(super) fn has_strays(&self) -> bool {
+        self.strays.get() != 0
+    }
+
+    pub(super) fn note_stray(&self) {
+        self.strays.set(self.strays.get().saturating_add(1));
+    }
+
+    /// One that has ended on `node` and is still to be left is none any more.
+    pub(super) fn take_stray(&self, node: &Node) -> Option<(Began, u32)> {
+        let taken = node.take_ended_span()?;
+        self.strays.set(self.strays.get().saturating_sub(1));
+        Some(taken)
+    }
+
     /// Leaves spans that have ended, with nothing inside of them any more.
     #[cold]
     #[inline(never)]
-    pub(super) fn leave_strays(&self, now: u64) {
+    pub(super) fn leave_strays(&self) {
+        let mut now = 0;
         while let Some(node) = self.running()
-            && let Some((began, sampling)) = node.take_ended_span()
+            && let Some((began, sampling)) = self.take_stray(node)
         {
+            // Looked at only if there is a use for it: others may have to be left for long.
+            if now == 0 {
+                now = clock::ticks();
+            }
             self.charge(node, began, now);
             self.time.sampling.set(sampling);
             self.current.set(node.parent());
@@ -256,6 +277,7 @@ impl Drop for Fold {
             local.current.set(&NOWHERE);
             local.tree.set(ptr::null());
             local.number.set(0);
+            local.strays.set(0);
             drop(local.children.take());
         });
         if let Some(tree) = self.0.take() {

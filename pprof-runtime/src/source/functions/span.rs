@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::guard::{Entry, Frame, Opened};
 use super::is_enabled;
-use super::local::LOCAL;
+use super::local::{LOCAL, Local};
 use super::registry;
 use crate::aggregate::call_paths::Node;
 use crate::aggregate::site::Site;
@@ -41,7 +41,7 @@ impl Span {
         let Opened { caller, sampling, .. } = self.frame.opened();
         if node.parent() == caller {
             // One that was never left, as the call that it was inside of ended first.
-            node.take_ended_span();
+            LOCAL.with(|local| local.take_stray(node));
             self.node = node;
         } else {
             LOCAL.with(|local| {
@@ -74,7 +74,8 @@ impl Drop for Span {
         }
         let Opened { began, sampling, .. } = self.frame.opened();
         // SAFETY: a node of this thread's tree.
-        unsafe { &*node }.end_span(began, sampling);
-        LOCAL.with(|local| local.has_strays.set(true));
+        if unsafe { &*node }.end_span(began, sampling) {
+            LOCAL.with(Local::note_stray);
+        }
     }
 }
