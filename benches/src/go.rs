@@ -23,6 +23,19 @@ fn toolchain() -> Option<&'static PathBuf> {
     GO.get_or_init(find).as_ref()
 }
 
+/// One of the toolchain's own tools, which Go builds when it is first asked for.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    let go = toolchain().expect("looked for before");
+    let built = Command::new(go).args(["tool", name, "-h"]).output();
+    assert!(built.is_ok(), "go runs");
+    let found = Command::new(go).args(["tool", "-n", name]).output().expect("go runs");
+    String::from_utf8_lossy(&found.stdout).trim().into()
+}
+
 fn target_dir() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(default, PathBuf::from)

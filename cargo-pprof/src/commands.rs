@@ -1,0 +1,65 @@
+//! Reports by name: one table, of which flags, the shell and help are made.
+
+use crate::report::Format;
+
+/// A kind of report.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Its name.
+    pub name: &'static str,
+    /// Its form.
+    pub format: Format,
+    /// Whether a regular expression goes with it.
+    pub has_parameter: bool,
+    /// What becomes of it.
+    pub then: Then,
+    /// What it is.
+    pub help: &'static str,
+}
+
+/// What becomes of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is printed.
+    Print,
+    /// It is nothing for a terminal: there it goes to a file with this ending.
+    Save(&'static str),
+    /// Graphviz makes a picture of this type of it.
+    Draw(&'static str),
+}
+
+const fn command(name: &'static str, format: Format, then: Then, help: &'static str) -> Command {
+    Command { name, format, has_parameter: false, then, help }
+}
+
+const fn of_some(name: &'static str, format: Format, help: &'static str) -> Command {
+    Command { name, format, has_parameter: true, then: Then::Print, help }
+}
+
+/// All of them.
+pub const COMMANDS: &[Command] = &[
+    command("callgrind", Format::Callgrind, Then::Save("out"), "Write a graph for kcachegrind"),
+    command("comments", Format::Comments, Then::Print, "Print the profile's remarks"),
+    command("dot", Format::Dot, Then::Print, "Print a graph for Graphviz"),
+    command("gif", Format::Dot, Then::Draw("gif"), "Draw a graph as GIF, by Graphviz"),
+    of_some("list", Format::List, "Print annotated source of functions that match"),
+    command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF, by Graphviz"),
+    of_some("peek", Format::Tree, "Print callers and callees of functions that match"),
+    command("png", Format::Dot, Then::Draw("png"), "Draw a graph as PNG, by Graphviz"),
+    command("proto", Format::Proto, Then::Save("pb.gz"), "Write the profile itself"),
+    command("ps", Format::Dot, Then::Draw("ps"), "Draw a graph as PostScript, by Graphviz"),
+    command("raw", Format::Raw, Then::Print, "Print all that is in the profile"),
+    command("svg", Format::Dot, Then::Draw("svg"), "Draw a graph as SVG, by Graphviz"),
+    command("tags", Format::Tags, Then::Print, "Print what values labels have"),
+    command("text", Format::Text, Then::Print, "Print a table of the entries"),
+    command("top", Format::Text, Then::Print, "Print a table of the entries"),
+    command("topproto", Format::TopProto, Then::Save("pb.gz"), "Write that table as a profile"),
+    command("traces", Format::Traces, Then::Print, "Print all samples"),
+    command("tree", Format::Tree, Then::Print, "Print each entry with its callers and callees"),
+];
+
+/// The one with that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}

@@ -1,0 +1,358 @@
+//! The command line, by the rules of Go's `flag`: one dash or two, a value after `=` or as the next word, yes or no only after `=`, and the first
+//! word without a dash ends them.
+
+use std::fmt::Write;
+
+use crate::commands::{COMMANDS, Command};
+use crate::config::{Config, FIELDS, Slot};
+use crate::driver::Request;
+use crate::fetch::{Sources, is_program};
+
+/// What a command line asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Where profiles are.
+    pub sources: Sources,
+    /// Options of reports.
+    pub config: Config,
+    /// The report; the shell if none is named.
+    pub request: Option<Request>,
+    /// How names are looked up.
+    pub symbolize: String,
+    /// A remark to add.
+    pub comment: String,
+    /// Whether frames are kept that the profile says are to be dropped.
+    pub all_frames: bool,
+    /// What is to be told to the user.
+    pub warnings: Vec<String>,
+}
+
+/// Why a command line is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Help was asked for.
+    Help,
+    /// It is wrong; with help, or without.
+    Wrong {
+        /// How.
+        message: String,
+        /// Whether all options are to be listed.
+        with_help: bool,
+    },
+}
+
+fn wrong<T>(message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Wrong { message: message.into(), with_help: false })
+}
+
+/// Flags that are no options of reports.
+const OTHERS: &[(&str, &str, &str)] = &[
+    ("add_comment", "text", "Add a remark to the profile"),
+    ("all_frames", "", "Keep frames that the profile says are to be dropped"),
+    ("base", "profile", "Subtract this profile"),
+    ("buildid", "id", "Build id of the program, where the profile says none"),
+    ("diff_base", "profile", "Compare with this profile: shares are of it"),
+    ("symbolize", "how", "How names are shown: none, force, demangle=none|full|templates|default"),
+];
+
+/// Flags for a value, as older profiles have them.
+const VALUES: &[(&str, &str)] = &[
+    ("total_delay", "delay"),
+    ("mean_delay", "delay"),
+    ("contentions", "contentions"),
+    ("inuse_space", "inuse_space"),
+    ("inuse_objects", "inuse_objects"),
+    ("alloc_space", "alloc_space"),
+    ("alloc_objects", "alloc_objects"),
+];
+
+/// What flags have set.
+#[derive(Default)]
+struct Parsed {
+    arguments: Arguments,
+    reports: Vec<(&'static Command, Option<String>)>,
+    /// Choices of one option, by the option.
+    choices: Vec<(&'static str, &'static str)>,
+    values: Vec<&'static str>,
+    base: String,
+    diff_base: String,
+}
+
+/// Reads a command line, without the name of the program.
+///
+/// # Errors
+/// It asks for help, or it is wrong.
+pub fn parse(words: &[String]) -> Result<Arguments, Refusal> {
+    let mut parsed = Parsed::default();
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        let Some(flag) = word.strip_prefix('-').filter(|flag| !flag.is_empty()) else { break };
+        at += 1;
+        let flag = flag.strip_prefix('-').unwrap_or(flag);
+        if flag.is_empty() {
+            break;
+        }
+        let (name, mut value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (flag, None),
+        };
+        if name.is_empty() || name.starts_with('-') {
+            return Err(Refusal::Wrong {
+                message: format!("bad flag syntax: {word}"),
+                with_help: true,
+            });
+        }
+        if matches!(name, "h" | "help") {
+            return Err(Refusal::Help);
+        }
+        let Some(is_bool) = is_bool(name) else { return unknown(name) };
+        if !is_bool && value.is_none() {
+            value = words.get(at).map(String::as_str);
+            at += 1;
+            if value.is_none() {
+                return Err(Refusal::Wrong {
+                    message: format!("flag needs an argument: -{name}"),
+                    with_help: true,
+                });
+            }
+        }
+        set(&mut parsed, name, value).map_err(|message| Refusal::Wrong {
+            message: format!("invalid value {:?} for flag -{name}: {message}", value.unwrap_or("")),
+            with_help: true,
+        })?;
+    }
+    finish(parsed, words.get(at..).unwrap_or_default())
+}
+
+/// Whether a flag is yes or no; nothing if there is none of that name.
+fn is_bool(name: &str) -> Option<bool> {
+    if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
+        return Some(!command.has_parameter);
+    }
+    for field in FIELDS {
+        if field.choices.iter().any(|choice| choice.0 == name) {
+            return Some(true);
+        }
+        if field.name == name && field.choices.is_empty() {
+            return Some(field.is_bool());
+        }
+    }
+    if let Some((_, value, _)) = OTHERS.iter().find(|other| other.0 == name) {
+        return Some(value.is_empty());
+    }
+    VALUES.iter().any(|(flag, _)| *flag == name).then_some(true)
+}
+
+/// Beyond this no flag is near.
+const LONGEST_NAME: usize = 40;
+
+fn unknown(name: &str) -> Result<Arguments, Refusal> {
+    let mut names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    for field in FIELDS {
+        match field.choices {
+            [] => names.push(field.name),
+            choices => names.extend(choices.iter().map(|choice| choice.0)),
+        }
+    }
+    names.extend(OTHERS.iter().map(|other| other.0));
+    names.extend(VALUES.iter().map(|value| value.0));
+    let nearest = names
+        .iter()
+        .filter(|_| name.len() < LONGEST_NAME)
+        .min_by_key(|other| (distance(name, other), **other));
+    let hint = nearest.filter(|other| distance(name, other) <= 2);
+    let hint = hint.map_or(String::new(), |other| format!("; did you mean -{other}?"));
+    let message = format!("flag provided but not defined: -{name}{hint}");
+    Err(Refusal::Wrong { message, with_help: hint.is_empty() })
+}
+
+/// How many letters two words differ by; two that have changed places are one.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swapped { least.min(rows[i - 2][j - 2] + 1) } else { least }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+fn yes_or_no(value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some(_) => Err("it is neither true nor false".to_owned()),
+    }
+}
+
+fn set(parsed: &mut Parsed, name: &str, value: Option<&str>) -> Result<(), String> {
+    let text = || value.unwrap_or_default().to_owned();
+    if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
+        parsed.reports.retain(|(other, _)| other.name != name);
+        if command.has_parameter {
+            if !text().is_empty() {
+                parsed.reports.push((command, Some(text())));
+            }
+        } else if yes_or_no(value)? {
+            parsed.reports.push((command, None));
+        }
+        return Ok(());
+    }
+    for field in FIELDS {
+        if let Some((choice, _)) = field.choices.iter().find(|choice| choice.0 == name) {
+            parsed.choices.retain(|(_, other)| other != choice);
+            if yes_or_no(value)? {
+                parsed.choices.push((field.name, choice));
+            }
+            return Ok(());
+        }
+        if field.name != name {
+            continue;
+        }
+        match field.slot(&mut parsed.arguments.config) {
+            Slot::Bool(slot) => *slot = yes_or_no(value)?,
+            Slot::Int(slot) => *slot = integer(&text())?,
+            Slot::Float(slot) => {
+                *slot = text().parse().map_err(|_| "it is no number".to_owned())?;
+            }
+            Slot::Text(slot) => *slot = text(),
+        }
+        return Ok(());
+    }
+    if let Some((flag, _)) = VALUES.iter().find(|(flag, _)| *flag == name) {
+        parsed.values.retain(|other| other != flag);
+        if yes_or_no(value)? {
+            parsed.values.push(flag);
+        }
+        return Ok(());
+    }
+    match name {
+        "add_comment" => parsed.arguments.comment = text(),
+        "all_frames" => parsed.arguments.all_frames = yes_or_no(value)?,
+        "base" => parsed.base = text(),
+        "diff_base" => parsed.diff_base = text(),
+        "buildid" => parsed.arguments.sources.build_id = text(),
+        "symbolize" => parsed.arguments.symbolize = text(),
+        _ => return Err("it does nothing".to_owned()),
+    }
+    Ok(())
+}
+
+/// As Go reads them: also in other bases.
+fn integer(text: &str) -> Result<i64, String> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let lower = digits.to_lowercase();
+    let parsed = match lower.as_bytes() {
+        [b'0', b'x', ..] => i64::from_str_radix(&lower[2..], 16),
+        [b'0', b'b', ..] => i64::from_str_radix(&lower[2..], 2),
+        [b'0', b'o', ..] => i64::from_str_radix(&lower[2..], 8),
+        [b'0', _, ..] => i64::from_str_radix(&lower[1..], 8),
+        _ => lower.parse(),
+    };
+    let value = parsed.map_err(|_| "it is no whole number".to_owned())?;
+    Ok(if text.starts_with('-') { -value } else { value })
+}
+
+fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
+    let Parsed { mut arguments, reports, choices, values, base, diff_base } = parsed;
+    let mut profiles = rest.to_vec();
+    if profiles.is_empty() {
+        let message = "no profile source specified".to_owned();
+        return Err(Refusal::Wrong { message, with_help: true });
+    }
+    if profiles.len() > 1 && is_program(&profiles[0]) {
+        arguments.sources.program = Some(profiles.remove(0));
+    }
+    arguments.sources.profiles = profiles;
+    for field in FIELDS {
+        let given: Vec<&str> =
+            choices.iter().filter(|(of, _)| *of == field.name).map(|(_, c)| *c).collect();
+        match given.as_slice() {
+            [] => {}
+            [choice] => {
+                if let Slot::Text(slot) = field.slot(&mut arguments.config) {
+                    (*choice).clone_into(slot);
+                }
+            }
+            several => return wrong(format!("conflicting options set: {several:?}")),
+        }
+    }
+    arguments.request = match reports.as_slice() {
+        [] => None,
+        [(command, parameter)] => {
+            Some(Request { command: **command, parameter: parameter.clone() })
+        }
+        _ => return wrong("must set at most one output format"),
+    };
+    for (flag, value) in VALUES.iter().filter(|(flag, _)| values.contains(flag)) {
+        if arguments.config.sample_index.is_empty() {
+            (*value).clone_into(&mut arguments.config.sample_index);
+        } else {
+            let message = format!("Multiple value selections, ignoring -{flag}");
+            arguments.warnings.push(message);
+        }
+    }
+    arguments.config.mean |= values.contains(&"mean_delay");
+    if !base.is_empty() && !diff_base.is_empty() {
+        return wrong("-base and -diff_base flags cannot both be specified");
+    }
+    let sources = &mut arguments.sources;
+    sources.is_diff = !diff_base.is_empty();
+    sources.base = [base, diff_base].into_iter().filter(|name| !name.is_empty()).collect();
+    sources.normalize = arguments.config.normalize;
+    if sources.normalize && sources.base.is_empty() {
+        return wrong("must have base profile to normalize by");
+    }
+    Ok(arguments)
+}
+
+/// All that a command line may say.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "usage: cargo pprof <report> [options] [program] <profile>...\n\
+         \x20      cargo pprof [options] [program] <profile>...   for a shell\n\n\
+         Reads profiles of pprof. Several are added up.\n\nReports, of which one:\n",
+    );
+    let mut line = |name: &str, what: &str| {
+        let what = what.split('\n').next().unwrap_or_default();
+        let _ = writeln!(text, "  {name:<22} {what}");
+    };
+    for command in COMMANDS {
+        let value = if command.has_parameter { "=regexp" } else { "" };
+        line(&format!("-{}{value}", command.name), command.help);
+    }
+    line("", "");
+    line("Options of reports:", "");
+    let mut fields: Vec<_> = FIELDS.iter().filter(|field| field.choices.is_empty()).collect();
+    fields.sort_by_key(|field| field.name);
+    for field in fields {
+        line(&format!("-{}", field.name), field.help);
+    }
+    for field in FIELDS.iter().filter(|field| !field.choices.is_empty()) {
+        line("", "");
+        line(&format!("{}, one of:", field.name), field.help);
+        for (choice, what) in field.choices {
+            line(&format!("-{choice}"), what);
+        }
+    }
+    line("", "");
+    line("Other options:", "");
+    for (name, value, what) in OTHERS {
+        let value = if value.is_empty() { String::new() } else { format!("={value}") };
+        line(&format!("-{name}{value}"), what);
+    }
+    for (name, value) in VALUES {
+        let mean = if *name == "mean_delay" { "-mean " } else { "" };
+        line(&format!("-{name}"), &format!("The same as {mean}-sample_index={value}"));
+    }
+    text
+}

@@ -1,0 +1,200 @@
+//! A graph from samples.
+
+use std::collections::HashMap;
+
+use super::edges::Edges;
+use super::sites::Sites;
+use super::tags::SampleTags;
+use super::{Graph, Node, NodeId};
+use crate::filter::Units;
+use crate::measurement::scaled_label;
+use crate::profile::{Profile, Sample};
+
+/// Which edges a report has a use for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdgesOf {
+    /// Those to nodes that are inlined somewhere: whether they are everywhere is all that is asked.
+    InlinedNodes,
+    /// All.
+    AllNodes,
+}
+
+/// What a graph is of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Index of the values.
+    pub value: usize,
+    /// Index of what they are a mean over.
+    pub divisor: Option<usize>,
+    /// A node for each context.
+    pub is_tree: bool,
+    /// Without nodes below zero.
+    pub drop_negative: bool,
+    /// What is needed of the edges.
+    pub edges: EdgesOf,
+    /// In which unit numbers of tags are printed; `None` if tags are of no use.
+    pub tag_unit: Option<String>,
+}
+
+/// The graph of a profile, of those nodes that `kept` names if it is given: others are left out, and edges go over them.
+#[must_use]
+pub fn build(
+    profile: &Profile,
+    sites: &Sites,
+    units: &Units,
+    options: &Options,
+    kept: Option<&[bool]>,
+) -> Graph {
+    let mut builder =
+        Builder { profile, units, options, nodes: Vec::new(), edges: Edges::default() };
+    if options.is_tree {
+        builder.tree(sites);
+    } else {
+        builder.graph(sites, kept);
+    }
+    let Builder { nodes, edges, .. } = builder;
+    let is_shown = |node: &Node| {
+        let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
+        (node.cum != 0 || node.flat != 0) && !(options.drop_negative && is_negative)
+    };
+    let shown = (0..nodes.len() as NodeId).filter(|id| is_shown(&nodes[*id as usize])).collect();
+    Graph { nodes, edges: edges.all, shown }
+}
+
+struct Builder<'p> {
+    profile: &'p Profile,
+    units: &'p Units,
+    options: &'p Options,
+    nodes: Vec<Node>,
+    edges: Edges,
+}
+
+const NOBODY: NodeId = NodeId::MAX;
+
+impl Builder<'_> {
+    /// Value and divisor; nothing if they say nothing.
+    fn weight(&self, sample: Sample<'_>) -> Option<(i64, i64)> {
+        let value = sample.values[self.options.value];
+        let divisor = self.options.divisor.map_or(0, |index| sample.values[index]);
+        (value != 0 || divisor != 0).then_some((value, divisor))
+    }
+
+    fn tags_of(&self, sample: Sample<'_>) -> Option<SampleTags> {
+        let unit = self.options.tag_unit.as_ref()?;
+        if sample.labels.is_empty() {
+            return None;
+        }
+        let texts = &self.profile.texts;
+        let bytes = texts.find("bytes").map_or("", |key| self.units.of(key));
+        let format = |number, from: &str| scaled_label(number, from, unit);
+        Some(SampleTags::new(sample.labels, texts, bytes, format))
+    }
+
+    fn add(
+        &mut self,
+        id: NodeId,
+        tags: Option<&SampleTags>,
+        is_flat: bool,
+        (value, divisor): (i64, i64),
+    ) {
+        let node = &mut self.nodes[id as usize];
+        let (sum, div) = if is_flat {
+            (&mut node.flat, &mut node.flat_div)
+        } else {
+            (&mut node.cum, &mut node.cum_div)
+        };
+        *sum = sum.wrapping_add(value);
+        *div = div.wrapping_add(divisor);
+        if let Some(tags) = tags {
+            node.tags.add(tags, is_flat, value, divisor);
+        }
+    }
+
+    fn graph(&mut self, sites: &Sites, kept: Option<&[bool]>) {
+        let node = |(info, function): (&_, &u32)| Node {
+            info: *info,
+            function: *function,
+            ..Node::default()
+        };
+        self.nodes = sites.infos.iter().zip(&sites.functions).map(node).collect();
+        let has_edges = match self.options.edges {
+            EdgesOf::AllNodes => vec![true; self.nodes.len()],
+            EdgesOf::InlinedNodes => sites.are_inlined(),
+        };
+        let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
+        // The last sample that a node, or an edge, was seen in: each counts once.
+        let mut node_seen = vec![0u32; self.nodes.len()];
+        let mut edge_seen: Vec<u32> = Vec::new();
+        let profile = self.profile;
+        for (number, sample) in (1..).zip(profile.samples.iter()) {
+            let Some(weight) = self.weight(sample) else { continue };
+            let tags = self.tags_of(sample);
+            let (mut parent, mut is_residual) = (NOBODY, false);
+            for location in sample.stack.iter().rev() {
+                let nodes = sites.of(*location);
+                for (inner, &node) in nodes.iter().enumerate().rev() {
+                    if !is_kept(node) {
+                        is_residual = true;
+                        continue;
+                    }
+                    let seen = &mut node_seen[node as usize];
+                    if *seen != number {
+                        *seen = number;
+                        self.add(node, tags.as_ref(), false, weight);
+                    }
+                    if parent != NOBODY && parent != node && has_edges[node as usize] {
+                        let edge = self.edges.between(&mut self.nodes, parent, node);
+                        edge_seen.resize(self.edges.all.len(), 0);
+                        let seen = &mut edge_seen[edge as usize];
+                        if *seen != number {
+                            *seen = number;
+                            let is_inline = inner + 1 != nodes.len();
+                            let (value, divisor) = weight;
+                            self.edges.add(edge, value, divisor, is_residual, is_inline);
+                        }
+                    }
+                    (parent, is_residual) = (node, false);
+                }
+            }
+            if parent != NOBODY && !is_residual {
+                self.add(parent, tags.as_ref(), true, weight);
+            }
+        }
+    }
+
+    fn tree(&mut self, sites: &Sites) {
+        let mut known: HashMap<(NodeId, u32), NodeId, foldhash::fast::RandomState> =
+            HashMap::default();
+        // Functions of different contexts are not the same.
+        let mut functions: HashMap<(NodeId, u32), u32> = HashMap::new();
+        let profile = self.profile;
+        for sample in profile.samples.iter() {
+            let Some(weight) = self.weight(sample) else { continue };
+            let tags = self.tags_of(sample);
+            let mut parent = NOBODY;
+            for location in sample.stack.iter().rev() {
+                let infos = sites.of(*location);
+                for (inner, &info) in infos.iter().enumerate().rev() {
+                    let next = self.nodes.len() as NodeId;
+                    let node = *known.entry((parent, info)).or_insert(next);
+                    if node == next {
+                        let function = sites.functions[info as usize];
+                        let function = *functions.entry((parent, function)).or_insert(next);
+                        let info = sites.infos[info as usize];
+                        self.nodes.push(Node { info, function, ..Node::default() });
+                    }
+                    self.add(node, tags.as_ref(), false, weight);
+                    if parent != NOBODY {
+                        let edge = self.edges.between(&mut self.nodes, parent, node);
+                        let (value, divisor) = weight;
+                        self.edges.add(edge, value, divisor, false, inner + 1 != infos.len());
+                    }
+                    parent = node;
+                }
+            }
+            if parent != NOBODY {
+                self.add(parent, tags.as_ref(), true, weight);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Who calls whom, and what is spent where.
+//!
+//! Nodes and edges are numbers into vectors. A node is what a report tells apart: a function, a line or an address, or in a call tree a function in
+//! one context. It is found once for each location, not for each frame of each sample.
+
+mod build;
+mod edges;
+mod info;
+mod order;
+mod sites;
+mod tags;
+mod trim;
+
+pub use build::{EdgesOf, Options, build};
+pub use info::{Info, base, clean, shorten};
+pub(crate) use order::to_integer;
+pub use sites::Sites;
+pub use tags::{Tag, Tags, sort as sort_tags};
+pub use trim::{MAX_TAGS, Trim, Trimmed, trimmed};
+
+/// Index of a node.
+pub type NodeId = u32;
+
+/// Index of an edge.
+pub type EdgeId = u32;
+
+/// An entry of a report.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    /// What it is.
+    pub info: Info,
+    /// The function that it belongs to, as a number that only tells functions apart.
+    pub function: u32,
+    /// Spent here.
+    pub flat: i64,
+    /// What `flat` is a mean over; zero if it is none.
+    pub flat_div: i64,
+    /// Spent here and in callees.
+    pub cum: i64,
+    /// What `cum` is a mean over; zero if it is none.
+    pub cum_div: i64,
+    /// Calls to it.
+    pub callers: Vec<EdgeId>,
+    /// Calls from it.
+    pub callees: Vec<EdgeId>,
+    /// Parts of its values, by labels.
+    pub tags: Tags,
+}
+
+impl Node {
+    /// `flat`, or its mean.
+    #[must_use]
+    pub fn flat_value(&self) -> i64 {
+        mean(self.flat, self.flat_div)
+    }
+
+    /// `cum`, or its mean.
+    #[must_use]
+    pub fn cum_value(&self) -> i64 {
+        mean(self.cum, self.cum_div)
+    }
+}
+
+/// Calls from one node to another.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// Who calls.
+    pub caller: NodeId,
+    /// Who is called.
+    pub callee: NodeId,
+    /// Spent in these calls.
+    pub weight: i64,
+    /// What `weight` is a mean over; zero if it is none.
+    pub weight_div: i64,
+    /// It goes over nodes that are left out.
+    pub is_residual: bool,
+    /// The calls were inlined, all of them.
+    pub is_inline: bool,
+}
+
+impl Edge {
+    /// `weight`, or its mean.
+    #[must_use]
+    pub fn value(&self) -> i64 {
+        mean(self.weight, self.weight_div)
+    }
+}
+
+fn mean(value: i64, divisor: i64) -> i64 {
+    if divisor == 0 { value } else { value.wrapping_div(divisor) }
+}
+
+/// Nodes and the calls between them.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// All nodes, also those that are not shown.
+    pub nodes: Vec<Node>,
+    /// All edges, also those that no node names any more.
+    pub edges: Vec<Edge>,
+    /// The nodes that are shown, in order.
+    pub shown: Vec<NodeId>,
+}
+
+impl Graph {
+    /// The nodes that are shown, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Node> {
+        self.shown.iter().map(|id| &self.nodes[*id as usize])
+    }
+
+    /// A node.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// An edge.
+    #[must_use]
+    pub fn edge(&self, id: EdgeId) -> &Edge {
+        &self.edges[id as usize]
+    }
+}

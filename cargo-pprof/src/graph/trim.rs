@@ -1,0 +1,226 @@
+//! Leaves out what weighs little, so that a report is of what matters.
+
+use std::collections::VecDeque;
+
+use super::build::{EdgesOf, Options, build};
+use super::order::{Order, to_integer};
+use super::sites::Sites;
+use super::{EdgeId, Graph, NodeId};
+use crate::filter::Units;
+use crate::profile::Profile;
+
+/// Parts of a node, as tags, that are drawn at most.
+pub const MAX_TAGS: usize = 4;
+
+/// How much is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Trim {
+    /// Nodes that are shown at most; no bound if it is not above zero.
+    pub node_count: i64,
+    /// Of the total, what a node has to have.
+    pub node_fraction: f64,
+    /// Of the total, what an edge has to have.
+    pub edge_fraction: f64,
+    /// By what a node has with its callees, not alone.
+    pub by_cum: bool,
+    /// For a picture.
+    pub is_picture: bool,
+}
+
+/// A graph without what weighs little.
+#[derive(Debug)]
+pub struct Trimmed {
+    /// It.
+    pub graph: Graph,
+    /// Nodes that weigh enough.
+    pub original: usize,
+    /// Nodes that do not.
+    pub dropped_nodes: usize,
+    /// Edges that do not.
+    pub dropped_edges: usize,
+}
+
+/// Builds a graph and leaves out what weighs little.
+///
+/// Where nodes go, the rest is built anew from the samples: a graph does not know what goes through two of its edges.
+#[must_use]
+pub fn trimmed(
+    profile: &Profile,
+    sites: &Sites,
+    units: &Units,
+    options: &Options,
+    trim: Trim,
+) -> Trimmed {
+    let again = |kept: &[bool]| build(profile, sites, units, options, Some(kept));
+    let mut graph = build(profile, sites, units, options, None);
+    let total = graph.iter().fold(0i64, |sum, node| sum.wrapping_add(node.flat));
+    let cutoff = |fraction: f64| to_integer(total as f64 * fraction).wrapping_abs();
+    let (node_cutoff, edge_cutoff) = (cutoff(trim.node_fraction), cutoff(trim.edge_fraction));
+    let mut dropped_nodes = 0;
+    if node_cutoff > 0 {
+        let weighs = |id: &NodeId| graph.node(*id).cum.wrapping_abs() >= node_cutoff;
+        let kept: Vec<NodeId> = graph.shown.iter().copied().filter(weighs).collect();
+        dropped_nodes = graph.shown.len() - kept.len();
+        if dropped_nodes > 0 {
+            if options.is_tree {
+                graph.trim_tree(&kept, profile);
+            } else {
+                graph = again(&mask(&kept, graph.nodes.len()));
+            }
+        }
+    }
+    let original = graph.shown.len();
+    let order = match (trim.is_picture, trim.by_cum) {
+        (true, _) => Order::Entropy,
+        (false, true) => Order::Cum,
+        (false, false) => Order::Flat,
+    };
+    graph.sort(order, &profile.texts);
+    if trim.node_count > 0 {
+        // They count when nodes are chosen.
+        graph.trim_tags(node_cutoff);
+        graph.trim_edges(edge_cutoff);
+        let count = graph.count_to_show(trim);
+        if count < graph.shown.len() {
+            let kept = graph.shown[..count].to_vec();
+            if options.is_tree {
+                graph.trim_tree(&kept, profile);
+            } else {
+                graph = again(&mask(&kept, graph.nodes.len()));
+            }
+            graph.sort(order, &profile.texts);
+        }
+    }
+    graph.trim_tags(node_cutoff);
+    let dropped_edges = graph.trim_edges(edge_cutoff);
+    if trim.is_picture {
+        graph.remove_redundant_edges(profile);
+    }
+    debug_assert!(!trim.is_picture || options.edges == EdgesOf::AllNodes);
+    Trimmed { graph, original, dropped_nodes, dropped_edges }
+}
+
+fn mask(kept: &[NodeId], len: usize) -> Vec<bool> {
+    let mut mask = vec![false; len];
+    kept.iter().for_each(|id| mask[*id as usize] = true);
+    mask
+}
+
+impl Graph {
+    /// How many of the first nodes are shown: in pictures their tags take places too.
+    fn count_to_show(&self, trim: Trim) -> usize {
+        let most = usize::try_from(trim.node_count).unwrap_or(usize::MAX);
+        if trim.is_picture {
+            let mut places = 0;
+            for (index, node) in self.iter().enumerate() {
+                places += node.tags.count().min(MAX_TAGS) + 1;
+                if places >= most {
+                    return index + 1;
+                }
+            }
+        }
+        most.min(self.shown.len())
+    }
+
+    fn trim_tags(&mut self, cutoff: i64) {
+        for id in &self.shown {
+            self.nodes[*id as usize].tags.trim(cutoff);
+        }
+    }
+
+    /// Takes away edges to nodes that are shown; how many.
+    fn trim_edges(&mut self, cutoff: i64) -> usize {
+        let mut light = Vec::new();
+        for node in self.iter() {
+            let is_light = |id: &EdgeId| self.edge(*id).weight.wrapping_abs() < cutoff;
+            light.extend(node.callers.iter().copied().filter(is_light));
+        }
+        if light.len() > 32 {
+            let mut is_light = vec![false; self.edges.len()];
+            light.iter().for_each(|id| is_light[*id as usize] = true);
+            for node in &mut self.nodes {
+                node.callers.retain(|id| !is_light[*id as usize]);
+                node.callees.retain(|id| !is_light[*id as usize]);
+            }
+        } else {
+            light.iter().for_each(|id| self.remove_edge(*id));
+        }
+        light.len()
+    }
+
+    fn remove_edge(&mut self, id: EdgeId) {
+        let edge = self.edges[id as usize];
+        self.nodes[edge.caller as usize].callees.retain(|other| *other != id);
+        self.nodes[edge.callee as usize].callers.retain(|other| *other != id);
+    }
+
+    /// Takes away edges over left out nodes where another way leads to the same node: from the end of the nodes, and of each the lightest first, up
+    /// to the first that goes over none.
+    fn remove_redundant_edges(&mut self, profile: &Profile) {
+        for index in (0..self.shown.len()).rev() {
+            let callers = &self.node(self.shown[index]).callers;
+            if !callers.iter().any(|id| self.edge(*id).is_residual) {
+                continue;
+            }
+            for id in self.sorted_edges(callers, &profile.texts).into_iter().rev() {
+                if !self.edge(id).is_residual {
+                    break;
+                }
+                if self.is_redundant(id) {
+                    self.remove_edge(id);
+                }
+            }
+        }
+    }
+
+    fn is_redundant(&self, id: EdgeId) -> bool {
+        let edge = self.edge(id);
+        let mut seen = vec![false; self.nodes.len()];
+        seen[edge.callee as usize] = true;
+        let mut queue = VecDeque::from([edge.callee]);
+        while let Some(node) = queue.pop_front() {
+            for &other in &self.node(node).callers {
+                let caller = self.edge(other).caller;
+                if other == id || seen[caller as usize] {
+                    continue;
+                }
+                if caller == edge.caller {
+                    return true;
+                }
+                seen[caller as usize] = true;
+                queue.push_back(caller);
+            }
+        }
+        false
+    }
+
+    /// Takes nodes out of a tree: their callees are their caller's then.
+    fn trim_tree(&mut self, kept: &[NodeId], profile: &Profile) {
+        let is_kept = mask(kept, self.nodes.len());
+        for id in std::mem::take(&mut self.shown) {
+            if is_kept[id as usize] {
+                self.shown.push(id);
+                continue;
+            }
+            let callees = self.node(id).callees.clone();
+            let Some(&from_parent) = self.node(id).callers.first() else {
+                for edge in callees {
+                    let child = self.edge(edge).callee;
+                    self.nodes[child as usize].callers.clear();
+                }
+                continue;
+            };
+            let (parent, inline) =
+                (self.edge(from_parent).caller, self.edge(from_parent).is_inline);
+            self.nodes[parent as usize].callees.retain(|edge| *edge != from_parent);
+            for id in callees {
+                let edge = &mut self.edges[id as usize];
+                edge.caller = parent;
+                edge.is_residual = true;
+                edge.is_inline &= inline;
+                self.nodes[parent as usize].callees.push(id);
+            }
+        }
+        self.remove_redundant_edges(profile);
+    }
+}

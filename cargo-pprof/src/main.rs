@@ -1,0 +1,18 @@
+//! `cargo pprof`: see the library.
+
+use std::io;
+use std::process::ExitCode;
+
+use cargo_pprof::driver::{Ui, is_terminal};
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    // Cargo hands on the name of its subcommand.
+    if words.first().is_some_and(|word| word == "pprof") && std::env::var_os("CARGO").is_some() {
+        words.remove(0);
+    }
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let mut ui = Ui { out: &mut out, err: &mut err, is_terminal: is_terminal() };
+    ExitCode::from(cargo_pprof::run(&words, &mut io::stdin().lock(), &mut ui))
+}

@@ -1,0 +1,265 @@
+//! What is said of a profile, in each form.
+
+mod callgrind;
+mod comments;
+mod dot;
+mod labels;
+mod proto;
+mod raw;
+mod source;
+mod tags;
+mod text;
+mod traces;
+mod tree;
+
+use std::io::{self, Write};
+
+use crate::filter::Units;
+use crate::graph::{self};
+use crate::graph::{EdgesOf, Graph, Sites, Trim, Trimmed, trimmed};
+use crate::measurement::{scale, scaled_label};
+use crate::pattern::Pattern;
+use crate::profile::{Profile, Sample, Value};
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For kcachegrind.
+    Callgrind,
+    /// The profile's remarks.
+    Comments,
+    /// For Graphviz.
+    Dot,
+    /// Annotated source.
+    List,
+    /// The profile itself.
+    Proto,
+    /// All that is in the profile.
+    Raw,
+    /// What values labels have.
+    Tags,
+    /// A table.
+    Text,
+    /// A profile of the entries of a table.
+    TopProto,
+    /// All samples.
+    Traces,
+    /// Each node between its callers and callees.
+    Tree,
+}
+
+/// What a report is of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its form.
+    pub format: Format,
+    /// Index of the values.
+    pub value: usize,
+    /// Index of what they are divided by, if means are asked for.
+    pub divisor: Option<usize>,
+    /// What the values are.
+    pub sample_type: String,
+    /// In what.
+    pub sample_unit: String,
+    /// In what they are shown.
+    pub output_unit: String,
+    /// What they are multiplied by first.
+    pub ratio: f64,
+    /// By values with callees.
+    pub by_cum: bool,
+    /// A node for each context, in pictures.
+    pub call_tree: bool,
+    /// Without nodes below zero.
+    pub drop_negative: bool,
+    /// Without what is said of the profile as a whole.
+    pub compact_labels: bool,
+    /// The main program.
+    pub title: String,
+    /// What was filtered.
+    pub active_filters: Vec<String>,
+    /// Nodes shown at most; no bound if it is not above zero.
+    pub node_count: i64,
+    /// Of the total, what a node has to have.
+    pub node_fraction: f64,
+    /// Of the total, what an edge has to have.
+    pub edge_fraction: f64,
+    /// Functions that are asked for.
+    pub symbol: Option<Pattern>,
+    /// Where sources are looked for.
+    pub source_path: String,
+    /// What is taken from the start of their paths.
+    pub trim_path: String,
+}
+
+/// A profile and what is said of it.
+#[derive(Debug)]
+pub struct Report {
+    profile: Profile,
+    options: Options,
+    units: Units,
+    total: i64,
+}
+
+/// Why there is no report.
+#[derive(Debug)]
+pub enum Error {
+    /// What was asked for is not there.
+    NotFound(String),
+    /// It could not be written.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::Io(error)
+    }
+}
+
+impl Report {
+    /// A report of a profile; what is filtered out of that later still counts in the total.
+    #[must_use]
+    pub fn total_of(profile: &Profile, options: &Options) -> i64 {
+        let base = profile.texts.find("pprof::base").zip(profile.texts.find("true"));
+        let is_base = |sample: Sample<'_>| {
+            base.is_some_and(|(key, value)| {
+                let mut labels = sample.labels.iter();
+                labels.any(|l| l.key == key && l.value == Value::Text(value))
+            })
+        };
+        let (mut all, mut of_base) = ((0i64, 0i64), (0i64, 0i64));
+        for sample in profile.samples.iter() {
+            let value = sample.values[options.value].wrapping_abs();
+            let divisor = options.divisor.map_or(0, |index| sample.values[index]);
+            let add = |sum: &mut (i64, i64)| {
+                *sum = (sum.0.wrapping_add(value), sum.1.wrapping_add(divisor));
+            };
+            add(&mut all);
+            if is_base(sample) {
+                add(&mut of_base);
+            }
+        }
+        let (total, divisor) = if of_base.0 > 0 { of_base } else { all };
+        if divisor == 0 { total } else { total.wrapping_div(divisor) }
+    }
+
+    /// A report of what is left of a profile whose total was `total`.
+    #[must_use]
+    pub fn new(profile: Profile, options: Options, units: Units, total: i64) -> Report {
+        Report { profile, options, units, total }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Nothing matches what is asked for; the writer's.
+    pub fn write(mut self, out: &mut dyn Write) -> Result<(), Error> {
+        match self.options.format {
+            Format::Callgrind => self.callgrind(out)?,
+            Format::Comments => self.comments(out)?,
+            Format::Dot => self.dot(out)?,
+            Format::List => self.list(out)?,
+            Format::Proto => self.proto(out)?,
+            Format::Raw => self.raw(out)?,
+            Format::Tags => self.tags(out)?,
+            Format::Text => self.text(out)?,
+            Format::TopProto => self.top_proto(out)?,
+            Format::Traces => self.traces(out)?,
+            Format::Tree => self.tree(out)?,
+        }
+        Ok(())
+    }
+
+    fn value(&self, value: i64) -> String {
+        let ratio = self.options.ratio;
+        let value = if ratio > 0.0 && ratio != 1.0 {
+            graph::to_integer(value as f64 * ratio)
+        } else {
+            value
+        };
+        scaled_label(value, &self.options.sample_unit, &self.options.output_unit)
+    }
+
+    fn value_or_dot(&self, value: i64) -> String {
+        if value == 0 { ".".to_owned() } else { self.value(value) }
+    }
+
+    fn is_call_tree(&self) -> bool {
+        self.options.call_tree && matches!(self.options.format, Format::Dot | Format::Callgrind)
+    }
+
+    fn sites(&mut self) -> Sites {
+        self.trim_paths();
+        let object_names =
+            matches!(self.options.format, Format::Raw | Format::List | Format::Callgrind);
+        Sites::new(&mut self.profile, object_names)
+    }
+
+    fn trim_paths(&mut self) {
+        let Options { trim_path, source_path, .. } = &self.options;
+        for function in &mut self.profile.functions {
+            let path = self.profile.texts.get(function.filename);
+            let trimmed = source::trim_path(path, trim_path, source_path);
+            if trimmed.len() != path.len() {
+                let trimmed = trimmed.to_owned();
+                function.filename = self.profile.texts.intern(&trimmed);
+            }
+        }
+    }
+
+    fn graph_options(&self) -> graph::Options {
+        let format = self.options.format;
+        graph::Options {
+            value: self.options.value,
+            divisor: self.options.divisor,
+            is_tree: self.is_call_tree(),
+            drop_negative: self.options.drop_negative,
+            edges: match format {
+                Format::Text | Format::TopProto | Format::List => EdgesOf::InlinedNodes,
+                _ => EdgesOf::AllNodes,
+            },
+            tag_unit: (format == Format::Dot).then(|| self.options.output_unit.clone()),
+        }
+    }
+
+    fn trimmed_graph(&mut self) -> Trimmed {
+        let sites = self.sites();
+        let trim = Trim {
+            node_count: self.options.node_count,
+            node_fraction: self.options.node_fraction,
+            edge_fraction: self.options.edge_fraction,
+            by_cum: self.options.by_cum,
+            is_picture: self.options.format == Format::Dot,
+        };
+        let options = self.graph_options();
+        let trimmed = trimmed(&self.profile, &sites, &self.units, &options, trim);
+        self.choose_unit(&trimmed.graph);
+        trimmed
+    }
+
+    /// One unit for all values: that of the smallest, or where the total is far from it, that of a hundred times as much.
+    fn choose_unit(&mut self, graph: &Graph) {
+        if self.options.output_unit != "minimum" || graph.shown.is_empty() {
+            return;
+        }
+        let sizes = graph.iter().map(|node| match node.flat_value().wrapping_abs() {
+            0 => node.cum_value().wrapping_abs(),
+            flat => flat,
+        });
+        let mut max = self.total;
+        let mut min = sizes.filter(|size| *size > 0).min().unwrap_or(max);
+        let ratio = self.options.ratio;
+        if ratio > 0.0 && ratio != 1.0 {
+            min = graph::to_integer(min as f64 * ratio);
+            max = graph::to_integer(max as f64 * ratio);
+        }
+        let unit_of = |value| scale(value, &self.options.sample_unit, "minimum").1;
+        let mut unit = unit_of(min);
+        let hundred = min.wrapping_mul(100);
+        let is_callgrind = self.options.format == Format::Callgrind;
+        if unit != unit_of(max) && hundred < max && !is_callgrind {
+            unit = unit_of(hundred);
+        }
+        self.options.output_unit =
+            if unit.is_empty() { self.options.sample_unit.clone() } else { unit };
+    }
+}

@@ -1,0 +1,60 @@
+//! Names for addresses, and names as people read them.
+
+mod demangle;
+
+use crate::profile::{Profile, Text};
+
+pub use demangle::{Style, demangle};
+
+/// How names are looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// Nothing is done.
+    pub is_none: bool,
+    /// Also those that are known.
+    pub force: bool,
+    /// How they are shown.
+    pub style: Style,
+}
+
+impl Mode {
+    /// Options with colons between them, and those of them that are none.
+    #[must_use]
+    pub fn new(text: &str) -> (Mode, Vec<String>) {
+        let mut mode = Mode { is_none: false, force: false, style: Style::Short };
+        let mut unknown = Vec::new();
+        for option in text.split(':') {
+            match option {
+                "no" | "none" => {
+                    mode.is_none = true;
+                    break;
+                }
+                "" | "local" | "fastlocal" | "remote" | "demangle=default" => {}
+                "force" => mode.force = true,
+                "demangle=full" => (mode.style, mode.force) = (Style::Full, true),
+                "demangle=templates" => (mode.style, mode.force) = (Style::Templates, true),
+                "demangle=none" => (mode.style, mode.force) = (Style::Mangled, true),
+                _ => unknown.push(option.to_owned()),
+            }
+        }
+        (mode, unknown)
+    }
+}
+
+/// Makes the names of a profile's functions those that people read, where that is not done yet.
+pub fn name_functions(profile: &mut Profile, mode: Mode) {
+    if mode.is_none {
+        return;
+    }
+    for function in &mut profile.functions {
+        if mode.force && !function.name.is_empty() && !function.system_name.is_empty() {
+            function.name = function.system_name;
+        }
+        let is_mangled = function.name == Text::EMPTY || function.name == function.system_name;
+        if mode.style != Style::Mangled && is_mangled {
+            let mangled = profile.texts.get(function.system_name);
+            let name = demangle(mangled, mode.style).into_owned();
+            function.name = profile.texts.intern(&name);
+        }
+    }
+}
