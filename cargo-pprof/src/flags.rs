@@ -52,7 +52,16 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("base", "profile", "Subtract this profile"),
     ("buildid", "id", "Build id of the program, where the profile says none"),
     ("diff_base", "profile", "Compare with this profile: shares are of it"),
-    ("symbolize", "how", "How names are shown: none, force, demangle=none|full|templates|default"),
+    ("seconds", "n", "Over how many seconds a server is to take the profile"),
+    (
+        "symbolize",
+        "how",
+        "How names are found: none, remote, force, demangle=none|full|templates|default",
+    ),
+    ("timeout", "n", "For how many seconds to wait for a server"),
+    ("tls_ca", "file", "Certificates to trust, in PEM"),
+    ("tls_cert", "file", "Certificate to show to servers, in PEM"),
+    ("tls_key", "file", "Its key"),
 ];
 
 /// Flags for a value, as older profiles have them.
@@ -241,9 +250,19 @@ fn set(parsed: &mut Parsed, name: &str, value: Option<&str>) -> Result<(), Strin
         "diff_base" => parsed.diff_base = text(),
         "buildid" => parsed.arguments.sources.build_id = text(),
         "symbolize" => parsed.arguments.symbolize = text(),
+        "seconds" => parsed.arguments.sources.client.seconds = positive(&text())?,
+        "timeout" => parsed.arguments.sources.client.timeout = positive(&text())?,
+        "tls_ca" => parsed.arguments.sources.client.tls_ca = text(),
+        "tls_cert" => parsed.arguments.sources.client.tls_cert = text(),
+        "tls_key" => parsed.arguments.sources.client.tls_key = text(),
         _ => return Err("it does nothing".to_owned()),
     }
     Ok(())
+}
+
+/// A number of seconds; none if it is not above zero.
+fn positive(text: &str) -> Result<Option<u64>, String> {
+    Ok(u64::try_from(integer(text)?).ok().filter(|seconds| *seconds > 0))
 }
 
 /// As Go reads them: also in other bases.

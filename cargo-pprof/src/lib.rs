@@ -56,7 +56,7 @@ fn report(
     for warning in &arguments.warnings {
         ui.say(warning);
     }
-    let mut profile = fetch::fetch(&arguments.sources, ui)?;
+    let fetch::Fetched { mut profile, origins } = fetch::fetch(&arguments.sources, ui)?;
     if arguments.all_frames {
         (profile.drop_frames, profile.keep_frames) = (Text::EMPTY, Text::EMPTY);
     }
@@ -64,11 +64,15 @@ fn report(
     for option in unknown {
         ui.say(&format!("ignoring unrecognized symbolization option: {option}"));
     }
-    symbolize::name_functions(&mut profile, mode);
+    symbolize::symbolize(&mut profile, mode, &origins, &arguments.sources.client)?;
     filter::drop_frames(&mut profile);
+    fetch::forget_origins(&mut profile);
     if !arguments.comment.is_empty() {
         let comment = profile.texts.intern(&arguments.comment);
         profile.comments.push(comment);
+    }
+    if !origins.is_empty() {
+        fetch::save_copy(&profile, ui);
     }
     match arguments.request {
         Some(request) => driver::generate(profile, &request, &arguments.config, ui),

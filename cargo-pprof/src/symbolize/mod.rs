@@ -1,7 +1,9 @@
 //! Names for addresses, and names as people read them.
 
 mod demangle;
+mod remote;
 
+use crate::fetch::{Client, Origin};
 use crate::profile::{Profile, Text};
 
 pub use demangle::{Style, demangle};
@@ -11,6 +13,8 @@ pub use demangle::{Style, demangle};
 pub struct Mode {
     /// Nothing is done.
     pub is_none: bool,
+    /// Servers are asked.
+    pub is_remote: bool,
     /// Also those that are known.
     pub force: bool,
     /// How they are shown.
@@ -21,15 +25,17 @@ impl Mode {
     /// Options with colons between them, and those of them that are none.
     #[must_use]
     pub fn new(text: &str) -> (Mode, Vec<String>) {
-        let mut mode = Mode { is_none: false, force: false, style: Style::Short };
+        let mut mode = Mode { is_none: false, is_remote: true, force: false, style: Style::Short };
         let mut unknown = Vec::new();
-        for option in text.split(':') {
+        for option in text.to_lowercase().split(':') {
             match option {
                 "no" | "none" => {
                     mode.is_none = true;
                     break;
                 }
-                "" | "local" | "fastlocal" | "remote" | "demangle=default" => {}
+                "" | "demangle=default" => {}
+                "local" | "fastlocal" => mode.is_remote = false,
+                "remote" => mode.is_remote = true,
                 "force" => mode.force = true,
                 "demangle=full" => (mode.style, mode.force) = (Style::Full, true),
                 "demangle=templates" => (mode.style, mode.force) = (Style::Templates, true),
@@ -41,11 +47,27 @@ impl Mode {
     }
 }
 
-/// Makes the names of a profile's functions those that people read, where that is not done yet.
-pub fn name_functions(profile: &mut Profile, mode: Mode) {
+/// Gives names to what has none, and makes all of them those that people read, where that is not done yet.
+///
+/// # Errors
+/// A server that is asked does not answer.
+pub fn symbolize(
+    profile: &mut Profile,
+    mode: Mode,
+    origins: &[Origin],
+    client: &Client,
+) -> Result<(), String> {
     if mode.is_none {
-        return;
+        return Ok(());
     }
+    if mode.is_remote {
+        remote::name_locations(profile, origins, client, mode.force)?;
+    }
+    name_functions(profile, mode);
+    Ok(())
+}
+
+fn name_functions(profile: &mut Profile, mode: Mode) {
     for function in &mut profile.functions {
         if mode.force && !function.name.is_empty() && !function.system_name.is_empty() {
             function.name = function.system_name;

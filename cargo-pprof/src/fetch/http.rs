@@ -1,0 +1,171 @@
+//! Profiles over HTTP, and what their servers know of addresses.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use url::Url;
+
+/// What has to be known to ask a server.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    /// Over how many seconds a profile is taken; what its address says if none is given.
+    pub seconds: Option<u64>,
+    /// For how many to wait; one and a half times as many, or a minute, if none is given.
+    pub timeout: Option<u64>,
+    /// File of a certificate to show, in PEM.
+    pub tls_cert: String,
+    /// File of its key.
+    pub tls_key: String,
+    /// File of the certificates to trust, instead of those of the web.
+    pub tls_ca: String,
+}
+
+/// Beyond the time for which a profile is taken.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// The address of a profile, and for how long to wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) url: Url,
+    pub(super) timeout: Duration,
+    /// Over how many seconds it is taken, as the user says.
+    pub(super) seconds: Option<u64>,
+}
+
+impl Client {
+    /// What a source is the address of; nothing if it cannot be one.
+    pub(super) fn address(&self, source: &str) -> Option<Address> {
+        let is_whole = |url: &Url| {
+            matches!(url.scheme(), "http" | "https" | "https+insecure") && url.has_host()
+        };
+        let whole = Url::parse(source).ok().filter(is_whole);
+        // `localhost:6060/debug` would be of the scheme `localhost`.
+        let is_short = !source.contains("://") && !source.starts_with('/');
+        let short = || Url::parse(&format!("http://{source}")).ok().filter(|_| is_short);
+        let mut url = whole.or_else(short)?;
+        if matches!(url.path(), "" | "/") {
+            url.set_path("/debug/pprof/profile");
+        }
+        let mut pairs: Vec<(String, String)> =
+            url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
+        let given = pairs.iter().find(|(key, _)| key == "seconds");
+        let mut seconds = given.and_then(|(_, seconds)| seconds.parse().ok());
+        if let Some(wanted) = self.seconds {
+            pairs.retain(|(key, _)| key != "seconds");
+            pairs.push(("seconds".to_owned(), wanted.to_string()));
+            seconds = Some(wanted);
+        }
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        if pairs.is_empty() {
+            url.set_query(None);
+        } else {
+            url.query_pairs_mut().clear().extend_pairs(pairs);
+        }
+        let timeout = match (self.timeout, seconds) {
+            (Some(timeout), _) => Duration::from_secs(timeout),
+            (None, Some(seconds)) => Duration::from_secs(seconds.saturating_add(seconds / 2)),
+            (None, None) => Duration::from_secs(60),
+        };
+        Some(Address { url, timeout, seconds: self.seconds })
+    }
+
+    /// What a server answers.
+    pub(super) fn get(&self, address: &Address) -> Result<Vec<u8>, String> {
+        let (agent, url) = self.agent(&address.url, address.timeout)?;
+        read(agent.get(url.as_str()).call())
+    }
+
+    /// What the server of a profile calls addresses.
+    ///
+    /// # Errors
+    /// It does not answer, or not with names.
+    pub fn post(&self, url: &Url, body: &str) -> Result<Vec<u8>, String> {
+        let timeout = Duration::from_secs(self.timeout.unwrap_or(60));
+        let (agent, url) = self.agent(url, timeout)?;
+        let request = agent.post(url.as_str()).content_type("application/octet-stream");
+        read(request.send(body)).map_err(|error| format!("http post {url}: {error}"))
+    }
+
+    fn agent(&self, url: &Url, timeout: Duration) -> Result<(Agent, Url), String> {
+        let mut url = url.clone();
+        let mut tls = TlsConfig::builder();
+        if url.scheme() == "https+insecure" {
+            tls = tls.disable_verification(true);
+            url = Url::parse(&url.as_str().replacen("https+insecure", "https", 1))
+                .map_err(|error| error.to_string())?;
+        }
+        if !self.tls_ca.is_empty() {
+            let certificate = Certificate::from_pem(&file(&self.tls_ca)?)
+                .map_err(|error| format!("-tls_ca {}: {error}", self.tls_ca))?;
+            tls = tls.root_certs(RootCerts::Specific(Arc::new(vec![certificate])));
+        }
+        if self.tls_cert.is_empty() != self.tls_key.is_empty() {
+            return Err("-tls_cert and -tls_key go together: give both".to_owned());
+        }
+        if !self.tls_cert.is_empty() {
+            let certificate = Certificate::from_pem(&file(&self.tls_cert)?)
+                .map_err(|error| format!("-tls_cert {}: {error}", self.tls_cert))?;
+            let key = PrivateKey::from_pem(&file(&self.tls_key)?)
+                .map_err(|error| format!("-tls_key {}: {error}", self.tls_key))?;
+            tls = tls.client_cert(Some(ClientCert::new_with_certs(&[certificate], key)));
+        }
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(timeout + SLACK))
+            .timeout_recv_response(Some(timeout + SLACK))
+            .tls_config(tls.build())
+            .build();
+        Ok((agent.into(), url))
+    }
+}
+
+fn file(path: &str) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))
+}
+
+fn read(response: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<Vec<u8>, String> {
+    let mut response = response.map_err(|error| error.to_string())?;
+    let status = response.status();
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    // A profiler says why; what other servers write is long.
+    let explains = header("x-go-pprof").is_some_and(|value| !value.is_empty())
+        && header("content-type").is_some_and(|value| value.contains("text/plain"));
+    let body = response.body_mut().with_config().limit(u64::MAX).read_to_vec();
+    if status.is_success() {
+        return body.map_err(|error| error.to_string());
+    }
+    let why = match body {
+        Ok(body) if explains => format!(" - {}", String::from_utf8_lossy(&body).trim_end()),
+        _ => String::new(),
+    };
+    Err(format!("server response: {status}{why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_completed() {
+        let address = |seconds, source| {
+            let client = Client { seconds, ..Client::default() };
+            client.address(source).map(|a| (a.url.to_string(), a.timeout.as_secs()))
+        };
+        let cases = [
+            (None, "http://a:1", "http://a:1/debug/pprof/profile", 60),
+            (None, "a:1/", "http://a:1/debug/pprof/profile", 60),
+            (None, "a:1/x?seconds=4&b=c%20d", "http://a:1/x?b=c+d&seconds=4", 6),
+            (Some(2), "http://a/heap?seconds=9", "http://a/heap?seconds=2", 3),
+            (None, "https+insecure://a/x", "https+insecure://a/x", 60),
+        ];
+        for (seconds, source, url, timeout) in cases {
+            assert_eq!(address(seconds, source), Some((url.to_owned(), timeout)), "{source}");
+        }
+        for source in ["/no/such/file", "ftp://a/b", ""] {
+            assert_eq!(address(None, source), None, "{source}");
+        }
+    }
+}

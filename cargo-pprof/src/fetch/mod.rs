@@ -1,0 +1,287 @@
+//! Profiles from where they are.
+
+mod http;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+
+use flate2::read::MultiGzDecoder;
+use url::Url;
+
+pub use http::Client;
+
+use crate::driver::Ui;
+use crate::graph::base;
+use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Profiles that are added up.
+    pub profiles: Vec<String>,
+    /// The program, instead of what profiles say.
+    pub program: Option<String>,
+    /// Its build id, where profiles say none.
+    pub build_id: String,
+    /// Profiles that are taken away from these.
+    pub base: Vec<String>,
+    /// Whether shares are of the base.
+    pub is_diff: bool,
+    /// Whether the base's totals are those of both.
+    pub normalize: bool,
+    /// How servers are asked.
+    pub client: Client,
+}
+
+/// Where a mapping of a profile comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Build id or else file of the mapping.
+    pub mapping: String,
+    /// Address of the profile.
+    pub url: String,
+    /// Where the mapping starts there.
+    pub start: u64,
+}
+
+/// What was fetched.
+#[derive(Debug)]
+pub struct Fetched {
+    /// All as one.
+    pub profile: Profile,
+    /// Servers that know the addresses of its mappings; empty if all came from files.
+    pub origins: Vec<Origin>,
+}
+
+/// Profiles that are held at once, and read at the same time.
+const CHUNK: usize = 128;
+
+/// Reads all that is asked for as one profile. What cannot be read is told, and left out as long as something is left.
+///
+/// # Errors
+/// Nothing could be read, or what was read does not go together.
+pub fn fetch(sources: &Sources, ui: &mut Ui<'_>) -> Result<Fetched, String> {
+    let mut fetched = grab(&sources.profiles, "source", sources, ui)?;
+    if sources.base.is_empty() {
+        return Ok(fetched);
+    }
+    let mut base = grab(&sources.base, "base", sources, ui)?;
+    if sources.is_diff {
+        mark_as_base(&mut base.profile);
+    }
+    if sources.normalize {
+        profile::normalize(&mut fetched.profile, &base.profile)?;
+    }
+    let ratios = vec![-1.0; base.profile.sample_types.len()];
+    profile::scale(&mut base.profile, &ratios);
+    let profile = combine(vec![fetched.profile, base.profile])?;
+    fetched.origins.append(&mut base.origins);
+    Ok(Fetched { profile, origins: fetched.origins })
+}
+
+fn grab(
+    names: &[String],
+    what: &str,
+    sources: &Sources,
+    ui: &mut Ui<'_>,
+) -> Result<Fetched, String> {
+    let failed = |error| format!("problem fetching {what} profiles: {error}");
+    let (mut merged, mut origins, mut count) = (None, Vec::new(), 0);
+    for names in names.chunks(CHUNK) {
+        let mut profiles = Vec::from_iter(merged.take());
+        for (name, result) in names.iter().zip(read_all(names, sources, ui)) {
+            match result {
+                Ok((mut profile, url)) => {
+                    complete(&mut profile, sources);
+                    if let Some(url) = &url {
+                        note_origins(&mut profile, url, &mut origins);
+                    }
+                    profiles.push(profile);
+                    count += 1;
+                }
+                Err(error) => ui.say(&format!("{name}: {error}")),
+            }
+        }
+        if !profiles.is_empty() {
+            merged = Some(combine(profiles).map_err(failed)?);
+        }
+    }
+    let Some(profile) = merged else {
+        return Err(format!("failed to fetch any {what} profiles"));
+    };
+    if count < names.len() {
+        ui.say(&format!("Fetched {count} {what} profiles out of {}", names.len()));
+    }
+    Ok(Fetched { profile, origins })
+}
+
+/// A profile, and its address if it has one.
+type Found = Result<(Profile, Option<Url>), String>;
+
+/// Reads profiles at the same time; what is to be told meanwhile is told at once.
+fn read_all(names: &[String], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> {
+    let (sender, messages) = mpsc::channel();
+    thread::scope(|scope| {
+        let readers: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let sender = sender.clone();
+                scope.spawn(move || read(name, &sources.client, &sender))
+            })
+            .collect();
+        drop(sender);
+        messages.into_iter().for_each(|message: String| ui.say(&message));
+        let gone = || Err("reading it failed".to_owned());
+        readers.into_iter().map(|reader| reader.join().unwrap_or_else(|_| gone())).collect()
+    })
+}
+
+/// Notes where the mappings of a profile come from. Those of neither name nor build id are named after that, as nothing else tells them.
+fn note_origins(profile: &mut Profile, url: &Url, origins: &mut Vec<Origin>) {
+    for index in 0..profile.mappings.len() {
+        let Mapping { file, build_id, start, .. } = profile.mappings[index];
+        let mut name = if build_id.is_empty() { file } else { build_id };
+        if name.is_empty() {
+            name = profile.texts.intern(url.as_str());
+            profile.mappings[index].file = name;
+        }
+        let mapping = profile.text(name).to_owned();
+        origins.push(Origin { mapping, url: url.to_string(), start });
+    }
+}
+
+/// Takes away the names that [`fetch`] gave to mappings that have none.
+pub fn forget_origins(profile: &mut Profile) {
+    for mapping in &mut profile.mappings {
+        let is_url = || Url::parse(profile.texts.get(mapping.file)).is_ok();
+        if mapping.build_id.is_empty() && is_url() {
+            mapping.file = Text::EMPTY;
+        }
+    }
+}
+
+/// Keeps what came from a server: in `PPROF_TMPDIR`, in `pprof` in the home directory, or else where temporary files are. What keeps that from being
+/// done is told.
+pub fn save_copy(profile: &Profile, ui: &mut Ui<'_>) {
+    match write_copy(profile) {
+        Ok(path) => ui.say(&format!("Saved profile in {}", path.display())),
+        Err(error) => ui.say(&format!("Could not save profile: {error}")),
+    }
+}
+
+fn write_copy(profile: &Profile) -> std::io::Result<PathBuf> {
+    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let home = given("HOME").map(|home| Path::new(&home).join("pprof"));
+    let places = given("PPROF_TMPDIR").map(PathBuf::from).into_iter().chain(home);
+    let mut places = places.chain([std::env::temp_dir()]);
+    let place = places.find(|place| fs::create_dir_all(place).is_ok());
+    let place = place.unwrap_or_else(std::env::temp_dir);
+    let mut prefix = "pprof.".to_owned();
+    let main = profile.mappings.first().map_or("", |main| profile.text(main.file));
+    if !main.is_empty() {
+        prefix += &format!("{}.", base(main));
+    }
+    for value_type in &profile.sample_types {
+        prefix += &format!("{}.", profile.text(value_type.ty));
+    }
+    // Types are words of whoever wrote the profile: no paths.
+    let prefix = prefix.replace('/', "_");
+    for number in 1..10_000 {
+        let path = place.join(format!("{prefix}{number:03}.pb.gz"));
+        match fs::File::create_new(&path) {
+            Ok(file) => return profile.write(file).map(|()| path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(std::io::Error::other(format!("all names from {prefix}001.pb.gz on are taken")))
+}
+
+fn combine(mut profiles: Vec<Profile>) -> Result<Profile, String> {
+    profile::make_compatible(&mut profiles)?;
+    match <[Profile; 1]>::try_from(profiles) {
+        Ok([profile]) => Ok(profile),
+        Err(profiles) => profile::merge(&profiles),
+    }
+}
+
+fn mark_as_base(profile: &mut Profile) {
+    let [key, value] = ["pprof::base", "true"].map(|text| profile.texts.intern(text));
+    profile.samples.set_label(key, value);
+}
+
+/// Reads what there is a file of, or else an address.
+fn read(name: &str, client: &Client, messages: &mpsc::Sender<String>) -> Found {
+    let missing = match fs::read(name) {
+        Ok(bytes) => return Ok((decode(bytes)?, None)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error.to_string());
+        }
+        Err(error) => error,
+    };
+    let Some(address) = client.address(name) else { return Err(missing.to_string()) };
+    // Nobody hears of it if the other side has gone.
+    let say = |message| drop(messages.send(message));
+    say(format!("Fetching profile over HTTP from {}", address.url));
+    if let Some(seconds) = address.seconds {
+        say(format!("Please wait... ({seconds}s)"));
+    }
+    let profile = decode(client.get(&address)?)?;
+    Ok((profile, Some(address.url)))
+}
+
+/// Makes a profile of what a file holds, compressed or not.
+///
+/// # Errors
+/// It is none.
+pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut plain = Vec::new();
+        let read = MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain);
+        read.map_err(|error| format!("decompressing profile: {error}"))?;
+        bytes = plain;
+    }
+    match Profile::decode(&bytes) {
+        Err(DecodeError::Malformed(why)) => match profile::parse_legacy(&bytes) {
+            Ok(Some(profile)) => Ok(profile),
+            Ok(None) => Err(format!("parsing profile: unrecognized profile format ({why})")),
+            Err(error) => Err(format!("parsing profile: {error}")),
+        },
+        Err(error) => Err(format!("parsing profile: {error}")),
+        Ok(profile) => Ok(profile),
+    }
+}
+
+/// Gives a profile a mapping if it has none, and the program that was named.
+fn complete(profile: &mut Profile, sources: &Sources) {
+    if profile.mappings.is_empty() {
+        profile.mappings.push(Mapping { id: 1, ..Mapping::default() });
+        let in_it = |location: &mut Location| location.mapping = Some(0);
+        profile.locations.iter_mut().for_each(in_it);
+    }
+    let main = &mut profile.mappings[0];
+    if let Some(program) = &sources.program {
+        main.file = profile.texts.intern(program);
+    }
+    if main.build_id == Text::EMPTY {
+        main.build_id = profile.texts.intern(&sources.build_id);
+    }
+}
+
+/// Whether a file is a program, and no profile.
+#[must_use]
+pub fn is_program(name: &str) -> bool {
+    let mut magic = [0; 4];
+    let read = fs::File::open(name).and_then(|mut file| file.read_exact(&mut magic));
+    let is_macho = |magic: u32| matches!(magic, 0xfeed_face | 0xfeed_facf | 0xcafe_babe);
+    read.is_ok()
+        && (magic == *b"\x7fELF"
+            || magic.starts_with(b"MZ")
+            // An object file of PE for no machine in particular, as the reference takes also a binary CPU profile to be.
+            || magic.starts_with(&[0, 0])
+            || is_macho(u32::from_be_bytes(magic))
+            || is_macho(u32::from_le_bytes(magic)))
+}
