@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 
-use super::edges::Edges;
+use super::edges::{Added, Edges};
 use super::sites::Sites;
-use super::tags::SampleTags;
+use super::tags::{Names, SampleTags, TagTable};
 use super::{Graph, Node, NodeId};
 use crate::filter::Units;
 use crate::measurement::scaled_label;
 use crate::profile::{Profile, Sample};
 
 /// Which edges a report has a use for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EdgesOf {
+    /// None.
+    Nothing,
     /// Those to nodes that are inlined somewhere: whether they are everywhere is all that is asked.
     InlinedNodes,
+    /// Those from or to these nodes.
+    Nodes(Vec<bool>),
     /// All.
     AllNodes,
 }
@@ -45,28 +49,38 @@ pub fn build(
     options: &Options,
     kept: Option<&[bool]>,
 ) -> Graph {
-    let mut builder =
-        Builder { profile, units, options, nodes: Vec::new(), edges: Edges::default() };
+    let unit = options.tag_unit.as_deref();
+    let bytes = profile.texts.find("bytes").map_or("", |key| units.of(key));
+    let format = |number: i64, from: &str| scaled_label(number, from, unit.unwrap_or("auto"));
+    let mut builder = Builder {
+        profile,
+        options,
+        nodes: Vec::new(),
+        edges: Edges::default(),
+        tags: unit.map(|_| TagTable::new(&profile.texts, bytes, &format)),
+    };
     if options.is_tree {
         builder.tree(sites);
     } else {
         builder.graph(sites, kept);
     }
-    let Builder { nodes, edges, .. } = builder;
+    let Builder { mut nodes, edges, tags, .. } = builder;
+    let edges = edges.finish(&mut nodes);
+    let names = tags.map_or_else(Names::default, TagTable::names);
     let is_shown = |node: &Node| {
         let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
         (node.cum != 0 || node.flat != 0) && !(options.drop_negative && is_negative)
     };
     let shown = (0..nodes.len() as NodeId).filter(|id| is_shown(&nodes[*id as usize])).collect();
-    Graph { nodes, edges: edges.all, shown }
+    Graph { nodes, edges, shown, names }
 }
 
 struct Builder<'p> {
     profile: &'p Profile,
-    units: &'p Units,
     options: &'p Options,
     nodes: Vec<Node>,
     edges: Edges,
+    tags: Option<TagTable<'p>>,
 }
 
 const NOBODY: NodeId = NodeId::MAX;
@@ -79,15 +93,9 @@ impl Builder<'_> {
         (value != 0 || divisor != 0).then_some((value, divisor))
     }
 
-    fn tags_of(&self, sample: Sample<'_>) -> Option<SampleTags> {
-        let unit = self.options.tag_unit.as_ref()?;
-        if sample.labels.is_empty() {
-            return None;
-        }
-        let texts = &self.profile.texts;
-        let bytes = texts.find("bytes").map_or("", |key| self.units.of(key));
-        let format = |number, from: &str| scaled_label(number, from, unit);
-        Some(SampleTags::new(sample.labels, texts, bytes, format))
+    fn tags_of(&mut self, sample: Sample<'_>) -> Option<SampleTags> {
+        let table = self.tags.as_mut()?;
+        (!sample.labels.is_empty()).then(|| table.of(sample.labels))
     }
 
     fn add(
@@ -105,8 +113,8 @@ impl Builder<'_> {
         };
         *sum = sum.wrapping_add(value);
         *div = div.wrapping_add(divisor);
-        if let Some(tags) = tags {
-            node.tags.add(tags, is_flat, value, divisor);
+        if let (Some(table), Some(tags)) = (&mut self.tags, tags) {
+            table.add(id, &mut node.tags, tags, is_flat, (value, divisor));
         }
     }
 
@@ -117,14 +125,17 @@ impl Builder<'_> {
             ..Node::default()
         };
         self.nodes = sites.infos.iter().zip(&sites.functions).map(node).collect();
-        let has_edges = match self.options.edges {
-            EdgesOf::AllNodes => vec![true; self.nodes.len()],
-            EdgesOf::InlinedNodes => sites.are_inlined(),
+        // Of nodes whose edges are of use, from and to.
+        let count = self.nodes.len();
+        let (of_callers, of_callees) = match &self.options.edges {
+            EdgesOf::Nothing => (vec![false; count], vec![false; count]),
+            EdgesOf::AllNodes => (vec![true; count], vec![true; count]),
+            EdgesOf::InlinedNodes => (vec![false; count], sites.are_inlined()),
+            EdgesOf::Nodes(nodes) => (nodes.clone(), nodes.clone()),
         };
         let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
-        // The last sample that a node, or an edge, was seen in: each counts once.
+        // The last sample that a node was seen in: each counts once.
         let mut node_seen = vec![0u32; self.nodes.len()];
-        let mut edge_seen: Vec<u32> = Vec::new();
         let profile = self.profile;
         for (number, sample) in (1..).zip(profile.samples.iter()) {
             let Some(weight) = self.weight(sample) else { continue };
@@ -142,16 +153,15 @@ impl Builder<'_> {
                         *seen = number;
                         self.add(node, tags.as_ref(), false, weight);
                     }
-                    if parent != NOBODY && parent != node && has_edges[node as usize] {
-                        let edge = self.edges.between(&mut self.nodes, parent, node);
-                        edge_seen.resize(self.edges.all.len(), 0);
-                        let seen = &mut edge_seen[edge as usize];
-                        if *seen != number {
-                            *seen = number;
-                            let is_inline = inner + 1 != nodes.len();
-                            let (value, divisor) = weight;
-                            self.edges.add(edge, value, divisor, is_residual, is_inline);
-                        }
+                    if parent != NOBODY
+                        && parent != node
+                        && (of_callees[node as usize] || of_callers[parent as usize])
+                    {
+                        let is_inline = inner + 1 != nodes.len();
+                        let (value, divisor) = weight;
+                        let sample = number;
+                        let added = Added { sample, value, divisor, is_residual, is_inline };
+                        self.edges.add(parent, node, added);
                     }
                     (parent, is_residual) = (node, false);
                 }
@@ -168,7 +178,7 @@ impl Builder<'_> {
         // Functions of different contexts are not the same.
         let mut functions: HashMap<(NodeId, u32), u32> = HashMap::new();
         let profile = self.profile;
-        for sample in profile.samples.iter() {
+        for (number, sample) in (1..).zip(profile.samples.iter()) {
             let Some(weight) = self.weight(sample) else { continue };
             let tags = self.tags_of(sample);
             let mut parent = NOBODY;
@@ -185,9 +195,11 @@ impl Builder<'_> {
                     }
                     self.add(node, tags.as_ref(), false, weight);
                     if parent != NOBODY {
-                        let edge = self.edges.between(&mut self.nodes, parent, node);
+                        let is_inline = inner + 1 != infos.len();
                         let (value, divisor) = weight;
-                        self.edges.add(edge, value, divisor, false, inner + 1 != infos.len());
+                        let sample = number;
+                        let added = Added { sample, value, divisor, is_residual: false, is_inline };
+                        self.edges.add(parent, node, added);
                     }
                     parent = node;
                 }

@@ -15,7 +15,7 @@ pub use build::{EdgesOf, Options, build};
 pub use info::{Info, base, clean, shorten};
 pub(crate) use order::to_integer;
 pub use sites::Sites;
-pub use tags::{Tag, Tags, sort as sort_tags};
+pub use tags::{Names, Tag};
 pub use trim::{MAX_TAGS, Trim, Trimmed, trimmed};
 
 /// Index of a node.
@@ -44,7 +44,7 @@ pub struct Node {
     /// Calls from it.
     pub callees: Vec<EdgeId>,
     /// Parts of its values, by labels.
-    pub tags: Tags,
+    pub tags: Vec<Tag>,
 }
 
 impl Node {
@@ -99,6 +99,8 @@ pub struct Graph {
     pub edges: Vec<Edge>,
     /// The nodes that are shown, in order.
     pub shown: Vec<NodeId>,
+    /// What tags of nodes are called.
+    pub names: Names,
 }
 
 impl Graph {

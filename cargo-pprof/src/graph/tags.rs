@@ -1,17 +1,20 @@
 //! What part of a node's values is of samples with the same labels.
+//!
+//! A large profile has millions of these: they are numbers as long as it is not known which are shown.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
+use super::NodeId;
 use crate::profile::{Label, Texts, Value};
 
-/// Samples with the same labels, or numbers.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Samples with the same labels, or numbers, of a node.
+#[derive(Clone, Debug, Default)]
 pub struct Tag {
-    /// As printed.
-    pub name: String,
-    /// Of the number.
-    pub unit: String,
-    /// The number.
+    /// Index of the text labels, all of a sample joined, in `Names`.
+    pub labels: u32,
+    /// Index of the number as printed, if it is of one.
+    pub number: Option<u32>,
+    /// The first number that is printed so.
     pub value: i64,
     /// As of a node.
     pub flat: i64,
@@ -45,89 +48,122 @@ impl Tag {
         *sum = sum.wrapping_add(value);
         *div = div.wrapping_add(divisor);
     }
+
+    /// Whether it has so much of anything.
+    pub(super) fn weighs(&self, cutoff: i64) -> bool {
+        self.flat.wrapping_abs() >= cutoff || self.cum.wrapping_abs() >= cutoff
+    }
 }
 
-/// The tags of a node.
+/// What tags are called.
 #[derive(Clone, Debug, Default)]
-pub struct Tags {
-    /// By text labels, all of a sample joined.
-    pub labels: BTreeMap<String, Tag>,
-    /// By numbers as printed, of samples with those text labels.
-    pub numbers: BTreeMap<String, BTreeMap<String, Tag>>,
+pub struct Names {
+    /// Text labels of samples, joined; the first is of those that have none.
+    pub labels: Vec<String>,
+    /// Numbers as printed.
+    pub numbers: Vec<String>,
 }
+
+/// The tags of a graph that is being built.
+pub(super) struct TagTable<'t> {
+    texts: &'t Texts,
+    /// Of numbers, those of the key `bytes` alone.
+    unit: &'t str,
+    /// In what they are printed.
+    format: &'t dyn Fn(i64, &str) -> String,
+    known: HashMap<Vec<Label>, SampleTags, Hasher>,
+    labels: HashMap<String, u32>,
+    numbers: HashMap<String, u32>,
+    of_nodes: HashMap<(NodeId, u32, u32), u32, Hasher>,
+}
+
+type Hasher = foldhash::fast::RandomState;
 
 /// The labels of a sample as tags have them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SampleTags {
-    joined: String,
-    /// Number, unit and as printed.
-    numbers: Vec<(i64, String, String)>,
+    labels: u32,
+    /// As printed, and the number.
+    numbers: Vec<(u32, i64)>,
 }
 
-impl SampleTags {
-    /// Of the labels of a sample; numbers of the key `bytes` alone, in `unit`, as `format` prints them.
+impl<'t> TagTable<'t> {
     pub(super) fn new(
-        labels: &[Label],
-        texts: &Texts,
-        unit: &str,
-        format: impl Fn(i64, &str) -> String,
-    ) -> SampleTags {
-        let mut pairs = Vec::new();
-        let mut numbers = Vec::new();
+        texts: &'t Texts,
+        unit: &'t str,
+        format: &'t dyn Fn(i64, &str) -> String,
+    ) -> TagTable<'t> {
+        TagTable {
+            texts,
+            unit,
+            format,
+            known: HashMap::default(),
+            labels: HashMap::from([(String::new(), 0)]),
+            numbers: HashMap::new(),
+            of_nodes: HashMap::default(),
+        }
+    }
+
+    pub(super) fn of(&mut self, labels: &[Label]) -> SampleTags {
+        if let Some(known) = self.known.get(labels) {
+            return known.clone();
+        }
+        let (mut pairs, mut numbers) = (Vec::new(), Vec::new());
         for label in labels {
-            let key = texts.get(label.key);
+            let key = self.texts.get(label.key);
             match label.value {
                 Value::Text(_) if key == "pprof::base" => {}
-                Value::Text(text) => pairs.push(format!("{key}:{}", texts.get(text))),
+                Value::Text(text) => pairs.push(format!("{key}:{}", self.texts.get(text))),
                 Value::Number(number, _) if key == "bytes" => {
-                    numbers.push((number, unit.to_owned(), format(number, unit)));
+                    let next = self.numbers.len() as u32;
+                    let text = (self.format)(number, self.unit);
+                    numbers.push((*self.numbers.entry(text).or_insert(next), number));
                 }
                 Value::Number(..) => {}
             }
         }
         pairs.sort();
-        SampleTags { joined: pairs.join(r"\n"), numbers }
-    }
-}
-
-impl Tags {
-    pub(super) fn add(&mut self, sample: &SampleTags, flat: bool, value: i64, divisor: i64) {
-        if !sample.joined.is_empty() {
-            let tag = self.labels.entry(sample.joined.clone());
-            let new = || Tag { name: sample.joined.clone(), ..Tag::default() };
-            tag.or_insert_with(new).add(flat, value, divisor);
-        }
-        if sample.numbers.is_empty() {
-            return;
-        }
-        let numbers = self.numbers.entry(sample.joined.clone()).or_default();
-        for (number, unit, text) in &sample.numbers {
-            let new =
-                || Tag { name: text.clone(), unit: unit.clone(), value: *number, ..Tag::default() };
-            numbers.entry(text.clone()).or_insert_with(new).add(flat, value, divisor);
-        }
+        let next = self.labels.len() as u32;
+        let joined = *self.labels.entry(pairs.join(r"\n")).or_insert(next);
+        let tags = SampleTags { labels: joined, numbers };
+        self.known.insert(labels.to_vec(), tags.clone());
+        tags
     }
 
-    pub(super) fn trim(&mut self, cutoff: i64) {
-        let keep = |_: &String, tag: &mut Tag| {
-            tag.flat.wrapping_abs() >= cutoff || tag.cum.wrapping_abs() >= cutoff
+    pub(super) fn add(
+        &mut self,
+        id: NodeId,
+        tags: &mut Vec<Tag>,
+        of: &SampleTags,
+        flat: bool,
+        (value, divisor): (i64, i64),
+    ) {
+        const NO_NUMBER: u32 = u32::MAX;
+        let mut add = |number: Option<(u32, i64)>| {
+            let key = (id, of.labels, number.map_or(NO_NUMBER, |(number, _)| number));
+            let place = *self.of_nodes.entry(key).or_insert_with(|| {
+                tags.push(Tag {
+                    labels: of.labels,
+                    number: number.map(|(number, _)| number),
+                    value: number.map_or(0, |(_, value)| value),
+                    ..Tag::default()
+                });
+                tags.len() as u32 - 1
+            });
+            tags[place as usize].add(flat, value, divisor);
         };
-        self.labels.retain(keep);
-        self.numbers.values_mut().for_each(|numbers| numbers.retain(keep));
+        if of.labels != 0 {
+            add(None);
+        }
+        of.numbers.iter().for_each(|number| add(Some(*number)));
     }
 
-    /// How many would be drawn of a node that has callees.
-    pub(super) fn count(&self) -> usize {
-        let numbers = self.numbers.values().flat_map(BTreeMap::values);
-        self.labels.values().chain(numbers).filter(|tag| tag.flat != 0).count()
+    pub(super) fn names(self) -> Names {
+        let in_order = |map: HashMap<String, u32>| {
+            let mut names: Vec<(String, u32)> = map.into_iter().collect();
+            names.sort_by_key(|(_, index)| *index);
+            names.into_iter().map(|(name, _)| name).collect()
+        };
+        Names { labels: in_order(self.labels), numbers: in_order(self.numbers) }
     }
-}
-
-/// Heaviest first.
-pub fn sort(tags: &mut [&Tag], by_flat: bool) {
-    tags.sort_by(|a, b| {
-        let by = |x: i64, y: i64| (y.wrapping_abs().cmp(&x.wrapping_abs())).then(y.cmp(&x));
-        let cum = if by_flat { std::cmp::Ordering::Equal } else { by(a.cum, b.cum) };
-        cum.then(by(a.flat, b.flat)).then_with(|| a.name.cmp(&b.name))
-    });
 }

@@ -27,6 +27,15 @@ pub struct Trim {
     pub is_picture: bool,
 }
 
+impl Trim {
+    fn count(self) -> usize {
+        match usize::try_from(self.node_count) {
+            Ok(0) | Err(_) => usize::MAX,
+            Ok(count) => count,
+        }
+    }
+}
+
 /// A graph without what weighs little.
 #[derive(Debug)]
 pub struct Trimmed {
@@ -51,8 +60,12 @@ pub fn trimmed(
     options: &Options,
     trim: Trim,
 ) -> Trimmed {
-    let again = |kept: &[bool]| build(profile, sites, units, options, Some(kept));
-    let mut graph = build(profile, sites, units, options, None);
+    let build_of =
+        |options: &Options, kept: Option<&[bool]>| build(profile, sites, units, options, kept);
+    let is_cut = trim.node_fraction > 0.0 && !options.is_tree;
+    // Which nodes weigh too little, and in a text which are shown, is known without edges and tags, which are many before the others are gone.
+    let sums = Options { edges: EdgesOf::Nothing, tag_unit: None, ..options.clone() };
+    let mut graph = build_of(if is_cut { &sums } else { options }, None);
     let total = graph.iter().fold(0i64, |sum, node| sum.wrapping_add(node.flat));
     let cutoff = |fraction: f64| to_integer(total as f64 * fraction).wrapping_abs();
     let (node_cutoff, edge_cutoff) = (cutoff(trim.node_fraction), cutoff(trim.edge_fraction));
@@ -61,13 +74,20 @@ pub fn trimmed(
         let weighs = |id: &NodeId| graph.node(*id).cum.wrapping_abs() >= node_cutoff;
         let kept: Vec<NodeId> = graph.shown.iter().copied().filter(weighs).collect();
         dropped_nodes = graph.shown.len() - kept.len();
-        if dropped_nodes > 0 {
-            if options.is_tree {
-                graph.trim_tree(&kept, profile);
-            } else {
-                graph = again(&mask(&kept, graph.nodes.len()));
+        if options.is_tree && dropped_nodes > 0 {
+            graph.trim_tree(&kept, profile);
+        } else if dropped_nodes > 0 {
+            let mask = mask(&kept, graph.nodes.len());
+            let is_cut_again = !trim.is_picture && trim.count() < kept.len();
+            graph = build_of(if is_cut_again { &sums } else { options }, Some(&mask));
+            // Nodes whose values are none without the others are not shown.
+            if is_cut_again && trim.count() >= graph.shown.len() {
+                graph = build_of(options, Some(&mask));
             }
         }
+    }
+    if is_cut && dropped_nodes == 0 {
+        graph = build_of(options, None);
     }
     let original = graph.shown.len();
     let order = match (trim.is_picture, trim.by_cum) {
@@ -86,7 +106,7 @@ pub fn trimmed(
             if options.is_tree {
                 graph.trim_tree(&kept, profile);
             } else {
-                graph = again(&mask(&kept, graph.nodes.len()));
+                graph = build_of(options, Some(&mask(&kept, graph.nodes.len())));
             }
             graph.sort(order, &profile.texts);
         }
@@ -109,11 +129,12 @@ fn mask(kept: &[NodeId], len: usize) -> Vec<bool> {
 impl Graph {
     /// How many of the first nodes are shown: in pictures their tags take places too.
     fn count_to_show(&self, trim: Trim) -> usize {
-        let most = usize::try_from(trim.node_count).unwrap_or(usize::MAX);
+        let most = trim.count();
         if trim.is_picture {
             let mut places = 0;
             for (index, node) in self.iter().enumerate() {
-                places += node.tags.count().min(MAX_TAGS) + 1;
+                let tags = node.tags.iter().filter(|tag| tag.flat != 0).count();
+                places += tags.min(MAX_TAGS) + 1;
                 if places >= most {
                     return index + 1;
                 }
@@ -124,7 +145,7 @@ impl Graph {
 
     fn trim_tags(&mut self, cutoff: i64) {
         for id in &self.shown {
-            self.nodes[*id as usize].tags.trim(cutoff);
+            self.nodes[*id as usize].tags.retain(|tag| tag.weighs(cutoff));
         }
     }
 

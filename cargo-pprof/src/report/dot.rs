@@ -1,13 +1,12 @@
 //! For Graphviz.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Report;
 use super::labels::{Shown, total_of};
-use crate::graph::{
-    Edge, Graph, MAX_TAGS, Node, NodeId, Tag, base, shorten, sort_tags, to_integer,
-};
+use crate::graph::{Edge, Graph, MAX_TAGS, Names, Node, NodeId, Tag, base, shorten};
 use crate::measurement::{label, percentage, scale};
 
 impl Report {
@@ -49,7 +48,7 @@ impl Report {
         for id in &graph.shown {
             let node = graph.node(*id);
             self.dot_node(out, node, number(*id), max_flat)?;
-            let tags = self.dot_tags(node, number(*id));
+            let tags = self.dot_tags(node, &graph.names, number(*id));
             write!(out, "{tags}")?;
             has_tags[*id as usize] = !tags.is_empty();
         }
@@ -111,44 +110,50 @@ impl Report {
     }
 
     /// Of nodes that have callees what is their own, of others also what callees have that were left out.
-    fn dot_tags(&self, node: &Node, number: usize) -> String {
+    fn dot_tags(&self, node: &Node, names: &Names, number: usize) -> String {
         let by_flat = !node.callees.is_empty();
-        let mut labels: Vec<&Tag> = node.tags.labels.values().collect();
-        sort_tags(&mut labels, by_flat);
+        let name = |tag: &Tag| names.labels[tag.labels as usize].clone();
+        let labels = node.tags.iter().filter(|tag| tag.number.is_none());
+        let mut labels: Vec<Part> = labels.map(|tag| Part::of(tag, name(tag))).collect();
+        sort(&mut labels, by_flat);
         let mut out = String::new();
-        let numbers = |out: &mut String, labels: &str, source: &str| {
-            if let Some(numbers) = node.tags.numbers.get(labels) {
-                self.dot_numbers(out, &numbers.values().collect::<Vec<_>>(), by_flat, source);
-            }
-        };
-        for (index, tag) in labels.into_iter().take(MAX_TAGS).enumerate() {
-            let weight = if by_flat { tag.flat_value() } else { tag.cum_value() };
+        for (index, label) in labels.iter().take(MAX_TAGS).enumerate() {
+            let weight = if by_flat { label.flat } else { label.cum };
             if weight == 0 {
                 continue;
             }
             let weight = self.value(weight);
             let id = format!("N{number}_{index}");
-            tag_box(&mut out, &id, &tag.name, &weight);
+            tag_box(&mut out, &id, &label.name, &weight);
             tag_edge(&mut out, &format!("N{number}"), &id, &weight, "");
-            numbers(&mut out, &tag.name, &id);
+            self.dot_numbers(&mut out, node, names, label.tag.labels, &id);
         }
-        numbers(&mut out, "", &format!("N{number}"));
+        self.dot_numbers(&mut out, node, names, 0, &format!("N{number}"));
         out
     }
 
-    fn dot_numbers(&self, out: &mut String, numbers: &[&Tag], by_flat: bool, source: &str) {
-        for (index, tag) in collapsed(numbers, by_flat).iter().enumerate() {
-            let is_flat = by_flat || tag.flat_value() == tag.cum_value();
+    fn dot_numbers(&self, out: &mut String, node: &Node, names: &Names, labels: u32, source: &str) {
+        let by_flat = !node.callees.is_empty();
+        let of_labels = |tag: &&Tag| tag.labels == labels && tag.number.is_some();
+        let numbers: Vec<Part> = node
+            .tags
+            .iter()
+            .filter(of_labels)
+            .map(|tag| Part::of(tag, names.numbers[tag.number.unwrap_or(0) as usize].clone()))
+            .collect();
+        let unit = self.profile.texts.find("bytes").map_or("", |key| self.units.of(key));
+        for (index, number) in collapsed(numbers, unit, by_flat).iter().enumerate() {
+            let is_flat = by_flat || number.flat == number.cum;
             let (weight, style) = match is_flat {
-                true => (tag.flat_value(), ""),
-                false => (tag.cum_value(), " style=\"dotted\""),
+                true => (number.flat, ""),
+                false => (number.cum, " style=\"dotted\""),
             };
             if weight == 0 {
                 continue;
             }
             let weight = self.value(weight);
             let id = format!("N{source}_{index}");
-            tag_box(out, &id, &tag.name, &weight);
+            tag_box(out, &id, &number.name, &weight);
             tag_edge(out, source, &id, &weight, style);
         }
     }
@@ -209,58 +214,72 @@ fn tag_edge(out: &mut String, from: &str, to: &str, weight: &str, style: &str) {
     );
 }
 
+/// A tag as it is drawn: means, where these are asked for.
+#[derive(Clone, Debug)]
+struct Part {
+    name: String,
+    flat: i64,
+    cum: i64,
+    tag: Tag,
+}
+
+impl Part {
+    fn of(tag: &Tag, name: String) -> Part {
+        Part { name, flat: tag.flat_value(), cum: tag.cum_value(), tag: tag.clone() }
+    }
+}
+
+/// Heaviest first.
+fn sort(boxes: &mut [Part], by_flat: bool) {
+    boxes.sort_by(|a, b| {
+        let by = |x: i64, y: i64| (y.wrapping_abs().cmp(&x.wrapping_abs())).then(y.cmp(&x));
+        let cum = if by_flat { Ordering::Equal } else { by(a.tag.cum, b.tag.cum) };
+        cum.then(by(a.tag.flat, b.tag.flat)).then_with(|| a.name.cmp(&b.name))
+    });
+}
+
 /// Numbers in as many groups as are drawn: the heaviest, and around each those that are next to it.
-fn collapsed(numbers: &[&Tag], by_flat: bool) -> Vec<Tag> {
-    let mut numbers = numbers.to_vec();
-    sort_tags(&mut numbers, by_flat);
+fn collapsed(mut numbers: Vec<Part>, unit: &str, by_flat: bool) -> Vec<Part> {
+    sort(&mut numbers, by_flat);
     if numbers.len() <= MAX_TAGS {
-        return numbers.into_iter().cloned().collect();
+        return numbers;
     }
     let (heads, rest) = numbers.split_at(MAX_TAGS);
-    let mut groups: Vec<Vec<&Tag>> = heads.iter().map(|head| vec![*head]).collect();
-    for tag in rest {
-        let mut nearest = 0;
-        let mut least = distance(tag, heads[0]);
+    let mut groups: Vec<Vec<&Part>> = heads.iter().map(|head| vec![head]).collect();
+    for number in rest {
+        let distance =
+            |head: &Part| (scale(head.tag.value, unit, unit).0 - number.tag.value as f64).abs();
+        let (mut nearest, mut least) = (0, distance(&heads[0]));
         for (index, head) in heads.iter().enumerate().skip(1) {
-            let distance = distance(tag, head);
+            let distance = distance(head);
             if distance < least {
                 (nearest, least) = (index, distance);
             }
         }
-        groups[nearest].push(tag);
+        groups[nearest].push(number);
     }
-    let groups: Vec<Tag> = groups.iter().map(|group| joined(group)).collect();
-    let mut sorted: Vec<&Tag> = groups.iter().collect();
-    sort_tags(&mut sorted, by_flat);
-    sorted.into_iter().cloned().collect()
+    let mut groups: Vec<Part> = groups.iter().map(|group| joined(group, unit)).collect();
+    sort(&mut groups, by_flat);
+    groups
 }
 
-fn distance(tag: &Tag, other: &Tag) -> f64 {
-    (scale(other.value, &other.unit, &tag.unit).0 - tag.value as f64).abs()
-}
-
-fn joined(group: &[&Tag]) -> Tag {
-    let (mut min, mut max) = (group[0], group[0]);
+fn joined(group: &[&Part], unit: &str) -> Part {
     let mut sum = Tag::default();
-    for tag in group {
-        let as_in = |other: &Tag| to_integer(scale(tag.value, &tag.unit, &other.unit).0);
-        if as_in(min) < min.value {
-            min = tag;
-        }
-        if as_in(max) > max.value {
-            max = tag;
-        }
+    for Part { tag, .. } in group {
         sum.flat = sum.flat.wrapping_add(tag.flat);
         sum.flat_div = sum.flat_div.wrapping_add(tag.flat_div);
         sum.cum = sum.cum.wrapping_add(tag.cum);
         sum.cum_div = sum.cum_div.wrapping_add(tag.cum_div);
     }
+    let values = || group.iter().map(|number| number.tag.value);
+    let (min, max) = (values().min().unwrap_or(0), values().max().unwrap_or(0));
     let name = match group {
-        [one] => label(one.value, &one.unit),
+        [_] => label(min, unit),
         // Not in the unit of the report, in which they would often all be zero.
-        _ => format!("{}..{}", label(min.value, &min.unit), label(max.value, &max.unit)),
+        _ => format!("{}..{}", label(min, unit), label(max, unit)),
     };
-    Tag { name, flat: sum.flat_value(), cum: sum.cum_value(), ..Tag::default() }
+    let (flat, cum) = (sum.flat_value(), sum.cum_value());
+    Part { name, flat, cum, tag: Tag { flat, cum, ..Tag::default() } }
 }
 
 /// Red for what is much, green for what is much less, grey for next to nothing.

@@ -206,7 +206,14 @@ impl Report {
         }
     }
 
-    fn graph_options(&self) -> graph::Options {
+    /// Those that a regular expression asks for.
+    fn asked(&self, sites: &Sites) -> Option<Vec<bool>> {
+        let symbol = self.options.symbol.as_ref()?;
+        let infos = sites.infos.iter();
+        Some(infos.map(|info| symbol.matches(&info.printable(&self.profile.texts))).collect())
+    }
+
+    fn graph_options(&self, sites: &Sites) -> graph::Options {
         let format = self.options.format;
         graph::Options {
             value: self.options.value,
@@ -215,7 +222,7 @@ impl Report {
             drop_negative: self.options.drop_negative,
             edges: match format {
                 Format::Text | Format::TopProto | Format::List => EdgesOf::InlinedNodes,
-                _ => EdgesOf::AllNodes,
+                _ => self.asked(sites).map_or(EdgesOf::AllNodes, EdgesOf::Nodes),
             },
             tag_unit: (format == Format::Dot).then(|| self.options.output_unit.clone()),
         }
@@ -230,7 +237,7 @@ impl Report {
             by_cum: self.options.by_cum,
             is_picture: self.options.format == Format::Dot,
         };
-        let options = self.graph_options();
+        let options = self.graph_options(&sites);
         let trimmed = trimmed(&self.profile, &sites, &self.units, &options, trim);
         self.choose_unit(&trimmed.graph);
         trimmed

@@ -18,7 +18,7 @@ impl Report {
             return Err(Error::NotFound("list needs a regular expression".to_owned()));
         };
         let sites = self.sites();
-        let graph = build(&self.profile, &sites, &self.units, &self.graph_options(), None);
+        let graph = build(&self.profile, &sites, &self.units, &self.graph_options(&sites), None);
         let texts = &self.profile.texts;
         let mut functions: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
         for node in graph.iter() {

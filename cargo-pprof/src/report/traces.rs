@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::Report;
-use crate::graph::Sites;
+use crate::graph::{Info, Sites};
 use crate::measurement::label;
 use crate::profile::{Sample, Value};
 
@@ -15,8 +15,9 @@ impl Report {
         writeln!(out, "{}", self.profile_labels().join("\n"))?;
         let sites = Sites::new(&mut self.profile, false);
         let texts = &self.profile.texts;
-        // Printed many times each.
-        let names: Vec<_> = sites.infos.iter().map(|info| info.printable(texts)).collect();
+        // Printed many times each: lines of callers, of which the first eleven columns are for values.
+        let line = |info: &Info| format!("             {}\n", info.printable(texts)).into_bytes();
+        let lines: Vec<Vec<u8>> = sites.infos.iter().map(line).collect();
         for sample in self.profile.samples.iter() {
             if sample.stack.is_empty() {
                 continue;
@@ -28,13 +29,22 @@ impl Report {
             if divisor != 0 {
                 value = value.wrapping_div(divisor);
             }
-            let mut value = self.value(value);
+            let value = self.value(value);
+            let mut is_leaf = true;
             for location in sample.stack {
                 let nodes = sites.of(*location);
                 for (at, node) in nodes.iter().enumerate() {
-                    let inline = if at + 1 == nodes.len() { "" } else { " (inline)" };
-                    writeln!(out, "{value:>10}   {}{inline}", names[*node as usize])?;
-                    value.clear();
+                    let line = &lines[*node as usize];
+                    let is_inline = at + 1 != nodes.len();
+                    if !is_leaf && !is_inline {
+                        out.write_all(line)?;
+                        continue;
+                    }
+                    let value = if is_leaf { value.as_str() } else { "" };
+                    write!(out, "{value:>10}")?;
+                    out.write_all(&line[10..line.len() - 1])?;
+                    out.write_all(if is_inline { b" (inline)\n" } else { b"\n" })?;
+                    is_leaf = false;
                 }
             }
         }

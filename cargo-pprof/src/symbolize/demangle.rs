@@ -33,11 +33,20 @@ pub fn demangle(name: &str, style: Style) -> Cow<'_, str> {
     if style == Style::Full || !looks_like_cpp(name) {
         return Cow::Borrowed(name);
     }
-    let name = without(name, '(', ')');
-    if style == Style::Short { Cow::Owned(without(&name, '<', '>')) } else { Cow::Owned(name) }
+    let mut name = Cow::Borrowed(name);
+    for (open, close) in [('(', ')'), ('<', '>')] {
+        if name.contains([open, close]) && (open == '(' || style == Style::Short) {
+            name = Cow::Owned(without(&name, open, close));
+        }
+    }
+    name
 }
 
 fn known(name: &str, style: Style) -> Option<String> {
+    // Most names of a profile are readable already.
+    if !name.starts_with(['_', 'R', 'Z']) {
+        return None;
+    }
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return Some(format!("{rust:#}"));
     }

@@ -3,6 +3,8 @@
 mod demangle;
 mod remote;
 
+use std::borrow::Cow;
+
 use crate::fetch::{Client, Origin};
 use crate::profile::{Profile, Text};
 
@@ -75,8 +77,10 @@ fn name_functions(profile: &mut Profile, mode: Mode) {
         let is_mangled = function.name == Text::EMPTY || function.name == function.system_name;
         if mode.style != Style::Mangled && is_mangled {
             let mangled = profile.texts.get(function.system_name);
-            let name = demangle(mangled, mode.style).into_owned();
-            function.name = profile.texts.intern(&name);
+            function.name = match demangle(mangled, mode.style) {
+                Cow::Borrowed(_) => function.system_name,
+                Cow::Owned(name) => profile.texts.intern(&name),
+            };
         }
     }
 }
