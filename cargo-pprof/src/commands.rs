@@ -41,6 +41,13 @@ pub const COMMANDS: &[Command] = &[
     command("callgrind", Format::Callgrind, Then::Save("out"), "Write a graph for kcachegrind"),
     command("comments", Format::Comments, Then::Print, "Print the profile's remarks"),
     command("dot", Format::Dot, Then::Print, "Print a graph for Graphviz"),
+    command(
+        "flamegraph",
+        Format::FlameGraph,
+        Then::Save("svg"),
+        "Draw all stacks, to be searched and zoomed in a browser",
+    ),
+    command("folded", Format::Folded, Then::Print, "Print all stacks, one a line, root first"),
     command("gif", Format::Dot, Then::Draw("gif"), "Draw a graph as GIF, by Graphviz"),
     of_some("list", Format::List, "Print annotated source of functions that match"),
     command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF, by Graphviz"),

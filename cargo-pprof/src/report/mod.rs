@@ -3,6 +3,7 @@
 mod callgrind;
 mod comments;
 mod dot;
+mod flame;
 mod labels;
 mod proto;
 mod raw;
@@ -30,6 +31,10 @@ pub enum Format {
     Comments,
     /// For Graphviz.
     Dot,
+    /// A picture of all stacks.
+    FlameGraph,
+    /// All stacks, one a line.
+    Folded,
     /// Annotated source.
     List,
     /// The profile itself.
@@ -157,6 +162,8 @@ impl Report {
             Format::Callgrind => self.callgrind(out)?,
             Format::Comments => self.comments(out)?,
             Format::Dot => self.dot(out)?,
+            Format::FlameGraph => self.flame_graph(out)?,
+            Format::Folded => self.folded(out)?,
             Format::List => self.list(out)?,
             Format::Proto => self.proto(out)?,
             Format::Raw => self.raw(out)?,
