@@ -49,13 +49,14 @@ pub fn run(words: &[String], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
 }
 
 fn report(
-    arguments: flags::Arguments,
+    mut arguments: flags::Arguments,
     input: &mut dyn BufRead,
     ui: &mut Ui<'_>,
 ) -> Result<(), Error> {
     for warning in &arguments.warnings {
         ui.say(warning);
     }
+    arguments.sources.read_input(input)?;
     let fetch::Fetched { mut profile, origins } = fetch::fetch(&arguments.sources, ui)?;
     if arguments.all_frames {
         (profile.drop_frames, profile.keep_frames) = (Text::EMPTY, Text::EMPTY);

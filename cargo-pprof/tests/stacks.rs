@@ -37,6 +37,15 @@ fn report(words: &[&str], stacks: &[(&[&str], i64)]) -> String {
 }
 
 #[test]
+fn standard_input_is_read() {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut ui = Ui { out: &mut out, err: &mut err, is_terminal: false };
+    let words = ["-folded", "-ignore=b", "-"].map(str::to_owned);
+    assert_eq!(cargo_pprof::run(&words, &mut Cursor::new("main;a 3\nmain;b 4\n"), &mut ui), 0);
+    assert_eq!(String::from_utf8_lossy(&out), "main;a 3\n");
+}
+
+#[test]
 fn stacks_are_lines() {
     let stacks: [(&[&str], i64); 5] = [
         (&["main", "b"], 2),

@@ -34,7 +34,26 @@ pub struct Sources {
     pub normalize: bool,
     /// How servers are asked.
     pub client: Client,
+    /// What the name `-` stands for, once it has been read.
+    pub input: Vec<u8>,
 }
+
+impl Sources {
+    /// Reads standard input if one of the profiles is to be there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_input(&mut self, input: &mut dyn Read) -> Result<(), String> {
+        if self.profiles.iter().chain(&self.base).any(|name| name == INPUT) {
+            let read = input.read_to_end(&mut self.input);
+            read.map_err(|error| format!("cannot read standard input: {error}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of standard input.
+const INPUT: &str = "-";
 
 /// Where a mapping of a profile comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +148,10 @@ fn read_all(names: &[String], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> 
             .iter()
             .map(|name| {
                 let sender = sender.clone();
-                scope.spawn(move || read(name, &sources.client, &sender))
+                scope.spawn(move || match name.as_str() {
+                    INPUT => Ok((decode(sources.input.clone())?, None)),
+                    name => read(name, &sources.client, &sender),
+                })
             })
             .collect();
         drop(sender);
@@ -245,11 +267,14 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
         bytes = plain;
     }
     match Profile::decode(&bytes) {
-        Err(DecodeError::Malformed(why)) => match profile::parse_legacy(&bytes) {
-            Ok(Some(profile)) => Ok(profile),
-            Ok(None) => Err(format!("parsing profile: unrecognized profile format ({why})")),
-            Err(error) => Err(format!("parsing profile: {error}")),
-        },
+        Err(DecodeError::Malformed(why)) => {
+            let failed = |error| format!("parsing profile: {error}");
+            if let Some(profile) = profile::parse_legacy(&bytes).map_err(failed)? {
+                return Ok(profile);
+            }
+            let foreign = profile::parse_foreign(&bytes).map_err(failed)?;
+            foreign.ok_or_else(|| failed(format!("unrecognized profile format ({why})")))
+        }
         Err(error) => Err(format!("parsing profile: {error}")),
         Ok(profile) => Ok(profile),
     }

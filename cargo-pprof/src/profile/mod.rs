@@ -4,6 +4,7 @@
 mod aggregate;
 mod decode;
 mod encode;
+mod foreign;
 mod legacy;
 mod merge;
 mod samples;
@@ -11,6 +12,7 @@ mod texts;
 
 pub use aggregate::Granularity;
 pub use decode::DecodeError;
+pub(crate) use foreign::parse as parse_foreign;
 pub(crate) use legacy::parse as parse_legacy;
 pub use merge::{make_compatible, merge, normalize, scale};
 pub use samples::{Label, Sample, Samples, Value};
