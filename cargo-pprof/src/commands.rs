@@ -38,7 +38,12 @@ const fn of_some(name: &'static str, format: Format, help: &'static str) -> Comm
 
 /// All of them.
 pub const COMMANDS: &[Command] = &[
-    command("callgrind", Format::Callgrind, Then::Save("out"), "Write a graph for kcachegrind"),
+    command(
+        "callgrind",
+        Format::Callgrind,
+        Then::Save("callgraph.out"),
+        "Write a graph for kcachegrind",
+    ),
     command("comments", Format::Comments, Then::Print, "Print the profile's remarks"),
     command("dot", Format::Dot, Then::Print, "Print a graph for Graphviz"),
     command(

@@ -135,7 +135,7 @@ fn draw(graph: &[u8], format: &str, out: &mut dyn Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes a file under another name first: no half of it is ever there.
+/// Writes a file under another name first: no half of it is ever there. What cannot be replaced is written where it is.
 ///
 /// # Errors
 /// It cannot be written.
@@ -144,18 +144,26 @@ pub fn save(
     write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let failed = |error: io::Error| format!("cannot write {}: {error}", path.display());
-    // What is no file cannot be replaced.
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        let mut file = File::options().write(true).open(path).map_err(failed)?;
+    // A link stays one; and what is in these two may be anything.
+    let is_special = ["/dev", "/proc"].iter().any(|special| path.starts_with(special));
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let there = fs::metadata(&target).ok();
+    let is_special = is_special || there.as_ref().is_some_and(|there| !there.is_file());
+    let part = target.with_file_name(format!(".pprof-{}.part", std::process::id()));
+    let new = if is_special { None } else { File::create_new(&part).ok() };
+    let Some(mut file) = new else {
+        let mut file = File::create(path).map_err(failed)?;
         return write(&mut file);
-    }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.unwrap_or_default();
-    let other = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let mut file = File::create(&other).map_err(failed)?;
-    let written = write(&mut file).and_then(|()| Ok(fs::rename(&other, path).map_err(failed)?));
+    };
+    let finish = || {
+        if let Some(there) = there {
+            fs::set_permissions(&part, there.permissions())?;
+        }
+        fs::rename(&part, &target)
+    };
+    let written = write(&mut file).and_then(|()| Ok(finish().map_err(failed)?));
     if written.is_err() {
-        let _ = fs::remove_file(&other);
+        let _ = fs::remove_file(&part);
     }
     written
 }

@@ -155,7 +155,24 @@ fn is_bool(name: &str) -> Option<bool> {
 /// Beyond this no flag is near.
 const LONGEST_NAME: usize = 40;
 
+/// Flags of the reference that are not here yet.
+const NOT_YET: [&str; 10] = [
+    "disasm",
+    "eog",
+    "evince",
+    "gv",
+    "http",
+    "kcachegrind",
+    "no_browser",
+    "tools",
+    "web",
+    "weblist",
+];
+
 fn unknown(name: &str) -> Result<Arguments, Refusal> {
+    if NOT_YET.contains(&name) {
+        return wrong(format!("-{name} of go tool pprof is not there yet"));
+    }
     let mut names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
     for field in FIELDS {
         match field.choices {
@@ -169,7 +186,8 @@ fn unknown(name: &str) -> Result<Arguments, Refusal> {
         .iter()
         .filter(|_| name.len() < LONGEST_NAME)
         .min_by_key(|other| (distance(name, other), **other));
-    let hint = nearest.filter(|other| distance(name, other) <= 2);
+    // A third of the letters may be wrong.
+    let hint = nearest.filter(|other| distance(name, other) <= name.len().div_ceil(3).min(2));
     let hint = hint.map_or(String::new(), |other| format!("; did you mean -{other}?"));
     let message = format!("flag provided but not defined: -{name}{hint}");
     Err(Refusal::Wrong { message, with_help: hint.is_empty() })

@@ -28,15 +28,17 @@ pub fn run(
         ui.say(&line);
     }
     ui.say("Entering interactive mode (type \"help\" for commands, \"o\" for options)");
-    let mut line = String::new();
+    // What is no text goes to files, wherever the rest goes.
+    ui.is_terminal = true;
+    let mut line = Vec::new();
     loop {
         write!(ui.out, "{PROMPT}")?;
         ui.out.flush()?;
         line.clear();
-        if input.read_line(&mut line)? == 0 {
+        if input.read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        for line in shell.expand(line.trim()) {
+        for line in shell.expand(String::from_utf8_lossy(&line).trim()) {
             match shell.run(&line, ui) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),

@@ -185,3 +185,64 @@ fn who_closes_the_pipe_ends_it_without_a_word() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
+
+#[test]
+fn a_report_goes_where_a_link_leads_and_the_link_stays() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = Place::new();
+    let path = |name: &str| place.0.path().join(name);
+    std::fs::write(path("one.pb"), profile(true).encode()).expect("a directory of ours");
+    std::fs::write(path("target"), "before").expect("a directory of ours");
+    std::fs::set_permissions(path("target"), std::fs::Permissions::from_mode(0o600)).expect("ours");
+    symlink("target", path("link")).expect("a directory of ours");
+    assert!(place.run(&["-top", "-output=link", "one.pb"]).status.success());
+    assert!(path("link").is_symlink());
+    assert!(std::fs::read_to_string(path("target")).expect("written").contains("  work\n"));
+    let mode = std::fs::metadata(path("target")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(place.files("."), ["link", "one.pb", "target"]);
+    let long = "n".repeat(250);
+    assert!(place.run(&["-top", &format!("-output={long}"), "one.pb"]).status.success());
+    // Through what stands for standard output.
+    let output = place.run(&["-top", "-output=/dev/stdout", "one.pb"]);
+    assert!(text(&output.stdout).contains("  work\n"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_name_without_a_port_is_a_file_that_is_missing() {
+    let place = Place::new();
+    for name in ["nosuch.pb.gz", "directory/nosuch", "-top"] {
+        let output = place.run(&["-top", "--", name]);
+        assert_eq!(output.status.code(), Some(2));
+        let err = text(&output.stderr);
+        assert!(err.contains("No such file") && !err.contains("HTTP"), "{name}: {err}");
+    }
+}
+
+#[test]
+fn what_is_odd_in_a_profile_does_no_harm() {
+    let place = Place::new();
+    let mut builder = Builder::new();
+    builder.sample_type("calls", "count");
+    let function = builder.function(&NewFunction {
+        name: "work",
+        filename: "/dev/zero",
+        ..NewFunction::default()
+    });
+    let location = builder.location(None, 0x10, &[NewLine { function, line: 1, column: 0 }]);
+    let key = "k".repeat(70_000);
+    let label = pprof_format::NewLabel { key: &key, value: pprof_format::LabelValue::Str("v") };
+    builder.sample(&[location], &[1], &[label]);
+    std::fs::write(place.0.path().join("odd.pb"), builder.build().expect("whole").encode())
+        .expect("ours");
+    let listed = place.run(&["-list=work", "odd.pb"]);
+    assert!(text(&listed.stdout).contains("Error: open /dev/zero: it is no file"));
+    let tags = place.run(&["-tags", "odd.pb"]);
+    assert!(tags.status.success() && tags.stdout.len() > 140_000, "{}", text(&tags.stderr));
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_cargo-pprof"));
+    shell.arg("odd.pb").current_dir(place.0.path()).stdout(std::process::Stdio::piped());
+    let mut shell = shell.stdin(std::process::Stdio::piped()).spawn().expect("it runs");
+    shell.stdin.take().expect("a pipe").write_all(b"\xff\xfe\ntop\n").expect("it reads");
+    let output = shell.wait_with_output().expect("it ends");
+    assert!(output.status.success() && text(&output.stdout).contains("  work\n"));
+}

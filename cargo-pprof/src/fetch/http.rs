@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-use url::Url;
+use url::{Host, Url};
 
 /// What has to be known to ask a server.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,9 @@ pub struct Client {
 /// Beyond the time for which a profile is taken.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// For how many seconds is waited at most: a year.
+const LONGEST: u64 = 365 * 24 * 3600;
+
 /// The address of a profile, and for how long to wait for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
@@ -42,8 +45,9 @@ impl Client {
             matches!(url.scheme(), "http" | "https" | "https+insecure") && url.has_host()
         };
         let whole = Url::parse(source).ok().filter(is_whole);
-        // `localhost:6060/debug` would be of the scheme `localhost`.
-        let is_short = !source.contains("://") && !source.starts_with('/');
+        // `localhost:6060/debug` would be of the scheme `localhost`. Without a port it is a file that is missing.
+        let first = source.split('/').next().unwrap_or_default();
+        let is_short = !source.contains("://") && first.contains(':');
         let short = || Url::parse(&format!("http://{source}")).ok().filter(|_| is_short);
         let mut url = whole.or_else(short)?;
         if matches!(url.path(), "" | "/") {
@@ -52,7 +56,8 @@ impl Client {
         let mut pairs: Vec<(String, String)> =
             url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
         let given = pairs.iter().find(|(key, _)| key == "seconds");
-        let mut seconds = given.and_then(|(_, seconds)| seconds.parse().ok());
+        let of_url = given.and_then(|(_, seconds)| seconds.parse::<u32>().ok());
+        let mut seconds = of_url.map(u64::from);
         if let Some(wanted) = self.seconds {
             pairs.retain(|(key, _)| key != "seconds");
             pairs.push(("seconds".to_owned(), wanted.to_string()));
@@ -65,10 +70,11 @@ impl Client {
             url.query_pairs_mut().clear().extend_pairs(pairs);
         }
         let timeout = match (self.timeout, seconds) {
-            (Some(timeout), _) => Duration::from_secs(timeout),
-            (None, Some(seconds)) => Duration::from_secs(seconds.saturating_add(seconds / 2)),
-            (None, None) => Duration::from_secs(60),
+            (Some(timeout), _) => timeout,
+            (None, Some(seconds)) => seconds.saturating_add(seconds / 2),
+            (None, None) => 60,
         };
+        let timeout = Duration::from_secs(timeout.min(LONGEST));
         Some(Address { url, timeout, seconds: self.seconds })
     }
 
@@ -83,7 +89,7 @@ impl Client {
     /// # Errors
     /// It does not answer, or not with names.
     pub fn post(&self, url: &Url, body: &str) -> Result<Vec<u8>, String> {
-        let timeout = Duration::from_secs(self.timeout.unwrap_or(60));
+        let timeout = Duration::from_secs(self.timeout.unwrap_or(60).min(LONGEST));
         let (agent, url) = self.agent(url, timeout)?;
         let request = agent.post(url.as_str()).content_type("application/octet-stream");
         read(request.send(body)).map_err(|error| format!("http post {url}: {error}"))
@@ -112,13 +118,27 @@ impl Client {
                 .map_err(|error| format!("-tls_key {}: {error}", self.tls_key))?;
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&[certificate], key)));
         }
-        let agent = Agent::config_builder()
+        let mut config = Agent::config_builder();
+        if is_here(&url) {
+            // No proxy is asked for what is on this machine.
+            config = config.proxy(None);
+        }
+        let agent = config
             .http_status_as_error(false)
             .timeout_connect(Some(timeout + SLACK))
             .timeout_recv_response(Some(timeout + SLACK))
             .tls_config(tls.build())
             .build();
         Ok((agent.into(), url))
+    }
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -164,7 +184,9 @@ mod tests {
         for (seconds, source, url, timeout) in cases {
             assert_eq!(address(seconds, source), Some((url.to_owned(), timeout)), "{source}");
         }
-        for source in ["/no/such/file", "ftp://a/b", ""] {
+        let endless = address(Some(u64::MAX), "a:1/x").map(|(_, timeout)| timeout);
+        assert_eq!(endless, Some(LONGEST));
+        for source in ["/no/such/file", "no/such.pb", "-top", "ftp://a/b", ""] {
             assert_eq!(address(None, source), None, "{source}");
         }
     }

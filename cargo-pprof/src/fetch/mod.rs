@@ -214,7 +214,11 @@ fn write_copy(profile: &Profile) -> std::io::Result<PathBuf> {
     for number in 1..10_000 {
         let path = place.join(format!("{prefix}{number:03}.pb.gz"));
         match fs::File::create_new(&path) {
-            Ok(file) => return profile.write(file).map(|()| path),
+            Ok(file) => {
+                return profile.write(file).map(|()| path.clone()).inspect_err(|_| {
+                    let _ = fs::remove_file(&path);
+                });
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -299,6 +303,10 @@ fn complete(profile: &mut Profile, sources: &Sources) {
 /// Whether a file is a program, and no profile.
 #[must_use]
 pub fn is_program(name: &str) -> bool {
+    // What is no file can be read but once.
+    if !fs::metadata(name).is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
     let mut magic = [0; 4];
     let read = fs::File::open(name).and_then(|mut file| file.read_exact(&mut magic));
     let is_macho = |magic: u32| matches!(magic, 0xfeed_face | 0xfeed_facf | 0xcafe_babe);

@@ -142,17 +142,28 @@ impl Reader {
     fn find(&self, file: &str) -> Result<Vec<u8>, String> {
         let path = trim_path(file, &self.trim_path, &self.source_path);
         if path.starts_with('/') {
-            return fs::read(path).map_err(|error| format!("open {path}: {}", reason(&error)));
+            return read_source(Path::new(path))
+                .map_err(|error| format!("open {path}: {}", reason(&error)));
         }
         for directory in self.source_path.split(':') {
             for directory in Path::new(directory).ancestors() {
-                if let Ok(text) = fs::read(directory.join(path)) {
+                if let Ok(text) = read_source(&directory.join(path)) {
                     return Ok(text);
                 }
             }
         }
         Err(format!("could not find file {path} on path {}", self.source_path))
     }
+}
+
+/// The profile says which file: it may be one without end, or one that waits.
+fn read_source(path: &Path) -> std::io::Result<Vec<u8>> {
+    const LARGEST: u64 = 64 << 20;
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LARGEST {
+        return Err(std::io::Error::other("it is no file, or larger than sources are"));
+    }
+    fs::read(path)
 }
 
 /// What the system says, in lower case and without its number.

@@ -71,5 +71,6 @@ fn width(text: &str) -> usize {
 }
 
 fn padded(text: &str, to: usize) -> String {
-    format!("{text:>to$}")
+    // Not by `format!`, whose widths end at 65 535.
+    " ".repeat(to.saturating_sub(width(text))) + text
 }

@@ -1,6 +1,7 @@
 //! Names as people read them.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write};
 
 use cpp_demangle::DemangleOptions;
 
@@ -47,19 +48,36 @@ fn known(name: &str, style: Style) -> Option<String> {
     if !name.starts_with(['_', 'R', 'Z']) {
         return None;
     }
+    let mut out = Bounded(String::new());
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return Some(format!("{rust:#}"));
+        write!(out, "{rust:#}").ok()?;
+        return Some(out.0);
     }
     if !name.starts_with("_Z") {
         return None;
     }
     let symbol = cpp_demangle::Symbol::new(name).ok()?;
-    if style == Style::Full {
-        return symbol.demangle(&DemangleOptions::new()).ok();
+    let mut options = DemangleOptions::new();
+    if style != Style::Full {
+        options = options.no_params().no_return_type();
     }
-    let options = DemangleOptions::new().no_params().no_return_type();
-    let name = symbol.demangle(&options).ok()?;
-    Some(if style == Style::Short { without(&name, '<', '>') } else { name })
+    symbol.structured_demangle(&mut out, &options).ok()?;
+    Some(if style == Style::Short { without(&out.0, '<', '>') } else { out.0 })
+}
+
+/// A name as far as anybody would read it: some bytes of a mangled one can stand for more than there is memory.
+struct Bounded(String);
+
+const LONGEST: usize = 32 << 10;
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > LONGEST {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 fn looks_like_cpp(name: &str) -> bool {
@@ -95,6 +113,18 @@ fn without(name: &str, open: char, close: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_without_end_stay_as_they_are() {
+        let doubled: String = (1..30).map(|n| format!("S{n:X}_IS{n:X}_S{n:X}_E")).collect();
+        for name in
+            [format!("_Z1fI1AIiiE{doubled}Evv"), format!("_RINvC1a1fT{}E", "TjjE".repeat(9))]
+        {
+            assert!(demangle(&name, Style::Full).len() <= LONGEST.max(name.len()));
+        }
+        let nested = (0..40).fold("_ZN1a1bI1A".to_owned(), |name, _| name + "S_");
+        assert!(demangle(&nested, Style::Short).len() <= LONGEST);
+    }
 
     #[test]
     fn names_are_made_readable() {

@@ -76,12 +76,14 @@ fn ask(
         return Ok(());
     }
     let answer = client.post(url, &addresses.join("+"))?;
+    let mut next_id = 1 + profile.functions.iter().map(|f| f.id).max().unwrap_or(0);
     let mut names: HashMap<String, u32> = HashMap::new();
     let mut lines: HashMap<u64, Line> = HashMap::new();
     for line in String::from_utf8_lossy(&answer).lines() {
         let Some((address, name)) = entry(line) else { continue };
         let function = *names.entry(name.to_owned()).or_insert_with(|| {
-            let id = profile.functions.len() as u64 + 1;
+            let id = next_id;
+            next_id = next_id.wrapping_add(1);
             let name = profile.texts.intern(name);
             let function = Function { id, name, system_name: name, ..Function::default() };
             profile.functions.push(function);
