@@ -286,7 +286,8 @@ fn positive(text: &str) -> Result<Option<u64>, String> {
 /// As Go reads them: also in other bases.
 fn integer(text: &str) -> Result<i64, String> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let lower = digits.to_lowercase();
+    // A second sign is none.
+    let lower = digits.replace(['+', '-'], "no digit").to_lowercase();
     let parsed = match lower.as_bytes() {
         [b'0', b'x', ..] => i64::from_str_radix(&lower[2..], 16),
         [b'0', b'b', ..] => i64::from_str_radix(&lower[2..], 2),
@@ -295,7 +296,7 @@ fn integer(text: &str) -> Result<i64, String> {
         _ => lower.parse(),
     };
     let value = parsed.map_err(|_| "it is no whole number".to_owned())?;
-    Ok(if text.starts_with('-') { -value } else { value })
+    Ok(if text.starts_with('-') { value.wrapping_neg() } else { value })
 }
 
 fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
@@ -307,6 +308,11 @@ fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
     }
     if profiles.len() > 1 && is_program(&profiles[0]) {
         arguments.sources.program = Some(profiles.remove(0));
+    }
+    let is_late = |word: &&String| word.len() > 1 && word.starts_with('-');
+    for word in profiles.iter().filter(is_late) {
+        let message = format!("{word} is taken for a profile: options come before these");
+        arguments.warnings.push(message);
     }
     arguments.sources.profiles = profiles;
     for field in FIELDS {

@@ -100,6 +100,16 @@ pub fn scale(value: i64, from: &str, to: &str) -> (f64, String) {
     (value as f64, unit.to_owned())
 }
 
+/// As x86-64 converts: what is no number, or too large for one, is the least integer.
+#[must_use]
+pub fn to_integer(value: f64) -> i64 {
+    if value.is_nan() || value >= i64::MAX as f64 || value < i64::MIN as f64 {
+        i64::MIN
+    } else {
+        value as i64
+    }
+}
+
 /// A value in its most natural unit.
 #[must_use]
 pub fn label(value: i64, unit: &str) -> String {

@@ -13,7 +13,6 @@ mod trim;
 
 pub use build::{EdgesOf, Options, build};
 pub use info::{Info, base, clean, shorten};
-pub(crate) use order::to_integer;
 pub use sites::Sites;
 pub use tags::{Names, Tag};
 pub use trim::{MAX_TAGS, Trim, Trimmed, trimmed};

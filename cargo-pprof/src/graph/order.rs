@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 
 use super::{EdgeId, Graph, Node, NodeId};
+use crate::measurement::to_integer;
 use crate::profile::Texts;
 
 /// What nodes are sorted by.
@@ -115,13 +116,4 @@ fn size(value: i64) -> u64 {
 
 fn signed(size: u64) -> i64 {
     size.cast_signed()
-}
-
-/// As x86-64 converts: what is no number, or too large for one, is the least integer.
-pub(crate) fn to_integer(value: f64) -> i64 {
-    if value.is_nan() || value >= i64::MAX as f64 || value < i64::MIN as f64 {
-        i64::MIN
-    } else {
-        value as i64
-    }
 }

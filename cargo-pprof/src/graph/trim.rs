@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use super::build::{EdgesOf, Options, build};
-use super::order::{Order, to_integer};
+use super::order::Order;
 use super::sites::Sites;
 use super::{EdgeId, Graph, NodeId};
 use crate::filter::Units;
+use crate::measurement::to_integer;
 use crate::profile::Profile;
 
 /// Parts of a node, as tags, that are drawn at most.
@@ -218,12 +219,16 @@ impl Graph {
     /// Takes nodes out of a tree: their callees are their caller's then.
     fn trim_tree(&mut self, kept: &[NodeId], profile: &Profile) {
         let is_kept = mask(kept, self.nodes.len());
+        // Taken out of lists at the end, all at once: a node may have ever so many callees.
+        let mut is_gone = vec![false; self.edges.len()];
         for id in std::mem::take(&mut self.shown) {
             if is_kept[id as usize] {
                 self.shown.push(id);
                 continue;
             }
-            let callees = self.node(id).callees.clone();
+            let callees = std::mem::take(&mut self.nodes[id as usize].callees);
+            let callees = callees.into_iter().filter(|edge| !is_gone[*edge as usize]);
+            let callees: Vec<EdgeId> = callees.collect();
             let Some(&from_parent) = self.node(id).callers.first() else {
                 for edge in callees {
                     let child = self.edge(edge).callee;
@@ -233,7 +238,7 @@ impl Graph {
             };
             let (parent, inline) =
                 (self.edge(from_parent).caller, self.edge(from_parent).is_inline);
-            self.nodes[parent as usize].callees.retain(|edge| *edge != from_parent);
+            is_gone[from_parent as usize] = true;
             for id in callees {
                 let edge = &mut self.edges[id as usize];
                 edge.caller = parent;
@@ -241,6 +246,9 @@ impl Graph {
                 edge.is_inline &= inline;
                 self.nodes[parent as usize].callees.push(id);
             }
+        }
+        for node in &mut self.nodes {
+            node.callees.retain(|edge| !is_gone[*edge as usize]);
         }
         self.remove_redundant_edges(profile);
     }

@@ -120,7 +120,7 @@ pub fn scale(profile: &mut Profile, ratios: &[f64]) {
     for index in 0..profile.samples.len() {
         for (value, ratio) in profile.samples.values_mut(index).iter_mut().zip(ratios) {
             if *ratio != 1.0 {
-                *value = (*value as f64 * ratio).round() as i64;
+                *value = measurement::to_integer((*value as f64 * ratio).round());
             }
         }
     }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::Report;
-use crate::graph::{Graph, Info, NodeId, to_integer};
-use crate::measurement::scale;
+use crate::graph::{Graph, Info, NodeId};
+use crate::measurement::{scale, to_integer};
 use crate::profile::Text;
 
 /// A name once in full, and then by its number.
@@ -71,19 +71,17 @@ impl Report {
 
     /// Names with a number where functions of one name and file are several, as in a call tree.
     fn distinct_names(&self, graph: &Graph) -> HashMap<NodeId, String> {
-        let mut functions: HashMap<(Text, Text), Vec<u32>> = HashMap::new();
+        let mut functions: HashMap<(Text, Text), HashMap<u32, usize>> = HashMap::new();
         for node in graph.iter() {
             let known = functions.entry((node.info.file, node.info.name)).or_default();
-            if !known.contains(&node.function) {
-                known.push(node.function);
-            }
+            let next = known.len() + 1;
+            known.entry(node.function).or_insert(next);
         }
         let name = |id: &NodeId| {
             let node = graph.node(*id);
             let name = self.profile.text(node.info.name);
             let all = &functions[&(node.info.file, node.info.name)];
-            let at = all.iter().position(|f| *f == node.function).unwrap_or(0) + 1;
-            let len = all.len();
+            let (at, len) = (all[&node.function], all.len());
             (*id, if len > 1 { format!("{name} [{at}/{len}]") } else { name.to_owned() })
         };
         graph.shown.iter().map(name).collect()

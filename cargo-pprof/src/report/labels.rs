@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Report;
-use crate::graph::{Graph, base, to_integer};
-use crate::measurement::{label, percentage, scale};
+use crate::graph::{Graph, base};
+use crate::measurement::{label, percentage, scale, to_integer};
 
 /// How much of a graph is shown.
 #[derive(Clone, Copy, Debug)]

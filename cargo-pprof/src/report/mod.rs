@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use crate::filter::Units;
 use crate::graph::{self};
 use crate::graph::{EdgesOf, Graph, Sites, Trim, Trimmed, trimmed};
-use crate::measurement::{scale, scaled_label};
+use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
 use crate::profile::{Profile, Sample, Value};
 
@@ -178,11 +178,8 @@ impl Report {
 
     fn value(&self, value: i64) -> String {
         let ratio = self.options.ratio;
-        let value = if ratio > 0.0 && ratio != 1.0 {
-            graph::to_integer(value as f64 * ratio)
-        } else {
-            value
-        };
+        let value =
+            if ratio > 0.0 && ratio != 1.0 { to_integer(value as f64 * ratio) } else { value };
         scaled_label(value, &self.options.sample_unit, &self.options.output_unit)
     }
 
@@ -263,8 +260,8 @@ impl Report {
         let mut min = sizes.filter(|size| *size > 0).min().unwrap_or(max);
         let ratio = self.options.ratio;
         if ratio > 0.0 && ratio != 1.0 {
-            min = graph::to_integer(min as f64 * ratio);
-            max = graph::to_integer(max as f64 * ratio);
+            min = to_integer(min as f64 * ratio);
+            max = to_integer(max as f64 * ratio);
         }
         let unit_of = |value| scale(value, &self.options.sample_unit, "minimum").1;
         let mut unit = unit_of(min);

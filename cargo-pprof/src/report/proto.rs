@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::Report;
-use crate::graph::to_integer;
-use crate::measurement::scale;
+
+use crate::measurement::{scale, to_integer};
 use crate::profile::{Function, Line, Location, Profile, Samples, ValueType};
 
 impl Report {
