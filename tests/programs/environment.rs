@@ -95,6 +95,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         "exit of a thread while main returns" => {
             thread::spawn(|| std::process::exit(0));
         }
+        how @ ("exit of a thread while main works" | "exit while main is sampled by a thread") => {
+            if how == "exit while main is sampled by a thread" {
+                let profile = thread::spawn(pprof_runtime::cpu::start).join().unwrap()?;
+                std::mem::forget(profile);
+                // Threads that are there already are found by and by.
+                (0..3).for_each(|_| burns());
+            }
+            extern "C" fn take_long() {
+                thread::sleep(Duration::from_millis(300));
+            }
+            // SAFETY: what runs then needs nothing.
+            unsafe { libc::atexit(take_long) };
+            thread::spawn(|| std::process::exit(7));
+            loop {
+                burns();
+            }
+        }
         // SAFETY: ends the process, which is what exit does.
         "C's exit" => unsafe { libc::exit(7) },
         "exit while written" => {

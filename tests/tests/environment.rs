@@ -202,6 +202,8 @@ fn every_orderly_end_writes_once() {
         ("exit with threads", 7),
         ("exit of a thread", 7),
         ("exit of a thread while main returns", 0),
+        // std takes the main thread's alternate stack away when another thread ends the process.
+        ("exit of a thread while main works", 7),
         ("exit while written", 0),
         ("C's exit", 7),
         ("change directory", 0),
@@ -213,6 +215,12 @@ fn every_orderly_end_writes_once() {
         assert!(total_of(&run.profile("functions"), 0, "environment::burns") >= 2, "{how}");
         assert!(total_of(&run.profile("mutex"), 0, "environment::holds") >= 1, "{how}");
     }
+}
+
+#[test]
+fn a_main_thread_that_did_not_start_the_profile_keeps_its_stack_too() {
+    let run = run(PROGRAM, "exit while main is sampled by a thread", &[]);
+    assert_eq!(run.output.status.code(), Some(7), "{}", run.output.status);
 }
 
 #[test]

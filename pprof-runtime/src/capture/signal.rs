@@ -4,6 +4,9 @@
 //! SIGPROF ends the process. It acts on signals of our own timers alone; any other is passed to the handler that it replaced.
 
 mod foreign;
+#[cfg_attr(target_os = "linux", path = "signal/main_stack_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "signal/main_stack_unsupported.rs")]
+mod main_stack;
 #[cfg_attr(target_os = "linux", path = "signal/siginfo_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "signal/siginfo_unsupported.rs")]
 mod siginfo;
@@ -88,6 +91,7 @@ pub(crate) fn close() {
 pub(crate) fn install() -> std::io::Result<()> {
     static INSTALL: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
     let _one_at_a_time = INSTALL.lock();
+    main_stack::prepare();
     let ours = handler as *const () as usize;
     let current = foreign::installed()?;
     if current.sa_sigaction == ours {
@@ -127,6 +131,8 @@ unsafe extern "C" fn handler(
         match unsafe { siginfo::expiration(info) } {
             Some((overrun, value)) if value >> 32 == MAGIC => {
                 // SAFETY: the kernel's context for this delivery.
+                unsafe { main_stack::keep(context) };
+                // SAFETY: as above.
                 unsafe { sample(overrun, value as u32, context) };
             }
             // SAFETY: passed on as received.

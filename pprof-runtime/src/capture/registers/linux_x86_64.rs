@@ -63,3 +63,33 @@ pub(crate) unsafe fn from_ucontext(context: *const libc::c_void) -> Registers {
     let read = |index: libc::c_int| registers.get(index as usize).map_or(0, |v| *v as u64);
     Registers { pc: read(libc::REG_RIP), sp: read(libc::REG_RSP), fp: read(libc::REG_RBP) }
 }
+
+/// Makes `stack` the thread's alternate stack, also from a handler that runs on the one before: the kernel refuses that while the stack pointer lies
+/// there, so that it is `sp` meanwhile. Whether it is done.
+///
+/// # Safety
+/// - `stack` is mapped, and stays so while it is the thread's.
+/// - Nobody is to be interrupted by a signal that is not blocked.
+///
+/// # Signal safety
+/// A bare system call, in which nothing touches the stack.
+pub(crate) unsafe fn replace_signal_stack(stack: &libc::stack_t, sp: u64) -> bool {
+    let result: isize;
+    // SAFETY: the stack pointer is as it was when this is over, and nothing is pushed in between; the kernel reads `stack`.
+    unsafe {
+        asm!(
+            "mov {saved}, rsp",
+            "mov rsp, {sp}",
+            "syscall",
+            "mov rsp, {saved}",
+            saved = out(reg) _,
+            sp = in(reg) sp,
+            inlateout("rax") libc::SYS_sigaltstack as isize => result,
+            in("rdi") stack,
+            in("rsi") 0_usize,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result == 0
+}

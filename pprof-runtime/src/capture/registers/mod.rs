@@ -7,6 +7,8 @@
 )]
 mod arch;
 
+#[cfg(target_os = "linux")]
+pub(crate) use arch::replace_signal_stack;
 pub(crate) use arch::{SUPPORTED, current, from_ucontext, pc, thread_pointer};
 
 /// Program counter, stack pointer and frame pointer of one frame.

@@ -25,3 +25,12 @@ pub(crate) fn thread_pointer() -> usize {
 pub(crate) unsafe fn from_ucontext(_context: *const libc::c_void) -> Registers {
     Registers::default()
 }
+
+/// Not done.
+///
+/// # Safety
+/// None asked.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub(crate) unsafe fn replace_signal_stack(_stack: &libc::stack_t, _sp: u64) -> bool {
+    false
+}
