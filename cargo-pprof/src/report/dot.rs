@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Report;
-use super::labels::{Shown, total_of};
 use crate::graph::{Edge, Graph, MAX_TAGS, Names, Node, NodeId, Tag, base, shorten};
 use crate::measurement::{label, percentage, scale};
 
@@ -13,19 +12,11 @@ impl Report {
     pub(super) fn dot(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let trimmed = self.trimmed_graph();
         let graph = &trimmed.graph;
-        let shown = Shown {
-            total: total_of(graph),
-            nodes: graph.shown.len(),
-            original: trimmed.original,
-            dropped_nodes: trimmed.dropped_nodes,
-            dropped_edges: trimmed.dropped_edges,
-            is_picture: true,
-        };
         let title = &self.options.title;
         let name = if title.is_empty() { "unnamed" } else { title };
         writeln!(out, "digraph \"{name}\" {{")?;
         writeln!(out, "node [style=filled fillcolor=\"#f8f8f8\"]")?;
-        let labels: Vec<String> = self.labels(shown).iter().map(|l| escape(l)).collect();
+        let labels: Vec<String> = self.labels(&trimmed).iter().map(|l| escape(l)).collect();
         let first = labels.first().map_or("", String::as_str);
         write!(out, "subgraph cluster_L {{ \"{first}\" [shape=box fontsize=16")?;
         write!(out, " label=\"{}\\l\"", labels.join("\\l"))?;

@@ -3,24 +3,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Report;
-use crate::graph::{Graph, base};
+use super::{Format, Report};
+use crate::graph::{Trimmed, base};
 use crate::measurement::{label, percentage, scale, to_integer};
-
-/// How much of a graph is shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shown {
-    pub(super) total: i64,
-    pub(super) nodes: usize,
-    pub(super) original: usize,
-    pub(super) dropped_nodes: usize,
-    pub(super) dropped_edges: usize,
-    pub(super) is_picture: bool,
-}
-
-pub(super) fn total_of(graph: &Graph) -> i64 {
-    graph.iter().fold(0, |sum, node| sum.wrapping_add(node.flat_value()))
-}
 
 impl Report {
     /// What is said of the profile as a whole.
@@ -62,17 +47,21 @@ impl Report {
     }
 
     /// The same, and how much of it is shown.
-    pub(super) fn labels(&self, shown: Shown) -> Vec<String> {
+    pub(super) fn labels(&self, trimmed: &Trimmed) -> Vec<String> {
+        let Trimmed { graph, original, dropped_nodes, dropped_edges } = trimmed;
+        let (nodes, original) = (graph.shown.len(), *original);
+        let shown = graph.iter().fold(0i64, |sum, node| sum.wrapping_add(node.flat_value()));
+        let is_picture = self.options.format == Format::Dot;
         let mut labels = Vec::new();
-        if shown.is_picture || !self.options.compact_labels {
+        if is_picture || !self.options.compact_labels {
             labels = self.profile_labels();
         }
         if !self.options.active_filters.is_empty() {
             labels.push("Active filters:".to_owned());
             labels.extend(self.options.active_filters.iter().map(|filter| shortened(filter)));
         }
-        let (part, total) = (self.value(shown.total), self.value(self.total));
-        let share = percentage(shown.total, self.total);
+        let (part, total) = (self.value(shown), self.value(self.total));
+        let share = percentage(shown, self.total);
         let share = share.trim();
         labels.push(format!("Showing nodes accounting for {part}, {share} of {total} total"));
         if self.total != 0 {
@@ -85,14 +74,15 @@ impl Report {
                     labels.push(format!("Dropped {count} {what}{s} ({by} <= {cutoff})"));
                 }
             };
-            dropped(shown.dropped_nodes, "node", "cum", self.options.node_fraction);
-            dropped(shown.dropped_edges, "edge", "freq", self.options.edge_fraction);
-            if shown.nodes > 0 && shown.nodes < shown.original {
-                let Shown { nodes, original, .. } = shown;
+            dropped(*dropped_nodes, "node", "cum", self.options.node_fraction);
+            if is_picture {
+                dropped(*dropped_edges, "edge", "freq", self.options.edge_fraction);
+            }
+            if nodes > 0 && nodes < original {
                 labels.push(format!("Showing top {nodes} nodes out of {original}"));
             }
         }
-        if shown.is_picture {
+        if is_picture {
             labels.push("\nSee https://git.io/JfYMW for how to read the graph".to_owned());
         }
         labels

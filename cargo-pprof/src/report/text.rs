@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use super::Report;
-use super::labels::{Shown, total_of};
 use crate::graph::{Graph, Node};
 use crate::measurement::percentage;
 
@@ -11,33 +10,24 @@ impl Report {
     pub(super) fn text(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let trimmed = self.trimmed_graph();
         let graph = &trimmed.graph;
-        let shown = Shown {
-            total: total_of(graph),
-            nodes: graph.shown.len(),
-            original: trimmed.original,
-            dropped_nodes: trimmed.dropped_nodes,
-            dropped_edges: 0,
-            is_picture: false,
-        };
-        writeln!(out, "{}", self.labels(shown).join("\n"))?;
+        writeln!(out, "{}", self.labels(&trimmed).join("\n"))?;
         writeln!(out, "      flat  flat%   sum%        cum   cum%")?;
         let mut sum = 0i64;
         for node in graph.iter() {
             let (flat, cum) = (node.flat_value(), node.cum_value());
             sum = sum.wrapping_add(flat);
-            writeln!(
-                out,
-                "{:>10} {} {} {:>10} {}  {}{}",
-                self.value(flat),
-                percentage(flat, self.total),
-                percentage(sum, self.total),
-                self.value(cum),
-                percentage(cum, self.total),
-                node.info.printable(&self.profile.texts),
-                inlined(graph, node),
-            )?;
+            let name = node.info.printable(&self.profile.texts);
+            let figures = self.figures(flat, sum, cum);
+            writeln!(out, "{figures}  {name}{}", inlined(graph, node))?;
         }
         Ok(())
+    }
+
+    /// What a node spends itself, all nodes so far, and it with its callees.
+    pub(super) fn figures(&self, flat: i64, sum: i64, cum: i64) -> String {
+        let share = |value: i64| percentage(value, self.total);
+        let (flat_text, cum_text) = (self.value(flat), self.value(cum));
+        format!("{flat_text:>10} {} {} {cum_text:>10} {}", share(flat), share(sum), share(cum))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use super::labels::{Shown, total_of};
 use super::{Error, Report};
 use crate::graph::{Edge, Graph};
 use crate::measurement::percentage;
@@ -15,14 +14,6 @@ impl Report {
         let trimmed = self.trimmed_graph();
         let graph = &trimmed.graph;
         let texts = &self.profile.texts;
-        let shown = Shown {
-            total: total_of(graph),
-            nodes: graph.shown.len(),
-            original: trimmed.original,
-            dropped_nodes: trimmed.dropped_nodes,
-            dropped_edges: 0,
-            is_picture: false,
-        };
         // Before anything is written: who asks for what is not there gets an error alone.
         let symbol = self.options.symbol.as_ref();
         let is_asked = |name: &str| symbol.is_none_or(|symbol| symbol.matches(name));
@@ -32,7 +23,7 @@ impl Report {
             let source = symbol.source();
             return Err(Error::NotFound(format!("no matches found for regexp: {source}")));
         }
-        writeln!(out, "{}", self.labels(shown).join("\n"))?;
+        writeln!(out, "{}", self.labels(&trimmed).join("\n"))?;
         writeln!(out, "{SEPARATOR}\n{LEGEND}")?;
         let mut sum = 0i64;
         for node in graph.iter() {
@@ -47,15 +38,7 @@ impl Report {
                 self.edge(out, graph, edge, edge.caller, cum)?;
             }
             sum = sum.wrapping_add(flat);
-            writeln!(
-                out,
-                "{:>10} {} {} {:>10} {}                | {name}",
-                self.value(flat),
-                percentage(flat, self.total),
-                percentage(sum, self.total),
-                self.value(cum),
-                percentage(cum, self.total),
-            )?;
+            writeln!(out, "{}                | {name}", self.figures(flat, sum, cum))?;
             for id in graph.sorted_edges(&node.callees, texts) {
                 let edge = graph.edge(id);
                 self.edge(out, graph, edge, edge.callee, cum)?;
