@@ -32,8 +32,8 @@ const fn command(name: &'static str, format: Format, then: Then, help: &'static 
     Command { name, format, has_parameter: false, then, help }
 }
 
-const fn of_some(name: &'static str, format: Format, help: &'static str) -> Command {
-    Command { name, format, has_parameter: true, then: Then::Print, help }
+const fn of_some(name: &'static str, format: Format, then: Then, help: &'static str) -> Command {
+    Command { name, format, has_parameter: true, then, help }
 }
 
 /// All of them.
@@ -45,6 +45,12 @@ pub const COMMANDS: &[Command] = &[
         "Write a graph for kcachegrind",
     ),
     command("comments", Format::Comments, Then::Print, "Print the profile's remarks"),
+    of_some(
+        "disasm",
+        Format::Disasm,
+        Then::Print,
+        "Print annotated assembly of functions that match, or at an address",
+    ),
     command("dot", Format::Dot, Then::Print, "Print a graph for Graphviz"),
     command(
         "flamegraph",
@@ -54,9 +60,9 @@ pub const COMMANDS: &[Command] = &[
     ),
     command("folded", Format::Folded, Then::Print, "Print all stacks, one a line, root first"),
     command("gif", Format::Dot, Then::Draw("gif"), "Draw a graph as GIF, by Graphviz"),
-    of_some("list", Format::List, "Print annotated source of functions that match"),
+    of_some("list", Format::List, Then::Print, "Print annotated source of functions that match"),
     command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF, by Graphviz"),
-    of_some("peek", Format::Tree, "Print callers and callees of functions that match"),
+    of_some("peek", Format::Tree, Then::Print, "Print callers and callees of functions that match"),
     command("png", Format::Dot, Then::Draw("png"), "Draw a graph as PNG, by Graphviz"),
     command("proto", Format::Proto, Then::Save("pb.gz"), "Write the profile itself"),
     command("ps", Format::Dot, Then::Draw("ps"), "Draw a graph as PostScript, by Graphviz"),
@@ -68,6 +74,12 @@ pub const COMMANDS: &[Command] = &[
     command("topproto", Format::TopProto, Then::Save("pb.gz"), "Write that table as a profile"),
     command("traces", Format::Traces, Then::Print, "Print all samples"),
     command("tree", Format::Tree, Then::Print, "Print each entry with its callers and callees"),
+    of_some(
+        "weblist",
+        Format::WebList,
+        Then::Save("html"),
+        "Write annotated source with assembly as a page for browsers",
+    ),
 ];
 
 /// The one with that name.

@@ -237,6 +237,12 @@ fn overridden(command: Command, config: &Config) -> Config {
             trim = false;
             "lines".clone_into(&mut config.granularity);
         }
+        // At an address there is one function, and only whole stacks say what was inlined.
+        "disasm" | "weblist" => {
+            trim = false;
+            "addresses".clone_into(&mut config.granularity);
+            config.noinlines = command.name == "disasm";
+        }
         "text" | "top" | "topproto" if config.nodecount == -1 => config.nodecount = 0,
         _ if config.nodecount == -1 => config.nodecount = 80,
         _ => {}
@@ -307,6 +313,7 @@ fn options(
         symbol,
         source_path: config.source_path.clone(),
         trim_path: config.trim_path.clone(),
+        intel_syntax: config.intel_syntax,
     })
 }
 

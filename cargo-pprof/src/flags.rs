@@ -56,7 +56,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     (
         "symbolize",
         "how",
-        "How names are found: none, remote, force, demangle=none|full|templates|default",
+        "How names are found: none, local, fastlocal, remote, force, demangle=none|full|templates|default",
     ),
     ("timeout", "n", "For how many seconds to wait for a server"),
     ("tls_ca", "file", "Certificates to trust, in PEM"),
@@ -156,18 +156,8 @@ fn is_bool(name: &str) -> Option<bool> {
 const LONGEST_NAME: usize = 40;
 
 /// Flags of the reference that are not here yet.
-const NOT_YET: [&str; 10] = [
-    "disasm",
-    "eog",
-    "evince",
-    "gv",
-    "http",
-    "kcachegrind",
-    "no_browser",
-    "tools",
-    "web",
-    "weblist",
-];
+const NOT_YET: [&str; 8] =
+    ["eog", "evince", "gv", "http", "kcachegrind", "no_browser", "tools", "web"];
 
 fn unknown(name: &str) -> Result<Arguments, Refusal> {
     if NOT_YET.contains(&name) {

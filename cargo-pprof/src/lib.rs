@@ -5,6 +5,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod binary;
 pub mod commands;
 pub mod config;
 pub mod driver;
@@ -65,7 +66,8 @@ fn report(
     for option in unknown {
         ui.say(&format!("ignoring unrecognized symbolization option: {option}"));
     }
-    symbolize::symbolize(&mut profile, mode, &origins, &arguments.sources.client)?;
+    let client = &arguments.sources.client;
+    symbolize::symbolize(&mut profile, mode, &origins, client, &mut |text| ui.say(&text))?;
     filter::drop_frames(&mut profile);
     fetch::forget_origins(&mut profile);
     if !arguments.comment.is_empty() {

@@ -13,6 +13,7 @@ use url::Url;
 
 pub use http::Client;
 
+use crate::binary;
 use crate::driver::Ui;
 use crate::graph::base;
 use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
@@ -114,6 +115,7 @@ fn grab(
         for (name, result) in names.iter().zip(read_all(names, sources, ui)) {
             match result {
                 Ok((mut profile, url)) => {
+                    binary::locate(&mut profile, &mut |text| ui.say(&text));
                     complete(&mut profile, sources);
                     if let Some(url) = &url {
                         note_origins(&mut profile, url, &mut origins);

@@ -2,16 +2,19 @@
 
 mod callgrind;
 mod comments;
+mod disasm;
 mod dot;
 mod flame;
 mod labels;
 mod proto;
 mod raw;
 mod source;
+mod sources;
 mod tags;
 mod text;
 mod traces;
 mod tree;
+mod weblist;
 
 use std::io::{self, Write};
 
@@ -29,6 +32,8 @@ pub enum Format {
     Callgrind,
     /// The profile's remarks.
     Comments,
+    /// Annotated machine code.
+    Disasm,
     /// For Graphviz.
     Dot,
     /// A picture of all stacks.
@@ -51,6 +56,8 @@ pub enum Format {
     Traces,
     /// Each node between its callers and callees.
     Tree,
+    /// Annotated source, with the machine code of each line, as a page.
+    WebList,
 }
 
 /// What a report is of.
@@ -94,6 +101,8 @@ pub struct Options {
     pub source_path: String,
     /// What is taken from the start of their paths.
     pub trim_path: String,
+    /// Whether assembly is in Intel's syntax.
+    pub intel_syntax: bool,
 }
 
 /// A profile and what is said of it.
@@ -161,6 +170,7 @@ impl Report {
         match self.options.format {
             Format::Callgrind => self.callgrind(out)?,
             Format::Comments => self.comments(out)?,
+            Format::Disasm => self.disassembly(out)?,
             Format::Dot => self.dot(out)?,
             Format::FlameGraph => self.flame_graph(out)?,
             Format::Folded => self.folded(out)?,
@@ -172,6 +182,7 @@ impl Report {
             Format::TopProto => self.top_proto(out)?,
             Format::Traces => self.traces(out)?,
             Format::Tree => self.tree(out)?,
+            Format::WebList => self.web_list(out)?,
         }
         Ok(())
     }
@@ -193,8 +204,10 @@ impl Report {
 
     fn sites(&mut self) -> Sites {
         self.trim_paths();
-        let object_names =
-            matches!(self.options.format, Format::Raw | Format::List | Format::Callgrind);
+        let object_names = matches!(
+            self.options.format,
+            Format::Raw | Format::List | Format::Disasm | Format::Callgrind
+        );
         Sites::new(&mut self.profile, object_names)
     }
 
@@ -202,7 +215,7 @@ impl Report {
         let Options { trim_path, source_path, .. } = &self.options;
         for function in &mut self.profile.functions {
             let path = self.profile.texts.get(function.filename);
-            let trimmed = source::trim_path(path, trim_path, source_path);
+            let trimmed = sources::trim_path(path, trim_path, source_path);
             if trimmed.len() != path.len() {
                 let trimmed = trimmed.to_owned();
                 function.filename = self.profile.texts.intern(&trimmed);
@@ -226,6 +239,7 @@ impl Report {
             drop_negative: self.options.drop_negative,
             edges: match format {
                 Format::Text | Format::TopProto | Format::List => EdgesOf::InlinedNodes,
+                Format::Disasm => EdgesOf::Nothing,
                 _ => self.asked(sites).map_or(EdgesOf::AllNodes, EdgesOf::Nodes),
             },
             tag_unit: (format == Format::Dot).then(|| self.options.output_unit.clone()),

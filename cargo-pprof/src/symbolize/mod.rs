@@ -1,10 +1,12 @@
 //! Names for addresses, and names as people read them.
 
 mod demangle;
+mod local;
 mod remote;
 
 use std::borrow::Cow;
 
+use crate::binary::Detail;
 use crate::fetch::{Client, Origin};
 use crate::profile::{Profile, Text};
 
@@ -15,6 +17,8 @@ pub use demangle::{Style, demangle};
 pub struct Mode {
     /// Nothing is done.
     pub is_none: bool,
+    /// Binaries on this machine are read.
+    pub local: Option<Detail>,
     /// Servers are asked.
     pub is_remote: bool,
     /// Also those that are known.
@@ -27,7 +31,9 @@ impl Mode {
     /// Options with colons between them, and those of them that are none.
     #[must_use]
     pub fn new(text: &str) -> (Mode, Vec<String>) {
-        let mut mode = Mode { is_none: false, is_remote: true, force: false, style: Style::Short };
+        let local = Some(Detail::Lines);
+        let (is_none, style) = (false, Style::Short);
+        let mut mode = Mode { is_none, local, is_remote: true, force: false, style };
         let mut unknown = Vec::new();
         for option in text.to_lowercase().split(':') {
             match option {
@@ -36,8 +42,9 @@ impl Mode {
                     break;
                 }
                 "" | "demangle=default" => {}
-                "local" | "fastlocal" => mode.is_remote = false,
-                "remote" => mode.is_remote = true,
+                "local" => (mode.local, mode.is_remote) = (local, false),
+                "fastlocal" => (mode.local, mode.is_remote) = (Some(Detail::Names), false),
+                "remote" => (mode.local, mode.is_remote) = (None, true),
                 "force" => mode.force = true,
                 "demangle=full" => (mode.style, mode.force) = (Style::Full, true),
                 "demangle=templates" => (mode.style, mode.force) = (Style::Templates, true),
@@ -49,7 +56,7 @@ impl Mode {
     }
 }
 
-/// Gives names to what has none, and makes all of them those that people read, where that is not done yet.
+/// Gives names to what has none, and makes all of them those that people read, where that is not done yet. What is not found is told.
 ///
 /// # Errors
 /// A server that is asked does not answer.
@@ -58,9 +65,13 @@ pub fn symbolize(
     mode: Mode,
     origins: &[Origin],
     client: &Client,
+    say: &mut dyn FnMut(String),
 ) -> Result<(), String> {
     if mode.is_none {
         return Ok(());
+    }
+    if let Some(detail) = mode.local {
+        local::name_locations(profile, detail, mode.force, say);
     }
     if mode.is_remote {
         remote::name_locations(profile, origins, client, mode.force)?;
