@@ -232,7 +232,7 @@ fn combine(mut profiles: Vec<Profile>) -> Result<Profile, String> {
     profile::make_compatible(&mut profiles)?;
     match <[Profile; 1]>::try_from(profiles) {
         Ok([profile]) => Ok(profile),
-        Err(profiles) => profile::merge(&profiles),
+        Err(profiles) => profile::merge(profiles),
     }
 }
 

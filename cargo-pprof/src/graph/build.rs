@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::edges::{Added, Edges};
+use super::edges::{Edges, Kind, Weight};
 use super::sites::Sites;
 use super::tags::{Names, SampleTags, TagTable};
 use super::{Graph, Node, NodeId};
@@ -66,7 +66,7 @@ pub fn build(
     }
     let Builder { mut nodes, edges, tags, .. } = builder;
     let edges = edges.finish(&mut nodes);
-    let names = tags.map_or_else(Names::default, TagTable::names);
+    let names = tags.map_or_else(Names::default, |tags| tags.finish(&mut nodes));
     let is_shown = |node: &Node| {
         let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
         (node.cum != 0 || node.flat != 0) && !(options.drop_negative && is_negative)
@@ -84,6 +84,14 @@ struct Builder<'p> {
 }
 
 const NOBODY: NodeId = NodeId::MAX;
+
+/// What a node has with its callees.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    /// The last sample that it was seen in: each counts once.
+    seen: u32,
+    cum: i64,
+}
 
 impl Builder<'_> {
     /// Value and divisor; nothing if they say nothing.
@@ -113,8 +121,14 @@ impl Builder<'_> {
         };
         *sum = sum.wrapping_add(value);
         *div = div.wrapping_add(divisor);
-        if let (Some(table), Some(tags)) = (&mut self.tags, tags) {
-            table.add(id, &mut node.tags, tags, is_flat, (value, divisor));
+        if let Some(tags) = tags {
+            self.add_tags(id, tags, is_flat, (value, divisor));
+        }
+    }
+
+    fn add_tags(&mut self, id: NodeId, tags: &SampleTags, is_flat: bool, weight: (i64, i64)) {
+        if let Some(table) = &mut self.tags {
+            table.add(id, &mut self.nodes[id as usize].tags, tags, is_flat, weight);
         }
     }
 
@@ -134,12 +148,16 @@ impl Builder<'_> {
             EdgesOf::Nodes(nodes) => (nodes.clone(), nodes.clone()),
         };
         let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
-        // The last sample that a node was seen in: each counts once.
-        let mut node_seen = vec![0u32; self.nodes.len()];
+        // What every frame changes, and no more: caches hold it.
+        let mut sums = vec![Sum::default(); count];
+        if let Some(table) = &mut self.tags {
+            table.expect_nodes(count);
+        }
         let profile = self.profile;
         for (number, sample) in (1..).zip(profile.samples.iter()) {
             let Some(weight) = self.weight(sample) else { continue };
             let tags = self.tags_of(sample);
+            self.edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
             let (mut parent, mut is_residual) = (NOBODY, false);
             for location in sample.stack.iter().rev() {
                 let nodes = sites.of(*location);
@@ -148,20 +166,24 @@ impl Builder<'_> {
                         is_residual = true;
                         continue;
                     }
-                    let seen = &mut node_seen[node as usize];
-                    if *seen != number {
-                        *seen = number;
-                        self.add(node, tags.as_ref(), false, weight);
+                    let sum = &mut sums[node as usize];
+                    if sum.seen != number {
+                        sum.seen = number;
+                        sum.cum = sum.cum.wrapping_add(weight.0);
+                        if weight.1 != 0 {
+                            let div = &mut self.nodes[node as usize].cum_div;
+                            *div = div.wrapping_add(weight.1);
+                        }
+                        if let Some(tags) = &tags {
+                            self.add_tags(node, tags, false, weight);
+                        }
                     }
                     if parent != NOBODY
                         && parent != node
                         && (of_callees[node as usize] || of_callers[parent as usize])
                     {
                         let is_inline = inner + 1 != nodes.len();
-                        let (value, divisor) = weight;
-                        let sample = number;
-                        let added = Added { sample, value, divisor, is_residual, is_inline };
-                        self.edges.add(parent, node, added);
+                        self.edges.add(parent, node, Kind { is_residual, is_inline });
                     }
                     (parent, is_residual) = (node, false);
                 }
@@ -169,6 +191,9 @@ impl Builder<'_> {
             if parent != NOBODY && !is_residual {
                 self.add(parent, tags.as_ref(), true, weight);
             }
+        }
+        for (node, sum) in self.nodes.iter_mut().zip(sums) {
+            node.cum = sum.cum;
         }
     }
 
@@ -181,6 +206,7 @@ impl Builder<'_> {
         for (number, sample) in (1..).zip(profile.samples.iter()) {
             let Some(weight) = self.weight(sample) else { continue };
             let tags = self.tags_of(sample);
+            self.edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
             let mut parent = NOBODY;
             for location in sample.stack.iter().rev() {
                 let infos = sites.of(*location);
@@ -196,10 +222,7 @@ impl Builder<'_> {
                     self.add(node, tags.as_ref(), false, weight);
                     if parent != NOBODY {
                         let is_inline = inner + 1 != infos.len();
-                        let (value, divisor) = weight;
-                        let sample = number;
-                        let added = Added { sample, value, divisor, is_residual: false, is_inline };
-                        self.edges.add(parent, node, added);
+                        self.edges.add(parent, node, Kind { is_residual: false, is_inline });
                     }
                     parent = node;
                 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::NodeId;
+use super::{Node, NodeId};
 use crate::profile::{Label, Texts, Value};
 
 /// Samples with the same labels, or numbers, of a node.
@@ -75,9 +75,18 @@ pub(super) struct TagTable<'t> {
     labels: HashMap<String, u32>,
     numbers: HashMap<String, u32>,
     of_nodes: HashMap<(NodeId, u32, u32), u32, Hasher>,
+    /// How many nodes there will be, and for each of the first sets of labels, what each of them has with its callees: nearly all that is added.
+    nodes: usize,
+    sums: Vec<Vec<i64>>,
 }
 
+/// Sums of so many sets and nodes are kept in `sums`.
+const MOST_SUMS: usize = 4 << 20;
+
 type Hasher = foldhash::fast::RandomState;
+
+/// In the place of the number of what has none.
+const NO_NUMBER: u32 = u32::MAX;
 
 /// The labels of a sample as tags have them.
 #[derive(Clone, Debug)]
@@ -101,7 +110,14 @@ impl<'t> TagTable<'t> {
             labels: HashMap::from([(String::new(), 0)]),
             numbers: HashMap::new(),
             of_nodes: HashMap::default(),
+            nodes: 0,
+            sums: Vec::new(),
         }
+    }
+
+    /// Makes room for sums: without it there are none, and all goes to the nodes one by one.
+    pub(super) fn expect_nodes(&mut self, nodes: usize) {
+        self.nodes = nodes;
     }
 
     pub(super) fn of(&mut self, labels: &[Label]) -> SampleTags {
@@ -138,7 +154,20 @@ impl<'t> TagTable<'t> {
         flat: bool,
         (value, divisor): (i64, i64),
     ) {
-        const NO_NUMBER: u32 = u32::MAX;
+        let set = of.labels as usize;
+        let is_sum = !flat && divisor == 0 && set != 0 && of.numbers.is_empty();
+        if is_sum && set * self.nodes < MOST_SUMS && self.nodes > 0 {
+            if self.sums.len() <= set {
+                self.sums.resize_with(set + 1, Vec::new);
+            }
+            let sums = &mut self.sums[set];
+            if sums.is_empty() {
+                sums.resize(self.nodes, 0);
+            }
+            let sum = &mut sums[id as usize];
+            *sum = sum.wrapping_add(value);
+            return;
+        }
         let mut add = |number: Option<(u32, i64)>| {
             let key = (id, of.labels, number.map_or(NO_NUMBER, |(number, _)| number));
             let place = *self.of_nodes.entry(key).or_insert_with(|| {
@@ -158,7 +187,19 @@ impl<'t> TagTable<'t> {
         of.numbers.iter().for_each(|number| add(Some(*number)));
     }
 
-    pub(super) fn names(self) -> Names {
+    /// Gives nodes what is theirs, and says what tags are called.
+    pub(super) fn finish(mut self, nodes: &mut [Node]) -> Names {
+        for (labels, sums) in (0..).zip(std::mem::take(&mut self.sums)) {
+            for (id, sum) in (0..).zip(sums).filter(|(_, sum)| *sum != 0) {
+                let tags = &mut nodes[id as usize].tags;
+                let next = tags.len() as u32;
+                let place = *self.of_nodes.entry((id, labels, NO_NUMBER)).or_insert(next);
+                if place == next {
+                    tags.push(Tag { labels, ..Tag::default() });
+                }
+                tags[place as usize].add(false, sum, 0);
+            }
+        }
         let in_order = |map: HashMap<String, u32>| {
             let mut names: Vec<(String, u32)> = map.into_iter().collect();
             names.sort_by_key(|(_, index)| *index);

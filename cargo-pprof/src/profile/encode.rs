@@ -29,8 +29,10 @@ impl Profile {
         for value_type in &self.sample_types {
             message(&mut buffer, 1, |b| put_value_type(b, value_type, &mut texts));
         }
+        // By themselves they stay in a cache.
+        let ids: Vec<u64> = self.locations.iter().map(|location| location.id).collect();
         for sample in self.samples.iter() {
-            self.put_sample(&mut buffer, sample, &mut texts);
+            put_sample(&mut buffer, sample, &ids, &mut texts);
             if buffer.len() > 1 << 16 {
                 writer.write_all(&buffer)?;
                 buffer.clear();
@@ -41,26 +43,6 @@ impl Profile {
             put_bytes(&mut buffer, 6, self.text(text).as_bytes());
         }
         writer.write_all(&buffer)
-    }
-
-    fn put_sample(&self, buffer: &mut Vec<u8>, sample: Sample<'_>, texts: &mut Used) {
-        message(buffer, 2, |b| {
-            let ids = sample.stack.iter().map(|&l| self.locations[l as usize].id);
-            packed(b, 1, ids);
-            packed(b, 2, sample.values.iter().map(|v| v.cast_unsigned()));
-            for label in sample.labels {
-                message(b, 3, |b| {
-                    put(b, 1, texts.number(label.key));
-                    match label.value {
-                        Value::Text(text) => put(b, 2, texts.number_of_value(text)),
-                        Value::Number(number, unit) => {
-                            put(b, 3, number.cast_unsigned());
-                            put(b, 4, texts.number(unit));
-                        }
-                    }
-                });
-            }
-        });
     }
 
     fn put_tables(&self, buffer: &mut Vec<u8>, texts: &mut Used) {
@@ -115,6 +97,25 @@ impl Profile {
         put(buffer, 14, texts.number(self.default_sample_type));
         put(buffer, 15, texts.number(self.doc_url));
     }
+}
+
+fn put_sample(buffer: &mut Vec<u8>, sample: Sample<'_>, ids: &[u64], texts: &mut Used) {
+    message(buffer, 2, |b| {
+        packed(b, 1, sample.stack.iter().map(|&location| ids[location as usize]));
+        packed(b, 2, sample.values.iter().map(|v| v.cast_unsigned()));
+        for label in sample.labels {
+            message(b, 3, |b| {
+                put(b, 1, texts.number(label.key));
+                match label.value {
+                    Value::Text(text) => put(b, 2, texts.number_of_value(text)),
+                    Value::Number(number, unit) => {
+                        put(b, 3, number.cast_unsigned());
+                        put(b, 4, texts.number(unit));
+                    }
+                }
+            });
+        }
+    });
 }
 
 /// The texts that are used, numbered in the order of their first use.
@@ -181,6 +182,8 @@ fn put_bytes(buffer: &mut Vec<u8>, field: u64, bytes: &[u8]) {
 
 fn packed(buffer: &mut Vec<u8>, field: u64, values: impl ExactSizeIterator<Item = u64>) {
     if values.len() != 0 {
+        const LONGEST: usize = 10;
+        buffer.reserve(LONGEST * values.len());
         message(buffer, field, |b| values.for_each(|value| varint(b, value)));
     }
 }

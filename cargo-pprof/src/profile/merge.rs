@@ -170,18 +170,20 @@ fn check_same_types(one: &Profile, other: &Profile) -> Result<(), String> {
 ///
 /// # Errors
 /// The profiles are not of the same types.
-pub fn merge(profiles: &[Profile]) -> Result<Profile, String> {
-    let [first, rest @ ..] = profiles else { return Err("no profiles to merge".to_owned()) };
+pub fn merge(profiles: Vec<Profile>) -> Result<Profile, String> {
+    let [first, rest @ ..] = profiles.as_slice() else { return Err("no profiles to merge".to_owned()) };
     for other in rest {
         check_same_types(first, other)?;
     }
-    let mut merger = Merger { merged: headers(profiles), ..Merger::default() };
+    let mut merger = Merger { merged: headers(&profiles), ..Merger::default() };
+    let most = profiles.iter().map(|profile| profile.samples.len()).max().unwrap_or(0);
+    merger.samples.reserve(most, |_| 0);
     for profile in profiles {
-        merger.add(profile);
+        merger.add(&profile);
     }
     let merged = merger.merged;
     if merged.samples.iter().any(|sample| is_zero(sample.values)) {
-        return merge(&[merged]);
+        return merge(vec![merged]);
     }
     Ok(merged)
 }
