@@ -171,7 +171,9 @@ fn check_same_types(one: &Profile, other: &Profile) -> Result<(), String> {
 /// # Errors
 /// The profiles are not of the same types.
 pub fn merge(profiles: Vec<Profile>) -> Result<Profile, String> {
-    let [first, rest @ ..] = profiles.as_slice() else { return Err("no profiles to merge".to_owned()) };
+    let [first, rest @ ..] = profiles.as_slice() else {
+        return Err("no profiles to merge".to_owned());
+    };
     for other in rest {
         check_same_types(first, other)?;
     }

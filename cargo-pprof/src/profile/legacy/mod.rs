@@ -1,11 +1,11 @@
-//! Profiles from before `profile.proto`: what gperftools and the first Go and Java agents wrote, and old servers still do.
+//! Profiles from before `profile.proto`: what gperftools and the first Go and Java agents wrote, and old servers and jemalloc still do.
 //!
 //! None of these formats has a version or a length to check, so each is asked in turn whether it knows the file. The order matters: a Java
 //! contention profile begins like one of C++, and is refused there at its first attribute.
 //!
 //! ```text
 //! cpu                                        -> Draft -> maps -> frames -> Profile
-//! heap, go_count, threads, contention, java
+//! heap, go_count, threads, contention, java, jemalloc
 //! ```
 
 mod contention;
@@ -15,6 +15,7 @@ mod frames;
 mod go_count;
 mod heap;
 mod java;
+mod jemalloc;
 mod lines;
 mod maps;
 mod numbers;
@@ -66,7 +67,14 @@ pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Option<Profile>, String
 }
 
 fn parse_text(text: &str) -> Result<Profile> {
-    let formats = [heap::parse, go_count::parse, threads::parse, contention::parse, java::parse];
+    let formats = [
+        heap::parse,
+        go_count::parse,
+        threads::parse,
+        contention::parse,
+        java::parse,
+        jemalloc::parse,
+    ];
     for format in formats {
         match format(text) {
             Err(Refusal::Unknown) => {}
@@ -88,6 +96,7 @@ mod tests {
             "goroutine profile: total 2\n2 @ 0x11 0x22\n",
             "--- threadz 1 ---\n--- Thread 1 (name: a/1) stack: ---\n 0x11 0x22\n--- Memory map: ---\n",
             "--- contentionz 1 ---\ncycles/second = 1000\nsampling period = 2\n3 4 @ 0x11 0x22\n",
+            "heap_v2/512\n@ 0x11 0x22\n  t*: 1: 8 [0: 0]\nMAPPED_LIBRARIES:\n0-100 r-xp 0 0:0 1 /p\n",
             "--- heapz 1 ---\nformat = java\nresolution = bytes\n 8 1 @ 0x1 0x2\n 0x1 f (F.java:1)\n 0x2 GC\n",
         ];
         let mut samples: Vec<Vec<u8>> = texts.iter().map(|t| t.as_bytes().to_vec()).collect();
