@@ -237,13 +237,16 @@ fn overridden(command: Command, config: &Config) -> Config {
             trim = false;
             "lines".clone_into(&mut config.granularity);
         }
-        "text" | "top" | "topproto" if config.nodecount == -1 => config.nodecount = 0,
+        "json" | "text" | "top" | "topproto" if config.nodecount == -1 => config.nodecount = 0,
         _ if config.nodecount == -1 => config.nodecount = 80,
         _ => {}
     }
     if matches!(command.format, Format::Proto | Format::Raw | Format::Callgrind) {
         trim = false;
         "addresses".clone_into(&mut config.granularity);
+    }
+    if command.format == Format::Speedscope && config.granularity.is_empty() {
+        "filefunctions".clone_into(&mut config.granularity);
     }
     if !trim {
         config.nodecount = 0;

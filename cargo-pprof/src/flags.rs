@@ -23,6 +23,8 @@ pub struct Arguments {
     pub comment: String,
     /// Whether frames are kept that the profile says are to be dropped.
     pub all_frames: bool,
+    /// Whether the files themselves are looked at, and no report made.
+    pub lint: bool,
     /// What is to be told to the user.
     pub warnings: Vec<String>,
 }
@@ -52,6 +54,11 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("base", "profile", "Subtract this profile"),
     ("buildid", "id", "Build id of the program, where the profile says none"),
     ("diff_base", "profile", "Compare with this profile: shares are of it"),
+    (
+        "lint",
+        "",
+        "Say what pprof, Parca, Alloy and Pyroscope refuse in the files, instead of a report",
+    ),
     ("seconds", "n", "Over how many seconds a server is to take the profile"),
     (
         "symbolize",
@@ -264,6 +271,7 @@ fn set(parsed: &mut Parsed, name: &str, value: Option<&str>) -> Result<(), Strin
     match name {
         "add_comment" => parsed.arguments.comment = text(),
         "all_frames" => parsed.arguments.all_frames = yes_or_no(value)?,
+        "lint" => parsed.arguments.lint = yes_or_no(value)?,
         "base" => parsed.base = text(),
         "diff_base" => parsed.diff_base = text(),
         "buildid" => parsed.arguments.sources.build_id = text(),
@@ -335,6 +343,9 @@ fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
         }
         _ => return wrong("must set at most one output format"),
     };
+    if arguments.lint && arguments.request.is_some() {
+        return wrong("-lint is no report: leave it out, or the report");
+    }
     for (flag, value) in VALUES.iter().filter(|(flag, _)| values.contains(flag)) {
         if arguments.config.sample_index.is_empty() {
             (*value).clone_into(&mut arguments.config.sample_index);

@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod filter;
 pub mod flags;
 pub mod graph;
+pub mod lint;
 pub mod measurement;
 pub mod pattern;
 pub mod profile;
@@ -25,7 +26,11 @@ use driver::{Error, Ui};
 use flags::Refusal;
 use profile::Text;
 
-/// Does what a command line says, and returns what the process is to exit with: 0, or 2 for an error, which is told.
+/// What the process exits with if `-lint` finds that a profile is refused.
+const REFUSED: u8 = 1;
+
+/// Does what a command line says, and returns what the process is to exit with: 0, 1 if `-lint` finds a profile that is refused, or 2 for an error,
+/// which is told.
 pub fn run(words: &[String], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
     let arguments = match flags::parse(words) {
         Ok(arguments) => arguments,
@@ -40,7 +45,8 @@ pub fn run(words: &[String], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
         }
     };
     match report(arguments, input, ui) {
-        Ok(()) | Err(Error::Closed) => 0,
+        Ok(code) => code,
+        Err(Error::Closed) => 0,
         Err(Error::Message(message)) => {
             ui.say(&message);
             2
@@ -52,11 +58,15 @@ fn report(
     mut arguments: flags::Arguments,
     input: &mut dyn BufRead,
     ui: &mut Ui<'_>,
-) -> Result<(), Error> {
+) -> Result<u8, Error> {
     for warning in &arguments.warnings {
         ui.say(warning);
     }
     arguments.sources.read_input(input)?;
+    if arguments.lint {
+        let is_accepted = lint::run(&arguments.sources, ui)?;
+        return Ok(if is_accepted { 0 } else { REFUSED });
+    }
     let fetch::Fetched { mut profile, origins } = fetch::fetch(&arguments.sources, ui)?;
     if arguments.all_frames {
         (profile.drop_frames, profile.keep_frames) = (Text::EMPTY, Text::EMPTY);
@@ -76,7 +86,8 @@ fn report(
         fetch::save_copy(&profile, ui);
     }
     match arguments.request {
-        Some(request) => driver::generate(profile, &request, &arguments.config, ui),
-        None => shell::run(&profile, arguments.config, input, ui),
+        Some(request) => driver::generate(profile, &request, &arguments.config, ui)?,
+        None => shell::run(&profile, arguments.config, input, ui)?,
     }
+    Ok(0)
 }

@@ -3,7 +3,7 @@
 mod http;
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -150,7 +150,10 @@ fn read_all(names: &[String], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> 
                 let sender = sender.clone();
                 scope.spawn(move || match name.as_str() {
                     INPUT => Ok((decode(sources.input.clone())?, None)),
-                    name => read(name, &sources.client, &sender),
+                    name => {
+                        let (bytes, url) = read_bytes(name, &sources.client, &sender)?;
+                        Ok((decode(bytes)?, url))
+                    }
                 })
             })
             .collect();
@@ -194,7 +197,7 @@ pub fn save_copy(profile: &Profile, ui: &mut Ui<'_>) {
     }
 }
 
-fn write_copy(profile: &Profile) -> std::io::Result<PathBuf> {
+fn write_copy(profile: &Profile) -> io::Result<PathBuf> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = given("HOME").map(|home| Path::new(&home).join("pprof"));
     let places = given("PPROF_TMPDIR").map(PathBuf::from).into_iter().chain(home);
@@ -219,11 +222,11 @@ fn write_copy(profile: &Profile) -> std::io::Result<PathBuf> {
                     let _ = fs::remove_file(&path);
                 });
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
-    Err(std::io::Error::other(format!("all names from {prefix}001.pb.gz on are taken")))
+    Err(io::Error::other(format!("all names from {prefix}001.pb.gz on are taken")))
 }
 
 fn combine(mut profiles: Vec<Profile>) -> Result<Profile, String> {
@@ -239,11 +242,30 @@ fn mark_as_base(profile: &mut Profile) {
     profile.samples.set_label(key, value);
 }
 
-/// Reads what there is a file of, or else an address.
-fn read(name: &str, client: &Client, messages: &mpsc::Sender<String>) -> Found {
+/// What a source holds, as it is.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(name: &str, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>, String> {
+    if name == INPUT {
+        return Ok(sources.input.clone());
+    }
+    let (sender, messages) = mpsc::channel();
+    let found = read_bytes(name, &sources.client, &sender);
+    drop(sender);
+    messages.into_iter().for_each(|message| ui.say(&message));
+    found.map(|(bytes, _)| bytes)
+}
+
+/// Reads what there is a file of, or else an address, which it gives then.
+fn read_bytes(
+    name: &str,
+    client: &Client,
+    messages: &mpsc::Sender<String>,
+) -> Result<(Vec<u8>, Option<Url>), String> {
     let missing = match fs::read(name) {
-        Ok(bytes) => return Ok((decode(bytes)?, None)),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Ok(bytes) => return Ok((bytes, None)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error.to_string());
         }
         Err(error) => error,
@@ -255,8 +277,7 @@ fn read(name: &str, client: &Client, messages: &mpsc::Sender<String>) -> Found {
     if let Some(seconds) = address.seconds {
         say(format!("Please wait... ({seconds}s)"));
     }
-    let profile = decode(client.get(&address)?)?;
-    Ok((profile, Some(address.url)))
+    Ok((client.get(&address)?, Some(address.url)))
 }
 
 /// Makes a profile of what a file holds, compressed or not.
@@ -265,10 +286,7 @@ fn read(name: &str, client: &Client, messages: &mpsc::Sender<String>) -> Found {
 /// It is none.
 pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        let read = MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain);
-        read.map_err(|error| format!("decompressing profile: {error}"))?;
-        bytes = plain;
+        bytes = decompress(&bytes).map_err(|error| format!("decompressing profile: {error}"))?;
     }
     match Profile::decode(&bytes) {
         Err(DecodeError::Malformed(why)) => {
@@ -282,6 +300,12 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
         Err(error) => Err(format!("parsing profile: {error}")),
         Ok(profile) => Ok(profile),
     }
+}
+
+pub(crate) fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(bytes).read_to_end(&mut plain)?;
+    Ok(plain)
 }
 
 /// Gives a profile a mapping if it has none, and the program that was named.
