@@ -52,6 +52,12 @@ pub const COMMANDS: &[Command] = &[
         Then::Save("svg"),
         "Draw all stacks, to be searched and zoomed in a browser",
     ),
+    command(
+        "flamehtml",
+        Format::FlamePage,
+        Then::Save("html"),
+        "Draw the same as a page; -flamegraph does where the output is called *.html",
+    ),
     command("folded", Format::Folded, Then::Print, "Print all stacks, one a line, root first"),
     command("gif", Format::Dot, Then::Draw("gif"), "Draw a graph as GIF, by Graphviz"),
     command("json", Format::Json, Then::Print, "Print the table of top for programs"),

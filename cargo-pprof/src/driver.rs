@@ -290,8 +290,12 @@ fn options(
     ];
     let given = filters.iter().filter(|(_, value)| !value.is_empty());
     let main = profile.mappings.first().map_or("", |main| profile.text(main.file));
+    let is_page = Path::new(&config.output).extension().is_some_and(|ending| ending == "html");
     Ok(report::Options {
-        format: request.command.format,
+        format: match request.command.format {
+            Format::FlameGraph if is_page => Format::FlamePage,
+            format => format,
+        },
         value,
         divisor: config.mean.then_some(0),
         sample_type,

@@ -35,6 +35,8 @@ pub enum Format {
     Dot,
     /// A picture of all stacks.
     FlameGraph,
+    /// The same in a page.
+    FlamePage,
     /// All stacks, one a line.
     Folded,
     /// The table, for programs.
@@ -169,6 +171,7 @@ impl Report {
             Format::Comments => self.comments(out)?,
             Format::Dot => self.dot(out)?,
             Format::FlameGraph => self.flame_graph(out)?,
+            Format::FlamePage => self.flame_page(out)?,
             Format::Folded => self.folded(out)?,
             Format::Json => self.json(out)?,
             Format::List => self.list(out)?,
