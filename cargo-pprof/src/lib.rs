@@ -19,6 +19,8 @@ pub mod profile;
 pub mod report;
 pub mod shell;
 pub mod symbolize;
+pub mod temporary;
+pub mod viewer;
 
 use std::io::BufRead;
 
@@ -86,7 +88,11 @@ fn report(
         fetch::save_copy(&profile, ui);
     }
     match arguments.request {
-        Some(request) => driver::generate(profile, &request, &arguments.config, ui)?,
+        Some(request) => {
+            if let Some(shown) = driver::generate(profile, &request, &arguments.config, ui)? {
+                shown.wait()?;
+            }
+        }
         None => shell::run(&profile, arguments.config, input, ui)?,
     }
     Ok(0)

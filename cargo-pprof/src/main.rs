@@ -4,6 +4,10 @@ use std::io;
 use std::process::ExitCode;
 
 use cargo_pprof::driver::{Ui, is_terminal};
+use cargo_pprof::temporary;
+
+/// As shells have it for SIGINT, which is 2.
+const INTERRUPTED: i32 = 128 + 2;
 
 fn main() -> ExitCode {
     let mut words: Vec<String> =
@@ -12,6 +16,11 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == "pprof") && std::env::var_os("CARGO").is_some() {
         words.remove(0);
     }
+    // The thread that waits for signals takes the place of their default, which would leave halves of files. Without it they stay.
+    let _ = ctrlc::set_handler(|| {
+        let _held = temporary::remove_all();
+        std::process::exit(INTERRUPTED);
+    });
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut ui = Ui { out: &mut out, err: &mut err, is_terminal: is_terminal() };
     ExitCode::from(cargo_pprof::run(&words, &mut io::stdin().lock(), &mut ui))

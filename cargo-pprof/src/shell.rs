@@ -6,6 +6,7 @@ use crate::commands::{self, COMMANDS};
 use crate::config::{self, Config, FIELDS};
 use crate::driver::{Error, Request, Ui, generate, greeting};
 use crate::profile::Profile;
+use crate::viewer::Shown;
 
 const PROMPT: &str = "(pprof) ";
 
@@ -22,7 +23,7 @@ pub fn run(
     input: &mut dyn BufRead,
     ui: &mut Ui<'_>,
 ) -> Result<(), Error> {
-    let mut shell = Shell { profile, config };
+    let mut shell = Shell { profile, config, shown: Vec::new() };
     shell.config.compact_labels = true;
     for line in greeting(profile, &shell.config, ui) {
         ui.say(&line);
@@ -52,6 +53,8 @@ pub fn run(
 struct Shell<'p> {
     profile: &'p Profile,
     config: Config,
+    /// Files that programs may still look at: they stay to the end.
+    shown: Vec<Shown>,
 }
 
 impl Shell<'_> {
@@ -90,7 +93,8 @@ impl Shell<'_> {
             "help" => ui.say(&self.help(&rest.join(" "))?),
             first => {
                 let (request, config) = self.request(first, rest)?;
-                generate(self.profile.clone(), &request, &config, ui)?;
+                let shown = generate(self.profile.clone(), &request, &config, ui)?;
+                self.shown.extend(shown);
             }
         }
         Ok(true)

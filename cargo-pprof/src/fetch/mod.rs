@@ -16,6 +16,7 @@ pub use http::Client;
 use crate::driver::Ui;
 use crate::graph::base;
 use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
+use crate::temporary::Temporary;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -216,11 +217,11 @@ fn write_copy(profile: &Profile) -> io::Result<PathBuf> {
     let prefix = prefix.replace('/', "_");
     for number in 1..10_000 {
         let path = place.join(format!("{prefix}{number:03}.pb.gz"));
-        match fs::File::create_new(&path) {
-            Ok(file) => {
-                return profile.write(file).map(|()| path.clone()).inspect_err(|_| {
-                    let _ = fs::remove_file(&path);
-                });
+        match Temporary::create(path.clone()) {
+            Ok((half, file)) => {
+                profile.write(file)?;
+                half.keep();
+                return Ok(path);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
