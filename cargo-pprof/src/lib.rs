@@ -27,6 +27,7 @@ use std::io::BufRead;
 use driver::{Error, Ui};
 use flags::Refusal;
 use profile::Text;
+use shell::Input;
 
 /// What the process exits with if `-lint` finds that a profile is refused.
 const REFUSED: u8 = 1;
@@ -34,6 +35,11 @@ const REFUSED: u8 = 1;
 /// Does what a command line says, and returns what the process is to exit with: 0, 1 if `-lint` finds a profile that is refused, or 2 for an error,
 /// which is told.
 pub fn run(words: &[String], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
+    run_with(words, Input { bytes: input, is_edited: false }, ui)
+}
+
+/// The same, with a shell whose lines may be edited.
+pub fn run_with(words: &[String], input: Input<'_>, ui: &mut Ui<'_>) -> u8 {
     let arguments = match flags::parse(words) {
         Ok(arguments) => arguments,
         Err(Refusal::Help) => {
@@ -58,13 +64,13 @@ pub fn run(words: &[String], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
 
 fn report(
     mut arguments: flags::Arguments,
-    input: &mut dyn BufRead,
+    mut input: Input<'_>,
     ui: &mut Ui<'_>,
 ) -> Result<u8, Error> {
     for warning in &arguments.warnings {
         ui.say(warning);
     }
-    arguments.sources.read_input(input)?;
+    arguments.sources.read_input(&mut input.bytes)?;
     if arguments.lint {
         let is_accepted = lint::run(&arguments.sources, ui)?;
         return Ok(if is_accepted { 0 } else { REFUSED });

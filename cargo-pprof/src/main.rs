@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use cargo_pprof::driver::{Ui, is_terminal};
+use cargo_pprof::shell::{Input, can_edit};
 use cargo_pprof::temporary;
 
 /// As shells have it for SIGINT, which is 2.
@@ -23,5 +24,6 @@ fn main() -> ExitCode {
     });
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut ui = Ui { out: &mut out, err: &mut err, is_terminal: is_terminal() };
-    ExitCode::from(cargo_pprof::run(&words, &mut io::stdin().lock(), &mut ui))
+    let input = Input { bytes: &mut io::stdin().lock(), is_edited: can_edit() };
+    ExitCode::from(cargo_pprof::run_with(&words, input, &mut ui))
 }
