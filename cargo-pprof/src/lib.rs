@@ -14,6 +14,7 @@ pub mod flags;
 pub mod graph;
 pub mod lint;
 pub mod measurement;
+pub mod numbers;
 pub mod pattern;
 pub mod profile;
 pub mod report;
@@ -28,6 +29,8 @@ use driver::{Error, Ui};
 use flags::Refusal;
 use profile::Text;
 use shell::Input;
+
+const VERSION: &str = concat!("cargo-pprof ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// What the process exits with if `-lint` finds that a profile is refused.
 const REFUSED: u8 = 1;
@@ -46,13 +49,26 @@ pub fn run_with(words: &[String], input: Input<'_>, ui: &mut Ui<'_>) -> u8 {
             ui.say(&flags::help());
             return 0;
         }
+        Err(Refusal::Manual) => return print(&flags::manual(), ui),
+        Err(Refusal::Version) => return print(VERSION, ui),
         Err(Refusal::Wrong { message, with_help }) => {
             let help = if with_help { flags::help() } else { String::new() };
             ui.say(&format!("{help}{message}"));
             return 2;
         }
     };
-    match report(arguments, input, ui) {
+    let result = report(arguments, input, ui);
+    code(result, ui)
+}
+
+fn print(text: &str, ui: &mut Ui<'_>) -> u8 {
+    let written = ui.out.write_all(text.as_bytes()).and_then(|()| ui.out.flush());
+    code(written.map(|()| 0).map_err(Error::from), ui)
+}
+
+/// What the process exits with; an error is told.
+fn code(result: Result<u8, Error>, ui: &mut Ui<'_>) -> u8 {
+    match result {
         Ok(code) => code,
         Err(Error::Closed) => 0,
         Err(Error::Message(message)) => {
