@@ -3,6 +3,9 @@
 
 mod manual;
 
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+
 use crate::commands::{COMMANDS, Command};
 use crate::config::{Config, FIELDS, Slot};
 use crate::driver::Request;
@@ -68,11 +71,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ),
     ("man", "", "Print the page of the manual, for man -l -"),
     ("seconds", "n", "Over how many seconds a server is to take the profile"),
-    (
-        "symbolize",
-        "how",
-        "How names are found: none, remote, force, demangle=none|full|templates|default",
-    ),
+    ("symbolize", "how", "How names are found"),
     ("timeout", "n", "For how many seconds to wait for a server"),
     ("tools", "list", "Does nothing: no other programs are needed but Graphviz, for some pictures"),
     ("tls_ca", "file", "Certificates to trust, in PEM"),
@@ -108,10 +107,12 @@ struct Parsed {
 ///
 /// # Errors
 /// It asks for help, or it is wrong.
-pub fn parse(words: &[String]) -> Result<Arguments, Refusal> {
+pub fn parse(words: &[impl AsRef<OsStr>]) -> Result<Arguments, Refusal> {
     let mut parsed = Parsed::default();
+    // Flags are text; only names of files may be anything.
+    let texts: Vec<Cow<'_, str>> = words.iter().map(|w| w.as_ref().to_string_lossy()).collect();
     let mut at = 0;
-    while let Some(word) = words.get(at) {
+    while let Some(word) = texts.get(at) {
         let Some(flag) = word.strip_prefix('-').filter(|flag| !flag.is_empty()) else { break };
         at += 1;
         let flag = flag.strip_prefix('-').unwrap_or(flag);
@@ -144,7 +145,7 @@ pub fn parse(words: &[String]) -> Result<Arguments, Refusal> {
             _ => return unknown(name, word.starts_with("--")),
         };
         if !is_bool && value.is_none() {
-            value = words.get(at).map(String::as_str);
+            value = texts.get(at).map(|value| &**value);
             at += 1;
             if value.is_none() {
                 return Err(Refusal::Wrong {
@@ -158,7 +159,8 @@ pub fn parse(words: &[String]) -> Result<Arguments, Refusal> {
             with_help: true,
         })?;
     }
-    finish(parsed, words.get(at..).unwrap_or_default())
+    let rest = words.get(at..).unwrap_or_default();
+    finish(parsed, rest.iter().map(|word| word.as_ref().to_owned()).collect())
 }
 
 /// Whether a flag is yes or no; nothing if there is none of that name.
@@ -320,18 +322,18 @@ fn positive(text: &str) -> Result<Option<u64>, String> {
     Ok(u64::try_from(whole(text)?).ok().filter(|seconds| *seconds > 0))
 }
 
-fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
+fn finish(parsed: Parsed, mut profiles: Vec<OsString>) -> Result<Arguments, Refusal> {
     let Parsed { mut arguments, reports, choices, values, base, diff_base } = parsed;
-    let mut profiles = rest.to_vec();
     if profiles.is_empty() {
         let message = "no profile source specified".to_owned();
         return Err(Refusal::Wrong { message, with_help: true });
     }
     if profiles.len() > 1 && is_program(&profiles[0]) {
-        arguments.sources.program = Some(profiles.remove(0));
+        arguments.sources.program = Some(profiles.remove(0).to_string_lossy().into_owned());
     }
-    let is_late = |word: &&String| word.len() > 1 && word.starts_with('-');
+    let is_late = |word: &&OsString| word.len() > 1 && word.as_encoded_bytes().starts_with(b"-");
     for word in profiles.iter().filter(is_late) {
+        let word = word.display();
         let message = format!("{word} is taken for a profile: options come before these");
         arguments.warnings.push(message);
     }
@@ -373,7 +375,8 @@ fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
     }
     let sources = &mut arguments.sources;
     sources.is_diff = !diff_base.is_empty();
-    sources.base = [base, diff_base].into_iter().filter(|name| !name.is_empty()).collect();
+    let base = [base, diff_base].into_iter().filter(|name| !name.is_empty());
+    sources.base = base.map(OsString::from).collect();
     sources.normalize = arguments.config.normalize;
     if sources.normalize && sources.base.is_empty() {
         return wrong("must have base profile to normalize by");
@@ -400,7 +403,7 @@ mod tests {
         }
         assert!(!config("--no-trim p").trim && !config("-trim=false p").trim);
         let line = parsed("--diff-base b --top p").expect("it is right");
-        assert_eq!((line.sources.base, line.sources.is_diff), (vec!["b".to_owned()], true));
+        assert_eq!((line.sources.base, line.sources.is_diff), (vec!["b".into()], true));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod symbolize;
 pub mod temporary;
 pub mod viewer;
 
+use std::ffi::OsStr;
 use std::io::BufRead;
 
 use driver::{Error, Ui};
@@ -37,12 +38,12 @@ const REFUSED: u8 = 1;
 
 /// Does what a command line says, and returns what the process is to exit with: 0, 1 if `-lint` finds a profile that is refused, or 2 for an error,
 /// which is told.
-pub fn run(words: &[String], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
+pub fn run(words: &[impl AsRef<OsStr>], input: &mut dyn BufRead, ui: &mut Ui<'_>) -> u8 {
     run_with(words, Input { bytes: input, is_edited: false }, ui)
 }
 
 /// The same, with a shell whose lines may be edited.
-pub fn run_with(words: &[String], input: Input<'_>, ui: &mut Ui<'_>) -> u8 {
+pub fn run_with(words: &[impl AsRef<OsStr>], input: Input<'_>, ui: &mut Ui<'_>) -> u8 {
     let arguments = match flags::parse(words) {
         Ok(arguments) => arguments,
         Err(Refusal::Help) => {

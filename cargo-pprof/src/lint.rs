@@ -49,7 +49,9 @@ impl fmt::Display for Finding {
 pub fn run(sources: &Sources, ui: &mut Ui<'_>) -> Result<bool, Error> {
     let mut is_accepted = true;
     for name in sources.profiles.iter().chain(&sources.base) {
-        let bytes = fetch::read(name, sources, ui).map_err(|error| format!("{name}: {error}"))?;
+        let bytes = fetch::read(name, sources, ui);
+        let name = name.display();
+        let bytes = bytes.map_err(|error| format!("{name}: {error}"))?;
         for finding in lint(&bytes) {
             is_accepted &= !finding.is_refused;
             writeln!(ui.out, "{name}: {finding}")?;

@@ -1,5 +1,6 @@
 //! `cargo pprof`: see the library.
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -11,8 +12,7 @@ use cargo_pprof::temporary;
 const INTERRUPTED: i32 = 128 + 2;
 
 fn main() -> ExitCode {
-    let mut words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
     // Cargo hands on the name of its subcommand.
     if words.first().is_some_and(|word| word == "pprof") && std::env::var_os("CARGO").is_some() {
         words.remove(0);

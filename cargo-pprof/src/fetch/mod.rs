@@ -2,6 +2,7 @@
 
 mod http;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -22,13 +23,13 @@ use crate::temporary::Temporary;
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Profiles that are added up.
-    pub profiles: Vec<String>,
+    pub profiles: Vec<OsString>,
     /// The program, instead of what profiles say.
     pub program: Option<String>,
     /// Its build id, where profiles say none.
     pub build_id: String,
     /// Profiles that are taken away from these.
-    pub base: Vec<String>,
+    pub base: Vec<OsString>,
     /// Whether shares are of the base.
     pub is_diff: bool,
     /// Whether the base's totals are those of both.
@@ -103,7 +104,7 @@ pub fn fetch(sources: &Sources, ui: &mut Ui<'_>) -> Result<Fetched, String> {
 }
 
 fn grab(
-    names: &[String],
+    names: &[OsString],
     what: &str,
     sources: &Sources,
     ui: &mut Ui<'_>,
@@ -122,7 +123,7 @@ fn grab(
                     profiles.push(profile);
                     count += 1;
                 }
-                Err(error) => ui.say(&format!("{name}: {error}")),
+                Err(error) => ui.say(&format!("{}: {error}", name.display())),
             }
         }
         if !profiles.is_empty() {
@@ -142,19 +143,16 @@ fn grab(
 type Found = Result<(Profile, Option<Url>), String>;
 
 /// Reads profiles at the same time; what is to be told meanwhile is told at once.
-fn read_all(names: &[String], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> {
+fn read_all(names: &[OsString], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> {
     let (sender, messages) = mpsc::channel();
     thread::scope(|scope| {
         let readers: Vec<_> = names
             .iter()
             .map(|name| {
                 let sender = sender.clone();
-                scope.spawn(move || match name.as_str() {
-                    INPUT => Ok((decode(sources.input.clone())?, None)),
-                    name => {
-                        let (bytes, url) = read_bytes(name, &sources.client, &sender)?;
-                        Ok((decode(bytes)?, url))
-                    }
+                scope.spawn(move || {
+                    let (bytes, url) = read_bytes(name, sources, &sender)?;
+                    Ok((decode(bytes)?, url))
                 })
             })
             .collect();
@@ -247,12 +245,9 @@ fn mark_as_base(profile: &mut Profile) {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn read(name: &str, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>, String> {
-    if name == INPUT {
-        return Ok(sources.input.clone());
-    }
+pub fn read(name: &OsStr, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>, String> {
     let (sender, messages) = mpsc::channel();
-    let found = read_bytes(name, &sources.client, &sender);
+    let found = read_bytes(name, sources, &sender);
     drop(sender);
     messages.into_iter().for_each(|message| ui.say(&message));
     found.map(|(bytes, _)| bytes)
@@ -260,10 +255,13 @@ pub fn read(name: &str, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>, S
 
 /// Reads what there is a file of, or else an address, which it gives then.
 fn read_bytes(
-    name: &str,
-    client: &Client,
+    name: &OsStr,
+    sources: &Sources,
     messages: &mpsc::Sender<String>,
 ) -> Result<(Vec<u8>, Option<Url>), String> {
+    if name == INPUT {
+        return Ok((sources.input.clone(), None));
+    }
     let missing = match fs::read(name) {
         Ok(bytes) => return Ok((bytes, None)),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -271,7 +269,9 @@ fn read_bytes(
         }
         Err(error) => error,
     };
-    let Some(address) = client.address(name) else { return Err(missing.to_string()) };
+    let client = &sources.client;
+    let address = name.to_str().and_then(|name| client.address(name));
+    let Some(address) = address else { return Err(missing.to_string()) };
     // Nobody hears of it if the other side has gone.
     let say = |message| drop(messages.send(message));
     say(format!("Fetching profile over HTTP from {}", address.url));
@@ -327,7 +327,8 @@ fn complete(profile: &mut Profile, sources: &Sources) {
 
 /// Whether a file is a program, and no profile.
 #[must_use]
-pub fn is_program(name: &str) -> bool {
+pub fn is_program(name: impl AsRef<Path>) -> bool {
+    let name = name.as_ref();
     // What is no file can be read but once.
     if !fs::metadata(name).is_ok_and(|metadata| metadata.is_file()) {
         return false;

@@ -6,7 +6,25 @@ use super::{OTHERS, VALUES};
 use crate::commands::COMMANDS;
 use crate::config::FIELDS;
 
-/// Flags of one kind.
+/// What profiles may be.
+const PROFILES: [(&str, &str); 6] = [
+    ("profile.pb.gz", "profile.proto, compressed or not"),
+    ("legacy_profile", "A file of gperftools, or of an old Go program or Java agent"),
+    ("folded.txt", "Folded stacks"),
+    ("script.txt", "What perf script prints"),
+    ("http://host/profile", "What a server answers; without a path, /debug/pprof/profile"),
+    ("-", "Standard input"),
+];
+
+/// What `-symbolize` takes, with colons between several.
+const SYMBOLIZE: [(&str, &str); 4] = [
+    ("none", "Not at all"),
+    ("remote", "Ask the servers that profiles come from"),
+    ("force", "Also where there are names"),
+    ("demangle=how", "How they are written: none, full, templates, default"),
+];
+
+/// Flags of one kind, or words.
 struct Section {
     title: String,
     /// As they are typed, and what they do: a line, and then more.
@@ -42,6 +60,11 @@ fn sections() -> Vec<Section> {
         (with(name, ""), format!("The same as {mean}-sample_index={value}"))
     });
     sections.push(section("Other options", others.chain(values).collect()));
+    let words = |words: &[(&str, &str)]| {
+        words.iter().map(|(word, what)| ((*word).to_owned(), (*what).to_owned())).collect()
+    };
+    sections.push(section("How -symbolize finds names", words(&SYMBOLIZE)));
+    sections.push(section("Profiles", words(&PROFILES)));
     sections
 }
 
