@@ -1,6 +1,7 @@
 //! Reports by name: one table, of which flags, the shell and help are made.
 
 use crate::report::Format;
+use crate::viewer::Viewer;
 
 /// A kind of report.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,15 @@ pub enum Then {
     Save(&'static str),
     /// Graphviz makes a picture of this type of it.
     Draw(&'static str),
+    /// A program shows a file with it.
+    Show {
+        /// Type of the picture that is made of it first, if one is.
+        picture: Option<&'static str>,
+        /// Of the file's name.
+        ending: &'static str,
+        /// The program.
+        viewer: Viewer,
+    },
 }
 
 const fn command(name: &'static str, format: Format, then: Then, help: &'static str) -> Command {
@@ -34,6 +44,15 @@ const fn command(name: &'static str, format: Format, then: Then, help: &'static 
 
 const fn of_some(name: &'static str, format: Format, then: Then, help: &'static str) -> Command {
     Command { name, format, has_parameter: true, then, help }
+}
+
+const fn picture(
+    name: &'static str,
+    ending: &'static str,
+    viewer: Viewer,
+    help: &'static str,
+) -> Command {
+    command(name, Format::Dot, Then::Show { picture: Some(ending), ending, viewer }, help)
 }
 
 /// All of them.
@@ -52,14 +71,30 @@ pub const COMMANDS: &[Command] = &[
         "Print annotated assembly of functions that match, or at an address",
     ),
     command("dot", Format::Dot, Then::Print, "Print a graph for Graphviz"),
+    picture("eog", "svg", Viewer::Program(&["eog"]), "Show a graph in eog"),
+    picture("evince", "pdf", Viewer::Program(&["evince"]), "Show a graph in evince"),
     command(
         "flamegraph",
         Format::FlameGraph,
         Then::Save("svg"),
         "Draw all stacks, to be searched and zoomed in a browser",
     ),
+    command(
+        "flamehtml",
+        Format::FlamePage,
+        Then::Save("html"),
+        "Draw the same as a page; -flamegraph does where the output is called *.html",
+    ),
     command("folded", Format::Folded, Then::Print, "Print all stacks, one a line, root first"),
     command("gif", Format::Dot, Then::Draw("gif"), "Draw a graph as GIF, by Graphviz"),
+    picture("gv", "ps", Viewer::Program(&["gv", "--noantialias"]), "Show a graph in gv"),
+    command("json", Format::Json, Then::Print, "Print the table of top for programs"),
+    command(
+        "kcachegrind",
+        Format::Callgrind,
+        Then::Show { picture: None, ending: "grind", viewer: Viewer::Program(&["kcachegrind"]) },
+        "Show a graph in kcachegrind",
+    ),
     of_some("list", Format::List, Then::Print, "Print annotated source of functions that match"),
     command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF, by Graphviz"),
     of_some("peek", Format::Tree, Then::Print, "Print callers and callees of functions that match"),
@@ -67,6 +102,12 @@ pub const COMMANDS: &[Command] = &[
     command("proto", Format::Proto, Then::Save("pb.gz"), "Write the profile itself"),
     command("ps", Format::Dot, Then::Draw("ps"), "Draw a graph as PostScript, by Graphviz"),
     command("raw", Format::Raw, Then::Print, "Print all that is in the profile"),
+    command(
+        "speedscope",
+        Format::Speedscope,
+        Then::Save("speedscope.json"),
+        "Write all stacks for speedscope.app",
+    ),
     command("svg", Format::Dot, Then::Draw("svg"), "Draw a graph as SVG, by Graphviz"),
     command("tags", Format::Tags, Then::Print, "Print what values labels have"),
     command("text", Format::Text, Then::Print, "Print a table of the entries"),
@@ -74,11 +115,12 @@ pub const COMMANDS: &[Command] = &[
     command("topproto", Format::TopProto, Then::Save("pb.gz"), "Write that table as a profile"),
     command("traces", Format::Traces, Then::Print, "Print all samples"),
     command("tree", Format::Tree, Then::Print, "Print each entry with its callers and callees"),
+    picture("web", "svg", Viewer::Browser, "Show a graph in a browser"),
     of_some(
         "weblist",
         Format::WebList,
-        Then::Save("html"),
-        "Write annotated source with assembly as a page for browsers",
+        Then::Show { picture: None, ending: "html", viewer: Viewer::Browser },
+        "Show annotated source with assembly in a browser",
     ),
 ];
 

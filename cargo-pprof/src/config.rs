@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::numbers::float;
+
 /// The value of every option.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -190,7 +192,7 @@ impl Field {
                 };
             }
             Slot::Int(slot) => *slot = value.parse().map_err(|_| wrong("a whole number"))?,
-            Slot::Float(slot) => *slot = value.parse().map_err(|_| wrong("a number"))?,
+            Slot::Float(slot) => *slot = float(value).ok_or_else(|| wrong("a number"))?,
             Slot::Text(slot) => {
                 if !self.choices.is_empty() && !self.choices.iter().any(|c| c.0 == value) {
                     let choices: Vec<&str> = self.choices.iter().map(|c| c.0).collect();

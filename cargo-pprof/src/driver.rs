@@ -12,6 +12,8 @@ use crate::graph::base;
 use crate::pattern::Pattern;
 use crate::profile::{Granularity, Profile};
 use crate::report::{self, Format, Report};
+use crate::temporary::Temporary;
+use crate::viewer::{self, Shown};
 
 /// A command and what goes with it.
 #[derive(Clone, Debug)]
@@ -78,7 +80,7 @@ impl From<report::Error> for Error {
     }
 }
 
-/// Writes a report of a profile.
+/// Writes a report of a profile, or shows it in a program of its own, which may go on.
 ///
 /// # Errors
 /// An option is wrong, nothing is found, or it cannot be written.
@@ -87,7 +89,7 @@ pub fn generate(
     request: &Request,
     config: &Config,
     ui: &mut Ui<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<Shown>, Error> {
     let report = prepare(profile, request, config, ui)?;
     let then = request.command.then;
     let mut output = PathBuf::from(&config.output);
@@ -96,15 +98,20 @@ pub fn generate(
             Then::Save(ending) | Then::Draw(ending) if ui.is_terminal => {
                 output = free_name(ending)?;
             }
-            _ => return write_to(report, then, ui.out),
+            Then::Show { ending, viewer, .. } => {
+                let (temporary, mut file) = viewer::file(ending)?;
+                write_to(report, then, &mut file)?;
+                return Ok(Some(viewer.show(temporary)?));
+            }
+            _ => return write_to(report, then, ui.out).map(|()| None),
         }
     }
     ui.say(&format!("Generating report in {}", output.display()));
-    save(&output, |file| write_to(report, then, file))
+    save(&output, |file| write_to(report, then, file)).map(|()| None)
 }
 
 fn write_to(report: Report, then: Then, out: &mut dyn Write) -> Result<(), Error> {
-    let Then::Draw(format) = then else {
+    let (Then::Draw(format) | Then::Show { picture: Some(format), .. }) = then else {
         let mut out = BufWriter::with_capacity(1 << 16, out);
         report.write(&mut out)?;
         out.flush()?;
@@ -150,22 +157,18 @@ pub fn save(
     let there = fs::metadata(&target).ok();
     let is_special = is_special || there.as_ref().is_some_and(|there| !there.is_file());
     let part = target.with_file_name(format!(".pprof-{}.part", std::process::id()));
-    let new = if is_special { None } else { File::create_new(&part).ok() };
-    let Some(mut file) = new else {
+    let new = if is_special { None } else { Temporary::create(part).ok() };
+    let Some((part, mut file)) = new else {
         let mut file = File::create(path).map_err(failed)?;
         return write(&mut file);
     };
-    let finish = || {
-        if let Some(there) = there {
-            fs::set_permissions(&part, there.permissions())?;
-        }
-        fs::rename(&part, &target)
-    };
-    let written = write(&mut file).and_then(|()| Ok(finish().map_err(failed)?));
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
+    write(&mut file)?;
+    if let Some(there) = there {
+        fs::set_permissions(part.path(), there.permissions()).map_err(failed)?;
     }
-    written
+    fs::rename(part.path(), &target).map_err(failed)?;
+    part.keep();
+    Ok(())
 }
 
 /// `profile001.ENDING`, or the next that is not there.
@@ -243,13 +246,16 @@ fn overridden(command: Command, config: &Config) -> Config {
             "addresses".clone_into(&mut config.granularity);
             config.noinlines = command.name == "disasm";
         }
-        "text" | "top" | "topproto" if config.nodecount == -1 => config.nodecount = 0,
+        "json" | "text" | "top" | "topproto" if config.nodecount == -1 => config.nodecount = 0,
         _ if config.nodecount == -1 => config.nodecount = 80,
         _ => {}
     }
     if matches!(command.format, Format::Proto | Format::Raw | Format::Callgrind) {
         trim = false;
         "addresses".clone_into(&mut config.granularity);
+    }
+    if command.format == Format::Speedscope && config.granularity.is_empty() {
+        "filefunctions".clone_into(&mut config.granularity);
     }
     if !trim {
         config.nodecount = 0;
@@ -293,8 +299,12 @@ fn options(
     ];
     let given = filters.iter().filter(|(_, value)| !value.is_empty());
     let main = profile.mappings.first().map_or("", |main| profile.text(main.file));
+    let is_page = Path::new(&config.output).extension().is_some_and(|ending| ending == "html");
     Ok(report::Options {
-        format: request.command.format,
+        format: match request.command.format {
+            Format::FlameGraph if is_page => Format::FlamePage,
+            format => format,
+        },
         value,
         divisor: config.mean.then_some(0),
         sample_type,

@@ -1,12 +1,18 @@
 //! The command line, by the rules of Go's `flag`: one dash or two, a value after `=` or as the next word, yes or no only after `=`, and the first
 //! word without a dash ends them.
 
-use std::fmt::Write;
+mod manual;
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 
 use crate::commands::{COMMANDS, Command};
 use crate::config::{Config, FIELDS, Slot};
 use crate::driver::Request;
 use crate::fetch::{Sources, is_program};
+use crate::numbers::{float, integer};
+
+pub use manual::{help, manual};
 
 /// What a command line asks for.
 #[derive(Clone, Debug, Default)]
@@ -23,15 +29,21 @@ pub struct Arguments {
     pub comment: String,
     /// Whether frames are kept that the profile says are to be dropped.
     pub all_frames: bool,
+    /// Whether the files themselves are looked at, and no report made.
+    pub lint: bool,
     /// What is to be told to the user.
     pub warnings: Vec<String>,
 }
 
-/// Why a command line is not followed.
+/// Why there is no report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Help was asked for.
     Help,
+    /// The page of the manual.
+    Manual,
+    /// What this is.
+    Version,
     /// It is wrong; with help, or without.
     Wrong {
         /// How.
@@ -52,6 +64,12 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("base", "profile", "Subtract this profile"),
     ("buildid", "id", "Build id of the program, where the profile says none"),
     ("diff_base", "profile", "Compare with this profile: shares are of it"),
+    (
+        "lint",
+        "",
+        "Say what pprof, Parca, Alloy and Pyroscope refuse in the files, instead of a report",
+    ),
+    ("man", "", "Print the page of the manual, for man -l -"),
     ("seconds", "n", "Over how many seconds a server is to take the profile"),
     (
         "symbolize",
@@ -59,9 +77,11 @@ const OTHERS: &[(&str, &str, &str)] = &[
         "How names are found: none, local, fastlocal, remote, force, demangle=none|full|templates|default",
     ),
     ("timeout", "n", "For how many seconds to wait for a server"),
+    ("tools", "list", "Does nothing: no other programs are needed but Graphviz, for some pictures"),
     ("tls_ca", "file", "Certificates to trust, in PEM"),
     ("tls_cert", "file", "Certificate to show to servers, in PEM"),
     ("tls_key", "file", "Its key"),
+    ("version", "", "Print the version"),
 ];
 
 /// Flags for a value, as older profiles have them.
@@ -91,32 +111,45 @@ struct Parsed {
 ///
 /// # Errors
 /// It asks for help, or it is wrong.
-pub fn parse(words: &[String]) -> Result<Arguments, Refusal> {
+pub fn parse(words: &[impl AsRef<OsStr>]) -> Result<Arguments, Refusal> {
     let mut parsed = Parsed::default();
+    // Flags are text; only names of files may be anything.
+    let texts: Vec<Cow<'_, str>> = words.iter().map(|w| w.as_ref().to_string_lossy()).collect();
     let mut at = 0;
-    while let Some(word) = words.get(at) {
+    while let Some(word) = texts.get(at) {
         let Some(flag) = word.strip_prefix('-').filter(|flag| !flag.is_empty()) else { break };
         at += 1;
         let flag = flag.strip_prefix('-').unwrap_or(flag);
         if flag.is_empty() {
             break;
         }
-        let (name, mut value) = match flag.split_once('=') {
+        let (typed, mut value) = match flag.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (flag, None),
         };
-        if name.is_empty() || name.starts_with('-') {
+        if typed.is_empty() || typed.starts_with('-') {
             return Err(Refusal::Wrong {
                 message: format!("bad flag syntax: {word}"),
                 with_help: true,
             });
         }
-        if matches!(name, "h" | "help") {
-            return Err(Refusal::Help);
+        let name = &typed.replace('-', "_");
+        match name.as_str() {
+            "h" | "help" => return Err(Refusal::Help),
+            "man" => return Err(Refusal::Manual),
+            "version" => return Err(Refusal::Version),
+            _ => {}
         }
-        let Some(is_bool) = is_bool(name) else { return unknown(name) };
+        let (name, is_bool) = match (is_bool(name), negated(name)) {
+            (Some(is_bool), _) => (name.as_str(), is_bool),
+            (None, Some(name)) if value.is_none() => {
+                value = Some("false");
+                (name, true)
+            }
+            _ => return unknown(name, word.starts_with("--")),
+        };
         if !is_bool && value.is_none() {
-            value = words.get(at).map(String::as_str);
+            value = texts.get(at).map(|value| &**value);
             at += 1;
             if value.is_none() {
                 return Err(Refusal::Wrong {
@@ -130,7 +163,8 @@ pub fn parse(words: &[String]) -> Result<Arguments, Refusal> {
             with_help: true,
         })?;
     }
-    finish(parsed, words.get(at..).unwrap_or_default())
+    let rest = words.get(at..).unwrap_or_default();
+    finish(parsed, rest.iter().map(|word| word.as_ref().to_owned()).collect())
 }
 
 /// Whether a flag is yes or no; nothing if there is none of that name.
@@ -152,14 +186,24 @@ fn is_bool(name: &str) -> Option<bool> {
     VALUES.iter().any(|(flag, _)| *flag == name).then_some(true)
 }
 
+/// The option that a name with `no` before it turns off.
+fn negated(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix("no_")?;
+    FIELDS.iter().find(|field| field.name == name && field.is_bool()).map(|field| field.name)
+}
+
 /// Beyond this no flag is near.
 const LONGEST_NAME: usize = 40;
 
 /// Flags of the reference that are not here yet.
-const NOT_YET: [&str; 8] =
-    ["eog", "evince", "gv", "http", "kcachegrind", "no_browser", "tools", "web"];
+const NOT_YET: [&str; 2] = ["http", "no_browser"];
 
-fn unknown(name: &str) -> Result<Arguments, Refusal> {
+/// What it says is told as it was typed: with underscores, or with two dashes and more of them.
+fn unknown(name: &str, is_long: bool) -> Result<Arguments, Refusal> {
+    let as_typed = |name: &str| match is_long {
+        true => format!("--{}", name.replace('_', "-")),
+        false => format!("-{name}"),
+    };
     if NOT_YET.contains(&name) {
         return wrong(format!("-{name} of go tool pprof is not there yet"));
     }
@@ -178,8 +222,8 @@ fn unknown(name: &str) -> Result<Arguments, Refusal> {
         .min_by_key(|other| (distance(name, other), **other));
     // A third of the letters may be wrong.
     let hint = nearest.filter(|other| distance(name, other) <= name.len().div_ceil(3).min(2));
-    let hint = hint.map_or(String::new(), |other| format!("; did you mean -{other}?"));
-    let message = format!("flag provided but not defined: -{name}{hint}");
+    let hint = hint.map_or(String::new(), |other| format!("; did you mean {}?", as_typed(other)));
+    let message = format!("flag provided but not defined: {}{hint}", as_typed(name));
     Err(Refusal::Wrong { message, with_help: hint.is_empty() })
 }
 
@@ -236,9 +280,9 @@ fn set(parsed: &mut Parsed, name: &str, value: Option<&str>) -> Result<(), Strin
         }
         match field.slot(&mut parsed.arguments.config) {
             Slot::Bool(slot) => *slot = yes_or_no(value)?,
-            Slot::Int(slot) => *slot = integer(&text())?,
+            Slot::Int(slot) => *slot = whole(&text())?,
             Slot::Float(slot) => {
-                *slot = text().parse().map_err(|_| "it is no number".to_owned())?;
+                *slot = float(&text()).ok_or("it is no number")?;
             }
             Slot::Text(slot) => *slot = text(),
         }
@@ -254,12 +298,17 @@ fn set(parsed: &mut Parsed, name: &str, value: Option<&str>) -> Result<(), Strin
     match name {
         "add_comment" => parsed.arguments.comment = text(),
         "all_frames" => parsed.arguments.all_frames = yes_or_no(value)?,
+        "lint" => parsed.arguments.lint = yes_or_no(value)?,
         "base" => parsed.base = text(),
         "diff_base" => parsed.diff_base = text(),
         "buildid" => parsed.arguments.sources.build_id = text(),
         "symbolize" => parsed.arguments.symbolize = text(),
         "seconds" => parsed.arguments.sources.client.seconds = positive(&text())?,
         "timeout" => parsed.arguments.sources.client.timeout = positive(&text())?,
+        "tools" => {
+            let message = "-tools is not needed, and does nothing".to_owned();
+            parsed.arguments.warnings.push(message);
+        }
         "tls_ca" => parsed.arguments.sources.client.tls_ca = text(),
         "tls_cert" => parsed.arguments.sources.client.tls_cert = text(),
         "tls_key" => parsed.arguments.sources.client.tls_key = text(),
@@ -268,39 +317,27 @@ fn set(parsed: &mut Parsed, name: &str, value: Option<&str>) -> Result<(), Strin
     Ok(())
 }
 
+fn whole(text: &str) -> Result<i64, String> {
+    integer(text).ok_or_else(|| "it is no whole number".to_owned())
+}
+
 /// A number of seconds; none if it is not above zero.
 fn positive(text: &str) -> Result<Option<u64>, String> {
-    Ok(u64::try_from(integer(text)?).ok().filter(|seconds| *seconds > 0))
+    Ok(u64::try_from(whole(text)?).ok().filter(|seconds| *seconds > 0))
 }
 
-/// As Go reads them: also in other bases.
-fn integer(text: &str) -> Result<i64, String> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    // A second sign is none.
-    let lower = digits.replace(['+', '-'], "no digit").to_lowercase();
-    let parsed = match lower.as_bytes() {
-        [b'0', b'x', ..] => i64::from_str_radix(&lower[2..], 16),
-        [b'0', b'b', ..] => i64::from_str_radix(&lower[2..], 2),
-        [b'0', b'o', ..] => i64::from_str_radix(&lower[2..], 8),
-        [b'0', _, ..] => i64::from_str_radix(&lower[1..], 8),
-        _ => lower.parse(),
-    };
-    let value = parsed.map_err(|_| "it is no whole number".to_owned())?;
-    Ok(if text.starts_with('-') { value.wrapping_neg() } else { value })
-}
-
-fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
+fn finish(parsed: Parsed, mut profiles: Vec<OsString>) -> Result<Arguments, Refusal> {
     let Parsed { mut arguments, reports, choices, values, base, diff_base } = parsed;
-    let mut profiles = rest.to_vec();
     if profiles.is_empty() {
         let message = "no profile source specified".to_owned();
         return Err(Refusal::Wrong { message, with_help: true });
     }
     if profiles.len() > 1 && is_program(&profiles[0]) {
-        arguments.sources.program = Some(profiles.remove(0));
+        arguments.sources.program = Some(profiles.remove(0).to_string_lossy().into_owned());
     }
-    let is_late = |word: &&String| word.len() > 1 && word.starts_with('-');
+    let is_late = |word: &&OsString| word.len() > 1 && word.as_encoded_bytes().starts_with(b"-");
     for word in profiles.iter().filter(is_late) {
+        let word = word.display();
         let message = format!("{word} is taken for a profile: options come before these");
         arguments.warnings.push(message);
     }
@@ -325,6 +362,9 @@ fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
         }
         _ => return wrong("must set at most one output format"),
     };
+    if arguments.lint && arguments.request.is_some() {
+        return wrong("-lint is no report: leave it out, or the report");
+    }
     for (flag, value) in VALUES.iter().filter(|(flag, _)| values.contains(flag)) {
         if arguments.config.sample_index.is_empty() {
             (*value).clone_into(&mut arguments.config.sample_index);
@@ -339,7 +379,8 @@ fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
     }
     let sources = &mut arguments.sources;
     sources.is_diff = !diff_base.is_empty();
-    sources.base = [base, diff_base].into_iter().filter(|name| !name.is_empty()).collect();
+    let base = [base, diff_base].into_iter().filter(|name| !name.is_empty());
+    sources.base = base.map(OsString::from).collect();
     sources.normalize = arguments.config.normalize;
     if sources.normalize && sources.base.is_empty() {
         return wrong("must have base profile to normalize by");
@@ -347,45 +388,62 @@ fn finish(parsed: Parsed, rest: &[String]) -> Result<Arguments, Refusal> {
     Ok(arguments)
 }
 
-/// All that a command line may say.
-#[must_use]
-pub fn help() -> String {
-    let mut text = String::from(
-        "usage: cargo pprof <report> [options] [program] <profile>...\n\
-         \x20      cargo pprof [options] [program] <profile>...   for a shell\n\n\
-         Reads profiles of pprof. Several are added up.\n\nReports, of which one:\n",
-    );
-    let mut line = |name: &str, what: &str| {
-        let what = what.split('\n').next().unwrap_or_default();
-        let _ = writeln!(text, "  {name:<22} {what}");
-    };
-    for command in COMMANDS {
-        let value = if command.has_parameter { "=regexp" } else { "" };
-        line(&format!("-{}{value}", command.name), command.help);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Arguments, Refusal> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
-    line("", "");
-    line("Options of reports:", "");
-    let mut fields: Vec<_> = FIELDS.iter().filter(|field| field.choices.is_empty()).collect();
-    fields.sort_by_key(|field| field.name);
-    for field in fields {
-        line(&format!("-{}", field.name), field.help);
+
+    fn config(line: &str) -> Config {
+        parsed(line).unwrap_or_else(|refusal| panic!("{line}: {refusal:?}")).config
     }
-    for field in FIELDS.iter().filter(|field| !field.choices.is_empty()) {
-        line("", "");
-        line(&format!("{}, one of:", field.name), field.help);
-        for (choice, what) in field.choices {
-            line(&format!("-{choice}"), what);
+
+    #[test]
+    fn dashes_are_underscores() {
+        for line in ["-trim_path=a p", "--trim-path=a p", "--trim-path a p", "-trim-path a p"] {
+            assert_eq!(config(line).trim_path, "a", "{line}");
         }
+        assert!(!config("--no-trim p").trim && !config("-trim=false p").trim);
+        let line = parsed("--diff-base b --top p").expect("it is right");
+        assert_eq!((line.sources.base, line.sources.is_diff), (vec!["b".into()], true));
     }
-    line("", "");
-    line("Other options:", "");
-    for (name, value, what) in OTHERS {
-        let value = if value.is_empty() { String::new() } else { format!("={value}") };
-        line(&format!("-{name}{value}"), what);
+
+    #[test]
+    fn numbers_may_be_written_in_many_ways() {
+        let config = config("-nodecount=1_0 -nodefraction=0x1p-2 -edgefraction=.5 p");
+        let numbers = (config.nodecount, config.nodefraction, config.edgefraction);
+        assert_eq!(numbers, (10, 0.25, 0.5));
     }
-    for (name, value) in VALUES {
-        let mean = if *name == "mean_delay" { "-mean " } else { "" };
-        line(&format!("-{name}"), &format!("The same as {mean}-sample_index={value}"));
+
+    #[test]
+    fn mistakes_have_a_remedy() {
+        let cases = [
+            (
+                "--sample-indx=1 p",
+                "flag provided but not defined: --sample-indx; did you mean --sample-index?",
+            ),
+            (
+                "-node_cuont=1 p",
+                "flag provided but not defined: -node_cuont; did you mean -nodecount?",
+            ),
+            (
+                "--no-inlines p",
+                "flag provided but not defined: --no-inlines; did you mean --noinlines?",
+            ),
+            ("--no-trim=true p", "flag provided but not defined: --no-trim"),
+            ("--no-focus p", "flag provided but not defined: --no-focus"),
+            ("-nodecount=x p", "invalid value \"x\" for flag -nodecount: it is no whole number"),
+            ("-lint -top p", "-lint is no report: leave it out, or the report"),
+        ];
+        for (line, expected) in cases {
+            match parsed(line) {
+                Err(Refusal::Wrong { message, .. }) => assert_eq!(message, expected, "{line}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert_eq!(parsed("--version").unwrap_err(), Refusal::Version);
+        assert_eq!(parsed("-man").unwrap_err(), Refusal::Manual);
     }
-    text
 }

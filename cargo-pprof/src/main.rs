@@ -1,18 +1,29 @@
 //! `cargo pprof`: see the library.
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
 use cargo_pprof::driver::{Ui, is_terminal};
+use cargo_pprof::shell::{Input, can_edit};
+use cargo_pprof::temporary;
+
+/// As shells have it for SIGINT, which is 2.
+const INTERRUPTED: i32 = 128 + 2;
 
 fn main() -> ExitCode {
-    let mut words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
     // Cargo hands on the name of its subcommand.
     if words.first().is_some_and(|word| word == "pprof") && std::env::var_os("CARGO").is_some() {
         words.remove(0);
     }
+    // The thread that waits for signals takes the place of their default, which would leave halves of files. Without it they stay.
+    let _ = ctrlc::set_handler(|| {
+        let _held = temporary::remove_all();
+        std::process::exit(INTERRUPTED);
+    });
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut ui = Ui { out: &mut out, err: &mut err, is_terminal: is_terminal() };
-    ExitCode::from(cargo_pprof::run(&words, &mut io::stdin().lock(), &mut ui))
+    let input = Input { bytes: &mut io::stdin().lock(), is_edited: can_edit() };
+    ExitCode::from(cargo_pprof::run_with(&words, input, &mut ui))
 }

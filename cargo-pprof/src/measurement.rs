@@ -76,6 +76,12 @@ pub fn are_of_one_kind(one: &str, other: &str) -> bool {
     one == other || FAMILIES.iter().any(|f| f.find(one).is_some() && f.find(other).is_some())
 }
 
+/// Whether that is a unit.
+#[must_use]
+pub fn is_unit(name: &str) -> bool {
+    FAMILIES.iter().any(|family| family.find(name).is_some())
+}
+
 /// A value in another unit, and that unit's name, which is empty if it says nothing. `auto` and `minimum` ask for the most natural one.
 #[must_use]
 pub fn scale(value: i64, from: &str, to: &str) -> (f64, String) {

@@ -1,16 +1,37 @@
 //! Reports and options line by line.
 
+mod completion;
+mod editor;
+
 use std::io::BufRead;
 
 use crate::commands::{self, COMMANDS};
 use crate::config::{self, Config, FIELDS};
 use crate::driver::{Error, Request, Ui, generate, greeting};
 use crate::profile::Profile;
+use crate::viewer::Shown;
+
+pub use editor::is_possible as can_edit;
+use editor::{Editor, Read};
 
 const PROMPT: &str = "(pprof) ";
 
 /// A comment after an option's value.
 const COMMENT: &str = "//:";
+
+/// Where lines come from.
+pub struct Input<'i> {
+    /// Their bytes.
+    pub bytes: &'i mut dyn BufRead,
+    /// Whether they are edited on the terminal instead.
+    pub is_edited: bool,
+}
+
+impl std::fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("is_edited", &self.is_edited).finish_non_exhaustive()
+    }
+}
 
 /// Reads lines and does what they say, to the end.
 ///
@@ -19,10 +40,10 @@ const COMMENT: &str = "//:";
 pub fn run(
     profile: &Profile,
     config: Config,
-    input: &mut dyn BufRead,
+    input: Input<'_>,
     ui: &mut Ui<'_>,
 ) -> Result<(), Error> {
-    let mut shell = Shell { profile, config };
+    let mut shell = Shell { profile, config, shown: Vec::new() };
     shell.config.compact_labels = true;
     for line in greeting(profile, &shell.config, ui) {
         ui.say(&line);
@@ -30,15 +51,18 @@ pub fn run(
     ui.say("Entering interactive mode (type \"help\" for commands, \"o\" for options)");
     // What is no text goes to files, wherever the rest goes.
     ui.is_terminal = true;
-    let mut line = Vec::new();
+    let mut editor = if input.is_edited { Some(Editor::new(profile)?) } else { None };
     loop {
-        write!(ui.out, "{PROMPT}")?;
-        ui.out.flush()?;
-        line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        for line in shell.expand(String::from_utf8_lossy(&line).trim()) {
+        let read = match &mut editor {
+            Some(editor) => editor.read(PROMPT)?,
+            None => read_plain(input.bytes, ui)?,
+        };
+        let line = match read {
+            Read::Line(line) => line,
+            Read::Cancelled => continue,
+            Read::End => return Ok(()),
+        };
+        for line in shell.expand(line.trim()) {
             match shell.run(&line, ui) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
@@ -46,12 +70,25 @@ pub fn run(
                 Err(Error::Closed) => return Err(Error::Closed),
             }
         }
+        ui.out.flush()?;
     }
+}
+
+fn read_plain(input: &mut dyn BufRead, ui: &mut Ui<'_>) -> Result<Read, Error> {
+    write!(ui.out, "{PROMPT}")?;
+    ui.out.flush()?;
+    let mut line = Vec::new();
+    if input.read_until(b'\n', &mut line)? == 0 {
+        return Ok(Read::End);
+    }
+    Ok(Read::Line(String::from_utf8_lossy(&line).into_owned()))
 }
 
 struct Shell<'p> {
     profile: &'p Profile,
     config: Config,
+    /// Files that programs may still look at: they stay to the end.
+    shown: Vec<Shown>,
 }
 
 impl Shell<'_> {
@@ -90,7 +127,8 @@ impl Shell<'_> {
             "help" => ui.say(&self.help(&rest.join(" "))?),
             first => {
                 let (request, config) = self.request(first, rest)?;
-                generate(self.profile.clone(), &request, &config, ui)?;
+                let shown = generate(self.profile.clone(), &request, &config, ui)?;
+                self.shown.extend(shown);
             }
         }
         Ok(true)

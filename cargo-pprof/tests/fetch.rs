@@ -246,3 +246,45 @@ fn what_is_odd_in_a_profile_does_no_harm() {
     let output = shell.wait_with_output().expect("it ends");
     assert!(output.status.success() && text(&output.stdout).contains("  work\n"));
 }
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_need_not_be_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"\xff.pb");
+    std::fs::write(place.0.path().join(name), profile(true).encode()).expect("a directory of ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-pprof"));
+    let output = command.arg("-top").arg(name).current_dir(place.0.path()).output();
+    let output = output.expect("it runs");
+    assert!(text(&output.stdout).contains("  work\n"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_server_that_stops_in_the_middle_is_not_waited_for() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let (held, end) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").expect("it reads");
+        // Open until the test is over.
+        let _ = end.recv();
+    });
+    let output = place.run(&["-top", "-timeout=1", &format!("{address}/x")]);
+    drop(held);
+    let error = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && error.contains("timeout"), "{error}");
+}
+
+#[test]
+fn a_file_without_certificates_is_told() {
+    let place = Place::new();
+    std::fs::write(place.0.path().join("ca.pem"), "nothing\n").expect("a directory of ours");
+    let output = place.run(&["-top", "-tls_ca=ca.pem", "https://127.0.0.1:1/x"]);
+    let error = text(&output.stderr);
+    assert!(error.contains("-tls_ca ca.pem: there is no certificate in PEM in it"), "{error}");
+}

@@ -105,3 +105,16 @@ fn what_is_too_thin_is_told() {
     assert!(!picture.contains("little") && picture.contains("1 branches below 0.03% not drawn"));
     assert!(report(&["-flamegraph", "-nodefraction=0"], &stacks).contains("little"));
 }
+
+#[test]
+fn a_page_has_the_picture() {
+    let stacks: [(&[&str], i64); 2] = [(&["main", "a<T>"], 30), (&["main", "b"], 60)];
+    let (picture, page) = (report(&["-flamegraph"], &stacks), report(&["-flamehtml"], &stacks));
+    let svg = picture.split_once("?>\n").expect("a declaration").1;
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains(svg) && !page.contains("<?xml"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("flame.html");
+    let output = format!("-output={}", file.display());
+    assert_eq!(report(&["-flamegraph", &output], &stacks), "");
+    assert_eq!(std::fs::read_to_string(file).expect("it was written"), page);
+}

@@ -1,11 +1,12 @@
 //! Profiles over HTTP, and what their servers know of addresses.
 
+use std::fmt::Display;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::{self, Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use url::{Host, Url};
 
 /// What has to be known to ask a server.
@@ -19,7 +20,7 @@ pub struct Client {
     pub tls_cert: String,
     /// File of its key.
     pub tls_key: String,
-    /// File of the certificates to trust, instead of those of the web.
+    /// File of the certificates to trust, instead of those that the system does.
     pub tls_ca: String,
 }
 
@@ -103,20 +104,22 @@ impl Client {
             url = Url::parse(&url.as_str().replacen("https+insecure", "https", 1))
                 .map_err(|error| error.to_string())?;
         }
-        if !self.tls_ca.is_empty() {
-            let certificate = Certificate::from_pem(&file(&self.tls_ca)?)
-                .map_err(|error| format!("-tls_ca {}: {error}", self.tls_ca))?;
-            tls = tls.root_certs(RootCerts::Specific(Arc::new(vec![certificate])));
+        let trusted = match self.tls_ca.as_str() {
+            "" if url.scheme() == "https" => system_certificates(),
+            "" => Vec::new(),
+            path => certificates("-tls_ca", path)?,
+        };
+        if !trusted.is_empty() {
+            tls = tls.root_certs(RootCerts::Specific(Arc::new(trusted)));
         }
         if self.tls_cert.is_empty() != self.tls_key.is_empty() {
             return Err("-tls_cert and -tls_key go together: give both".to_owned());
         }
         if !self.tls_cert.is_empty() {
-            let certificate = Certificate::from_pem(&file(&self.tls_cert)?)
-                .map_err(|error| format!("-tls_cert {}: {error}", self.tls_cert))?;
+            let certificates = certificates("-tls_cert", &self.tls_cert)?;
             let key = PrivateKey::from_pem(&file(&self.tls_key)?)
                 .map_err(|error| format!("-tls_key {}: {error}", self.tls_key))?;
-            tls = tls.client_cert(Some(ClientCert::new_with_certs(&[certificate], key)));
+            tls = tls.client_cert(Some(ClientCert::new_with_certs(&certificates, key)));
         }
         let mut config = Agent::config_builder();
         if is_here(&url) {
@@ -125,8 +128,7 @@ impl Client {
         }
         let agent = config
             .http_status_as_error(false)
-            .timeout_connect(Some(timeout + SLACK))
-            .timeout_recv_response(Some(timeout + SLACK))
+            .timeout_global(Some(timeout + SLACK))
             .tls_config(tls.build())
             .build();
         Ok((agent.into(), url))
@@ -144,6 +146,28 @@ fn is_here(url: &Url) -> bool {
 
 fn file(path: &str) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))
+}
+
+/// Those that the system trusts. Where it has none, as in a bare container, those of the web that come with the client are used.
+fn system_certificates() -> Vec<Certificate<'static>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
+}
+
+/// All of a file; one at least.
+fn certificates(flag: &str, path: &str) -> Result<Vec<Certificate<'static>>, String> {
+    let wrong = |error: &dyn Display| format!("{flag} {path}: {error}");
+    let pem = file(path)?;
+    let mut certificates = Vec::new();
+    for item in tls::parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(&error))? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(wrong(&"there is no certificate in PEM in it"));
+    }
+    Ok(certificates)
 }
 
 fn read(response: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<Vec<u8>, String> {

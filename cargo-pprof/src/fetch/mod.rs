@@ -2,8 +2,9 @@
 
 mod http;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -17,18 +18,19 @@ use crate::binary;
 use crate::driver::Ui;
 use crate::graph::base;
 use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
+use crate::temporary::Temporary;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Profiles that are added up.
-    pub profiles: Vec<String>,
+    pub profiles: Vec<OsString>,
     /// The program, instead of what profiles say.
     pub program: Option<String>,
     /// Its build id, where profiles say none.
     pub build_id: String,
     /// Profiles that are taken away from these.
-    pub base: Vec<String>,
+    pub base: Vec<OsString>,
     /// Whether shares are of the base.
     pub is_diff: bool,
     /// Whether the base's totals are those of both.
@@ -103,7 +105,7 @@ pub fn fetch(sources: &Sources, ui: &mut Ui<'_>) -> Result<Fetched, String> {
 }
 
 fn grab(
-    names: &[String],
+    names: &[OsString],
     what: &str,
     sources: &Sources,
     ui: &mut Ui<'_>,
@@ -123,7 +125,7 @@ fn grab(
                     profiles.push(profile);
                     count += 1;
                 }
-                Err(error) => ui.say(&format!("{name}: {error}")),
+                Err(error) => ui.say(&format!("{}: {error}", name.display())),
             }
         }
         if !profiles.is_empty() {
@@ -143,16 +145,16 @@ fn grab(
 type Found = Result<(Profile, Option<Url>), String>;
 
 /// Reads profiles at the same time; what is to be told meanwhile is told at once.
-fn read_all(names: &[String], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> {
+fn read_all(names: &[OsString], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> {
     let (sender, messages) = mpsc::channel();
     thread::scope(|scope| {
         let readers: Vec<_> = names
             .iter()
             .map(|name| {
                 let sender = sender.clone();
-                scope.spawn(move || match name.as_str() {
-                    INPUT => Ok((decode(sources.input.clone())?, None)),
-                    name => read(name, &sources.client, &sender),
+                scope.spawn(move || {
+                    let (bytes, url) = read_bytes(name, sources, &sender)?;
+                    Ok((decode(bytes)?, url))
                 })
             })
             .collect();
@@ -196,7 +198,7 @@ pub fn save_copy(profile: &Profile, ui: &mut Ui<'_>) {
     }
 }
 
-fn write_copy(profile: &Profile) -> std::io::Result<PathBuf> {
+fn write_copy(profile: &Profile) -> io::Result<PathBuf> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = given("HOME").map(|home| Path::new(&home).join("pprof"));
     let places = given("PPROF_TMPDIR").map(PathBuf::from).into_iter().chain(home);
@@ -215,17 +217,17 @@ fn write_copy(profile: &Profile) -> std::io::Result<PathBuf> {
     let prefix = prefix.replace('/', "_");
     for number in 1..10_000 {
         let path = place.join(format!("{prefix}{number:03}.pb.gz"));
-        match fs::File::create_new(&path) {
-            Ok(file) => {
-                return profile.write(file).map(|()| path.clone()).inspect_err(|_| {
-                    let _ = fs::remove_file(&path);
-                });
+        match Temporary::create(path.clone()) {
+            Ok((half, file)) => {
+                profile.write(file)?;
+                half.keep();
+                return Ok(path);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
-    Err(std::io::Error::other(format!("all names from {prefix}001.pb.gz on are taken")))
+    Err(io::Error::other(format!("all names from {prefix}001.pb.gz on are taken")))
 }
 
 fn combine(mut profiles: Vec<Profile>) -> Result<Profile, String> {
@@ -241,24 +243,44 @@ fn mark_as_base(profile: &mut Profile) {
     profile.samples.set_label(key, value);
 }
 
-/// Reads what there is a file of, or else an address.
-fn read(name: &str, client: &Client, messages: &mpsc::Sender<String>) -> Found {
+/// What a source holds, as it is.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(name: &OsStr, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>, String> {
+    let (sender, messages) = mpsc::channel();
+    let found = read_bytes(name, sources, &sender);
+    drop(sender);
+    messages.into_iter().for_each(|message| ui.say(&message));
+    found.map(|(bytes, _)| bytes)
+}
+
+/// Reads what there is a file of, or else an address, which it gives then.
+fn read_bytes(
+    name: &OsStr,
+    sources: &Sources,
+    messages: &mpsc::Sender<String>,
+) -> Result<(Vec<u8>, Option<Url>), String> {
+    if name == INPUT {
+        return Ok((sources.input.clone(), None));
+    }
     let missing = match fs::read(name) {
-        Ok(bytes) => return Ok((decode(bytes)?, None)),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Ok(bytes) => return Ok((bytes, None)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error.to_string());
         }
         Err(error) => error,
     };
-    let Some(address) = client.address(name) else { return Err(missing.to_string()) };
+    let client = &sources.client;
+    let address = name.to_str().and_then(|name| client.address(name));
+    let Some(address) = address else { return Err(missing.to_string()) };
     // Nobody hears of it if the other side has gone.
     let say = |message| drop(messages.send(message));
     say(format!("Fetching profile over HTTP from {}", address.url));
     if let Some(seconds) = address.seconds {
         say(format!("Please wait... ({seconds}s)"));
     }
-    let profile = decode(client.get(&address)?)?;
-    Ok((profile, Some(address.url)))
+    Ok((client.get(&address)?, Some(address.url)))
 }
 
 /// Makes a profile of what a file holds, compressed or not.
@@ -267,10 +289,7 @@ fn read(name: &str, client: &Client, messages: &mpsc::Sender<String>) -> Found {
 /// It is none.
 pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        let read = MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain);
-        read.map_err(|error| format!("decompressing profile: {error}"))?;
-        bytes = plain;
+        bytes = decompress(&bytes).map_err(|error| format!("decompressing profile: {error}"))?;
     }
     match Profile::decode(&bytes) {
         Err(DecodeError::Malformed(why)) => {
@@ -284,6 +303,12 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
         Err(error) => Err(format!("parsing profile: {error}")),
         Ok(profile) => Ok(profile),
     }
+}
+
+pub(crate) fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(bytes).read_to_end(&mut plain)?;
+    Ok(plain)
 }
 
 /// Gives a profile a mapping if it has none, and the program that was named.
@@ -304,7 +329,8 @@ fn complete(profile: &mut Profile, sources: &Sources) {
 
 /// Whether a file is a program, and no profile.
 #[must_use]
-pub fn is_program(name: &str) -> bool {
+pub fn is_program(name: impl AsRef<Path>) -> bool {
+    let name = name.as_ref();
     // What is no file can be read but once.
     if !fs::metadata(name).is_ok_and(|metadata| metadata.is_file()) {
         return false;

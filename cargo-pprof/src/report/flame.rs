@@ -9,6 +9,10 @@ use crate::graph::{Sites, shorten};
 use crate::measurement::percentage;
 
 const STYLE: &str = include_str!("flame/style.css");
+/// Of the page around it.
+const PAGE_STYLE: &str = "\
+    body { margin: 0; background: #fff; } body > svg { display: block; min-height: 100vh; } \
+    @media (prefers-color-scheme: dark) { body { background: #1c1c1e; } }";
 const SCRIPT: &str = include_str!("flame/script.js");
 
 /// Of the total, what a frame has to have to be drawn: half a pixel of a wide window.
@@ -113,6 +117,28 @@ impl Report {
 
     /// A picture that can be searched and zoomed in any browser, and looked at without scripts.
     pub(super) fn flame_graph(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", self.picture())
+    }
+
+    /// The same as a page that fills the window.
+    pub(super) fn flame_page(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let picture = self.picture();
+        let title = escape(self.flame_title());
+        write!(
+            out,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"UTF-8\">\n<title>{title}</title>\n\
+             <style>{PAGE_STYLE}</style>\n{picture}</html>\n"
+        )
+    }
+
+    fn flame_title(&self) -> &str {
+        match self.options.title.as_str() {
+            "" => "Flame graph",
+            title => title,
+        }
+    }
+
+    fn picture(&mut self) -> String {
         let stacks = self.stacks();
         let total = stacks.frames[0].size;
         let mut drawn = String::new();
@@ -146,14 +172,8 @@ impl Report {
             let least = percentage((THINNEST * 1e6) as i64, 1_000_000);
             let _ = write!(head, " · {left_out} branches below {} not drawn", least.trim());
         }
-        let title = match self.options.title.as_str() {
-            "" => "Flame graph",
-            title => title,
-        };
-        write!(
-            out,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-             <svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"{height}\">\n\
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"{height}\">\n\
              <style>{STYLE}</style>\n\
              <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n\
              <text class=\"title\" x=\"8\" y=\"22\">{}</text>\n\
@@ -163,7 +183,7 @@ impl Report {
              <text class=\"head\" id=\"said\" x=\"180\" y=\"57\"></text>\n\
              <g id=\"frames\">\n{drawn}</g>\n\
              <script><![CDATA[{SCRIPT}]]></script>\n</svg>\n",
-            escape(title),
+            escape(self.flame_title()),
             escape(&head),
         )
     }

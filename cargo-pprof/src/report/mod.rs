@@ -5,11 +5,13 @@ mod comments;
 mod disasm;
 mod dot;
 mod flame;
+mod json;
 mod labels;
 mod proto;
 mod raw;
 mod source;
 mod sources;
+mod speedscope;
 mod tags;
 mod text;
 mod traces;
@@ -38,14 +40,20 @@ pub enum Format {
     Dot,
     /// A picture of all stacks.
     FlameGraph,
+    /// The same in a page.
+    FlamePage,
     /// All stacks, one a line.
     Folded,
+    /// The table, for programs.
+    Json,
     /// Annotated source.
     List,
     /// The profile itself.
     Proto,
     /// All that is in the profile.
     Raw,
+    /// All stacks, for speedscope.
+    Speedscope,
     /// What values labels have.
     Tags,
     /// A table.
@@ -173,10 +181,13 @@ impl Report {
             Format::Disasm => self.disassembly(out)?,
             Format::Dot => self.dot(out)?,
             Format::FlameGraph => self.flame_graph(out)?,
+            Format::FlamePage => self.flame_page(out)?,
             Format::Folded => self.folded(out)?,
+            Format::Json => self.json(out)?,
             Format::List => self.list(out)?,
             Format::Proto => self.proto(out)?,
             Format::Raw => self.raw(out)?,
+            Format::Speedscope => self.speedscope(out)?,
             Format::Tags => self.tags(out)?,
             Format::Text => self.text(out)?,
             Format::TopProto => self.top_proto(out)?,
@@ -188,10 +199,13 @@ impl Report {
     }
 
     fn value(&self, value: i64) -> String {
+        scaled_label(self.plain(value), &self.options.sample_unit, &self.options.output_unit)
+    }
+
+    /// In the profile's own unit.
+    fn plain(&self, value: i64) -> i64 {
         let ratio = self.options.ratio;
-        let value =
-            if ratio > 0.0 && ratio != 1.0 { to_integer(value as f64 * ratio) } else { value };
-        scaled_label(value, &self.options.sample_unit, &self.options.output_unit)
+        if ratio > 0.0 && ratio != 1.0 { to_integer(value as f64 * ratio) } else { value }
     }
 
     fn value_or_dot(&self, value: i64) -> String {
@@ -206,7 +220,7 @@ impl Report {
         self.trim_paths();
         let object_names = matches!(
             self.options.format,
-            Format::Raw | Format::List | Format::Disasm | Format::Callgrind
+            Format::Raw | Format::List | Format::Disasm | Format::Callgrind | Format::Speedscope
         );
         Sites::new(&mut self.profile, object_names)
     }
@@ -238,7 +252,9 @@ impl Report {
             is_tree: self.is_call_tree(),
             drop_negative: self.options.drop_negative,
             edges: match format {
-                Format::Text | Format::TopProto | Format::List => EdgesOf::InlinedNodes,
+                Format::Text | Format::Json | Format::TopProto | Format::List => {
+                    EdgesOf::InlinedNodes
+                }
                 Format::Disasm => EdgesOf::Nothing,
                 _ => self.asked(sites).map_or(EdgesOf::AllNodes, EdgesOf::Nodes),
             },
@@ -272,11 +288,7 @@ impl Report {
         });
         let mut max = self.total;
         let mut min = sizes.filter(|size| *size > 0).min().unwrap_or(max);
-        let ratio = self.options.ratio;
-        if ratio > 0.0 && ratio != 1.0 {
-            min = to_integer(min as f64 * ratio);
-            max = to_integer(max as f64 * ratio);
-        }
+        (min, max) = (self.plain(min), self.plain(max));
         let unit_of = |value| scale(value, &self.options.sample_unit, "minimum").1;
         let mut unit = unit_of(min);
         let hundred = min.wrapping_mul(100);

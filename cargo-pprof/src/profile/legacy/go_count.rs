@@ -11,8 +11,9 @@ use regex::Regex;
 
 use super::draft::Addresses;
 use super::lines::{expression, groups, is_blank};
-use super::numbers::{addresses, integer};
+use super::numbers::addresses;
 use super::{Draft, Lines, Refusal, Result, malformed};
+use crate::numbers::integer;
 use crate::profile::Profile;
 
 static HEADING: LazyLock<Regex> =

@@ -19,8 +19,9 @@ use regex::Regex;
 use super::draft::{Addresses, value_type};
 use super::heap::unsample;
 use super::lines::{expression, groups};
-use super::numbers::{addresses, integer};
+use super::numbers::addresses;
 use super::{Draft, Refusal, Result, malformed, regions};
+use crate::numbers::integer;
 use crate::profile::{Function, Granularity, Line, Profile};
 
 static ATTRIBUTE: LazyLock<Regex> =
