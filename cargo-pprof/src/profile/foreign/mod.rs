@@ -1,5 +1,6 @@
 //! Stacks as other tools write them: text, told from each other by its first lines.
 
+mod dhat;
 mod folded;
 mod perf;
 
@@ -13,6 +14,9 @@ use super::{Function, Label, Line, Location, Mapping, Profile, Samples, Text, Va
 /// It begins like one, and goes on otherwise.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Profile>, String> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Ok(None) };
+    if dhat::begins(text) {
+        return dhat::parse(text).map(Some);
+    }
     if perf::begins(text) {
         return perf::parse(text).map(Some);
     }
@@ -25,9 +29,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Profile>, String> {
 /// A profile in the making, each location once.
 struct Draft {
     profile: Profile,
-    functions: HashMap<Text, u32>,
+    functions: HashMap<(Text, Text), u32>,
     mappings: HashMap<Text, u32>,
-    locations: HashMap<(u64, Option<u32>, Option<u32>), u32>,
+    locations: HashMap<(u64, Option<Line>, Option<u32>), u32>,
 }
 
 impl Draft {
@@ -50,20 +54,8 @@ impl Draft {
 
     /// The location of a function, if one is known, at an address of an object.
     fn location(&mut self, address: u64, function: &str, object: &str) -> u32 {
-        let Draft { profile, functions, mappings, locations } = self;
-        let function = (!function.is_empty()).then(|| {
-            let name = profile.texts.intern(function);
-            *functions.entry(name).or_insert_with(|| {
-                let id = profile.functions.len() as u64 + 1;
-                profile.functions.push(Function {
-                    id,
-                    name,
-                    system_name: name,
-                    ..Function::default()
-                });
-                profile.functions.len() as u32 - 1
-            })
-        });
+        let line = (!function.is_empty()).then(|| self.line_of(function, "", 0));
+        let Draft { profile, mappings, .. } = self;
         let mapping = (!object.is_empty()).then(|| {
             let file = profile.texts.intern(object);
             *mappings.entry(file).or_insert_with(|| {
@@ -77,8 +69,31 @@ impl Draft {
                 profile.mappings.len() as u32 - 1
             })
         });
-        *locations.entry((address, function, mapping)).or_insert_with(|| {
-            let line = function.map(|function| Line { function, ..Line::default() });
+        self.place(address, line, mapping)
+    }
+
+    /// The location of a line of a function's file.
+    fn line(&mut self, address: u64, function: &str, file: &str, line: i64) -> u32 {
+        let line = self.line_of(function, file, line);
+        self.place(address, Some(line), None)
+    }
+
+    fn line_of(&mut self, function: &str, file: &str, line: i64) -> Line {
+        let Draft { profile, functions, .. } = self;
+        let name = profile.texts.intern(function);
+        let filename = profile.texts.intern(file);
+        let function = *functions.entry((name, filename)).or_insert_with(|| {
+            let id = profile.functions.len() as u64 + 1;
+            let (system_name, start_line) = (name, 0);
+            profile.functions.push(Function { id, name, system_name, filename, start_line });
+            profile.functions.len() as u32 - 1
+        });
+        Line { function, line, column: 0 }
+    }
+
+    fn place(&mut self, address: u64, line: Option<Line>, mapping: Option<u32>) -> u32 {
+        let Draft { profile, locations, .. } = self;
+        *locations.entry((address, line, mapping)).or_insert_with(|| {
             profile.locations.push(Location {
                 id: profile.locations.len() as u64 + 1,
                 mapping,

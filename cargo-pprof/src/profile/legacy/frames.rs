@@ -66,6 +66,14 @@ const ALLOCATORS: &[&str] = &[
     "simple_alloc::allocate",
 ];
 
+/// What calls jemalloc's own functions: its interfaces to C, C++ and Rust.
+const JEMALLOC: &[&str] = &[
+    "(_rjem_)?(je_)?(malloc|calloc|realloc|mallocx|rallocx|memalign|aligned_alloc|posix_memalign|valloc|pvalloc)(_default)?",
+    "(_rjem_)?(je_)?prof_backtrace",
+    r"operator new(\[\])?",
+    "(__rustc::)?__r(ust|dl|g)_(re)?alloc(_zeroed)?",
+];
+
 /// Functions of Go's runtime that call the program's.
 const CALLERS: &[&str] = &[r"runtime\.panic", r"runtime\.reflectcall", r"runtime\.call[0-9]*"];
 
@@ -97,8 +105,16 @@ const SIGNAL_HANDLERS: &[&str] = &[
     "__restore",
 ];
 
-/// Sets the expressions of frames that are dropped, and of those that are not.
+/// Sets the expression of frames that are dropped of a profile of jemalloc.
+pub(super) fn name_those_of_jemalloc(profile: &mut Profile) {
+    profile.drop_frames = profile.texts.intern(&JEMALLOC.join("|"));
+}
+
+/// Sets the expressions of frames that are dropped, and of those that are not, where the format has not.
 pub(super) fn name_uninteresting(profile: &mut Profile) {
+    if !profile.drop_frames.is_empty() {
+        return;
+    }
     let types: Vec<&str> = profile.sample_types.iter().map(|t| profile.text(t.ty)).collect();
     let (drop, keep): (&[&str], &[&str]) = if HEAP.contains(&types.as_slice()) {
         (ALLOCATORS, CALLERS)

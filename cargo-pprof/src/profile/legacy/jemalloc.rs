@@ -21,7 +21,7 @@ use super::heap::unsample;
 use super::lines::{expression, groups, is_blank};
 use super::maps::is_start;
 use super::numbers::{addresses, decimal};
-use super::{Draft, Lines, Refusal, Result, malformed};
+use super::{Draft, Lines, Refusal, Result, frames, malformed};
 use crate::profile::Profile;
 
 static VALUES: LazyLock<Regex> = LazyLock::new(|| {
@@ -79,7 +79,9 @@ pub(super) fn parse(text: &str) -> Result<Profile> {
     for (stack, values) in samples {
         draft.push(stack, Addresses::Return, &values[from..], None);
     }
-    draft.finish(lines)
+    let mut profile = draft.finish(lines)?;
+    frames::name_those_of_jemalloc(&mut profile);
+    Ok(profile)
 }
 
 #[cfg(test)]
