@@ -24,7 +24,7 @@ pub enum Then {
     Print,
     /// It is nothing for a terminal: there it goes to a file with this ending.
     Save(&'static str),
-    /// Graphviz makes a picture of this type of it.
+    /// It is a picture of this type; those that we cannot draw are drawn by Graphviz.
     Draw(&'static str),
 }
 
@@ -55,13 +55,13 @@ pub const COMMANDS: &[Command] = &[
     command("folded", Format::Folded, Then::Print, "Print all stacks, one a line, root first"),
     command("gif", Format::Dot, Then::Draw("gif"), "Draw a graph as GIF, by Graphviz"),
     of_some("list", Format::List, "Print annotated source of functions that match"),
-    command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF, by Graphviz"),
+    command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF"),
     of_some("peek", Format::Tree, "Print callers and callees of functions that match"),
-    command("png", Format::Dot, Then::Draw("png"), "Draw a graph as PNG, by Graphviz"),
+    command("png", Format::Dot, Then::Draw("png"), "Draw a graph as PNG"),
     command("proto", Format::Proto, Then::Save("pb.gz"), "Write the profile itself"),
     command("ps", Format::Dot, Then::Draw("ps"), "Draw a graph as PostScript, by Graphviz"),
     command("raw", Format::Raw, Then::Print, "Print all that is in the profile"),
-    command("svg", Format::Dot, Then::Draw("svg"), "Draw a graph as SVG, by Graphviz"),
+    command("svg", Format::Dot, Then::Draw("svg"), "Draw a graph as SVG"),
     command("tags", Format::Tags, Then::Print, "Print what values labels have"),
     command("text", Format::Text, Then::Print, "Print a table of the entries"),
     command("top", Format::Text, Then::Print, "Print a table of the entries"),

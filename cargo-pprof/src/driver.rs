@@ -7,6 +7,7 @@ use std::process::{Command as Process, Stdio};
 
 use crate::commands::{COMMANDS, Command, Then};
 use crate::config::Config;
+use crate::draw::Image;
 use crate::filter::{self, TagFilter, Units};
 use crate::graph::base;
 use crate::pattern::Pattern;
@@ -96,30 +97,43 @@ pub fn generate(
             Then::Save(ending) | Then::Draw(ending) if ui.is_terminal => {
                 output = free_name(ending)?;
             }
-            _ => return write_to(report, then, ui.out),
+            _ => return write_to(report, then, config.graphviz, ui.out),
         }
     }
     ui.say(&format!("Generating report in {}", output.display()));
-    save(&output, |file| write_to(report, then, file))
+    save(&output, |file| write_to(report, then, config.graphviz, file))
 }
 
-fn write_to(report: Report, then: Then, out: &mut dyn Write) -> Result<(), Error> {
-    let Then::Draw(format) = then else {
-        let mut out = BufWriter::with_capacity(1 << 16, out);
-        report.write(&mut out)?;
-        out.flush()?;
-        return Ok(());
-    };
-    let mut dot = Vec::new();
-    report.write(&mut dot)?;
-    draw(&dot, format, out)
+fn write_to(
+    report: Report,
+    then: Then,
+    by_graphviz: bool,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    match then {
+        Then::Print | Then::Save(_) => report.write(&mut out)?,
+        Then::Draw(ending) => match Image::of(ending).filter(|_| !by_graphviz) {
+            Some(image) => report.draw(image, &mut out)?,
+            None => {
+                let mut dot = Vec::new();
+                report.write(&mut dot)?;
+                draw(&dot, ending, &mut out)?;
+            }
+        },
+    }
+    Ok(out.flush()?)
 }
 
+/// By Graphviz.
 fn draw(graph: &[u8], format: &str, out: &mut dyn Write) -> Result<(), Error> {
     let mut dot = Process::new("dot");
     dot.arg(format!("-T{format}")).stdin(Stdio::piped()).stdout(Stdio::piped());
     let missing = |error: io::Error| {
-        format!("cannot run dot, which draws graphs: {error}; install Graphviz, or use -dot")
+        format!(
+            "cannot run dot, which draws {format}: {error}; install Graphviz, or use -svg, -png or -pdf \
+             without -graphviz"
+        )
     };
     let mut dot = dot.spawn().map_err(missing)?;
     let stdin = dot.stdin.take();

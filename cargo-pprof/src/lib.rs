@@ -7,11 +7,13 @@
 
 pub mod commands;
 pub mod config;
+pub mod draw;
 pub mod driver;
 pub mod fetch;
 pub mod filter;
 pub mod flags;
 pub mod graph;
+pub mod layout;
 pub mod measurement;
 pub mod pattern;
 pub mod profile;

@@ -5,6 +5,7 @@ mod comments;
 mod dot;
 mod flame;
 mod labels;
+mod picture;
 mod proto;
 mod raw;
 mod source;
@@ -15,6 +16,7 @@ mod tree;
 
 use std::io::{self, Write};
 
+use crate::draw::{Drawing, Image};
 use crate::filter::Units;
 use crate::graph::{self};
 use crate::graph::{EdgesOf, Graph, Sites, Trim, Trimmed, trimmed};
@@ -161,7 +163,7 @@ impl Report {
         match self.options.format {
             Format::Callgrind => self.callgrind(out)?,
             Format::Comments => self.comments(out)?,
-            Format::Dot => self.dot(out)?,
+            Format::Dot => dot::write(&self.picture(), out)?,
             Format::FlameGraph => self.flame_graph(out)?,
             Format::Folded => self.folded(out)?,
             Format::List => self.list(out)?,
@@ -174,6 +176,15 @@ impl Report {
             Format::Tree => self.tree(out)?,
         }
         Ok(())
+    }
+
+    /// Draws it, which is the graph.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn draw(mut self, image: Image, out: &mut dyn Write) -> Result<(), Error> {
+        let drawing = Drawing::new(&self.picture());
+        Ok(drawing.write(image, out)?)
     }
 
     fn value(&self, value: i64) -> String {
