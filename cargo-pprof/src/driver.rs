@@ -73,7 +73,9 @@ impl From<io::Error> for Error {
 impl From<report::Error> for Error {
     fn from(error: report::Error) -> Self {
         match error {
-            report::Error::NotFound(message) => Error::Message(message),
+            report::Error::NotFound(message) | report::Error::TooLarge(message) => {
+                Error::Message(message)
+            }
             report::Error::Io(error) => error.into(),
         }
     }

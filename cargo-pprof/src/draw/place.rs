@@ -2,7 +2,7 @@
 
 use super::font::{ASCENT, LINE, width};
 use super::picture::{Arrow, Color, Node, Picture, Shape, lines};
-use crate::layout::{Edge, Layout, Point, Size, layout};
+use crate::layout::{Edge, Layout, Point, Size, TooLarge, layout};
 
 /// Around letters in a box.
 const PADDING: Size = Size { width: 7.0, height: 4.0 };
@@ -140,8 +140,10 @@ impl Text {
 
 impl Drawing {
     /// Finds a place for everything.
-    #[must_use]
-    pub fn new(picture: &Picture) -> Drawing {
+    ///
+    /// # Errors
+    /// The graph is too large.
+    pub fn new(picture: &Picture) -> Result<Drawing, TooLarge> {
         let mut boxes: Vec<Boxed> = picture.nodes.iter().map(boxed).collect();
         let sizes: Vec<Size> = boxes.iter().map(|node| node.size).collect();
         let texts: Vec<Text> =
@@ -157,7 +159,7 @@ impl Drawing {
             width: arrow.width as f64,
             label: text.size(),
         });
-        let layout = layout(&sizes, &edges.collect::<Vec<_>>());
+        let layout = layout(&sizes, &edges.collect::<Vec<_>>())?;
         let legend = legend(picture);
         let taken = taken(&layout, &sizes, &texts);
         let (graph, at, size) = settle(layout.size, &taken, legend.size);
@@ -185,7 +187,7 @@ impl Drawing {
         if !picture.legend.is_empty() {
             boxes.insert(0, Boxed { center: at, ..legend });
         }
-        Drawing { title: picture.title.clone(), size, boxes, arrows }
+        Ok(Drawing { title: picture.title.clone(), size, boxes, arrows })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::font::width;
+use super::picture::Color;
 use super::place::{Boxed, Drawing, Drawn, Text};
 use crate::layout::Point;
 
@@ -49,7 +50,11 @@ fn write_arrow(out: &mut dyn Write, arrow: &Drawn) -> io::Result<()> {
     for (number, Point { x, y }) in arrow.curve.iter().enumerate() {
         write!(out, "{}{x:.1} {y:.1}", if number == 1 { "C" } else { " " })?;
     }
-    let color = arrow.color;
+    // Black is what is written with.
+    let color = match arrow.color {
+        Color::BLACK => "currentColor".to_owned(),
+        color => color.to_string(),
+    };
     write!(out, "\" fill=\"none\" stroke=\"{color}\" stroke-width=\"{}\"", arrow.width)?;
     if arrow.is_dotted {
         write!(out, " stroke-linecap=\"round\"")?;

@@ -33,6 +33,18 @@ pub(super) struct Cell {
     pub(super) at: Point,
 }
 
+impl Cell {
+    /// Where what it is for starts: a box, or the line of an edge.
+    pub(super) fn start(&self) -> f64 {
+        if self.kind == Kind::Box { self.at.x - self.left } else { self.at.x }
+    }
+
+    /// Where that ends.
+    pub(super) fn end(&self) -> f64 {
+        if self.kind == Kind::Box { self.at.x + self.right } else { self.at.x }
+    }
+}
+
 /// Between cells on adjacent ranks: a part of an edge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {

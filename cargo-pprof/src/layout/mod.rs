@@ -102,25 +102,32 @@ impl Route {
     }
 }
 
+/// The graph is so large that nobody could follow its edges: so many ranks do they pass, all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge(pub usize);
+
+/// Ranks passed by all edges at most: with so many a layout takes ten seconds and a gigabyte.
+const MOST_PASSED: usize = 500_000;
+
 /// Lays a graph out.
+///
+/// # Errors
+/// It is too large.
 ///
 /// # Panics
 /// An edge is from or to a box that is not there.
-#[must_use]
-pub fn layout(nodes: &[Size], edges: &[Edge]) -> Layout {
+pub fn layout(nodes: &[Size], edges: &[Edge]) -> Result<Layout, TooLarge> {
     let parts = pack::parts(nodes.len(), edges);
     let mut layout = Layout {
         size: Size::default(),
         nodes: vec![Point::default(); nodes.len()],
         routes: vec![Route::default(); edges.len()],
     };
-    let laid: Vec<Layout> = parts
-        .iter()
-        .map(|part| {
-            let sizes: Vec<Size> = part.nodes.iter().map(|node| nodes[*node]).collect();
-            connected(&sizes, &part.edges)
-        })
-        .collect();
+    let laid = parts.iter().map(|part| {
+        let sizes: Vec<Size> = part.nodes.iter().map(|node| nodes[*node]).collect();
+        connected(&sizes, &part.edges)
+    });
+    let laid = laid.collect::<Result<Vec<Layout>, TooLarge>>()?;
     let sizes: Vec<Size> = laid.iter().map(|part| part.size).collect();
     let (corners, size) = pack::pack(&sizes);
     layout.size = size;
@@ -133,11 +140,11 @@ pub fn layout(nodes: &[Size], edges: &[Edge]) -> Layout {
             layout.routes[*edge] = route;
         }
     }
-    layout
+    Ok(layout)
 }
 
 /// Lays out what hangs together.
-fn connected(nodes: &[Size], edges: &[Edge]) -> Layout {
+fn connected(nodes: &[Size], edges: &[Edge]) -> Result<Layout, TooLarge> {
     let upward = cycles::upward(nodes.len(), edges);
     let downward: Vec<Edge> = edges
         .iter()
@@ -148,6 +155,10 @@ fn connected(nodes: &[Size], edges: &[Edge]) -> Layout {
         })
         .collect();
     let ranks = ranks::ranks(nodes.len(), &downward);
+    let passed = downward.iter().map(|edge| ranks[edge.to] - ranks[edge.from]).sum();
+    if passed > MOST_PASSED {
+        return Err(TooLarge(passed));
+    }
     let mut layers = Layers::new(nodes, &downward, &ranks);
     order::order(&mut layers);
     place::place(&mut layers);
@@ -155,5 +166,5 @@ fn connected(nodes: &[Size], edges: &[Edge]) -> Layout {
     for (route, _) in routes.iter_mut().zip(&upward).filter(|(_, is_upward)| **is_upward) {
         route.curve.reverse();
     }
-    layers.finish(routes)
+    Ok(layers.finish(routes))
 }

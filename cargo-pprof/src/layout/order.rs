@@ -3,52 +3,45 @@
 //! Rank after rank, down and up in turn, cells go to the median of the places of those that they are joined to (Gansner et al., section 3). Then each
 //! cell is tried at every place of its rank. The best order met is kept; several are started from.
 
+use std::collections::VecDeque;
+
 use super::layers::Layers;
 
+/// Orders that are started from: with so many, few profiles gain by more.
+const STARTS: usize = 16;
+
 /// Rounds that bring nothing before the next start is tried.
-const PATIENCE: usize = 5;
+const PATIENCE: usize = 12;
 
-/// Work of all rounds, in segments looked at: a graph of 80 boxes, with a thousand segments, has all the rounds it asks for.
-const WORK: usize = 4_000_000;
+/// Of all rounds, the segments looked at: a graph of 80 boxes, with a thousand segments, has all the rounds it asks for.
+const WORK: usize = 1_000_000;
 
-/// How far from its place a cell is tried: ranks of graphs that are read are narrower.
-const FARTHEST: usize = 150;
+/// Two up, two down.
+const LEAST_ROUNDS: usize = 4;
+
+/// Places at which cells are tried in a round, all together; a graph of 80 boxes has less on all ranks.
+const TRIED: usize = 4_000_000;
 
 pub(super) fn order(layers: &mut Layers) {
     let mut search = Search::new(layers);
     let (mut best, mut least) = (layers.ranks.clone(), u64::MAX);
-    let rounds = WORK / (layers.segments.len() + 1) / STARTS.len();
-    for start in STARTS {
+    let mut rounds = (WORK / (layers.segments.len() + 1)).max(LEAST_ROUNDS);
+    for start in 0..STARTS {
         search.start(start);
         search.keep_best(&mut best, &mut least);
         let mut idle = 0;
-        for round in 0..rounds.max(2) {
+        for round in 0.. {
+            if rounds == 0 || idle == PATIENCE || least == 0 {
+                break;
+            }
             search.sweep(round);
             search.sift();
             idle = if search.keep_best(&mut best, &mut least) { 0 } else { idle + 1 };
-            if idle == PATIENCE || least == 0 {
-                break;
-            }
+            rounds -= 1;
         }
     }
     layers.ranks = best;
 }
-
-/// How cells are come by at first.
-#[derive(Clone, Copy, Debug)]
-enum Start {
-    /// Depth first, from the top or the bottom.
-    Deep(Side),
-    /// Breadth first.
-    Broad(Side),
-}
-
-const STARTS: [Start; 4] = [
-    Start::Deep(Side::Above),
-    Start::Broad(Side::Above),
-    Start::Broad(Side::Below),
-    Start::Deep(Side::Below),
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
@@ -61,11 +54,12 @@ struct Search<'l> {
     ranks: Vec<Vec<usize>>,
     /// Of each cell on its rank.
     place: Vec<usize>,
+    seed: u64,
 }
 
 impl Search<'_> {
     fn new(layers: &Layers) -> Search<'_> {
-        Search { layers, ranks: layers.ranks.clone(), place: vec![0; layers.cells.len()] }
+        Search { layers, ranks: layers.ranks.clone(), place: vec![0; layers.cells.len()], seed: 1 }
     }
 
     fn near(&self, cell: usize, side: Side) -> &[usize] {
@@ -75,27 +69,46 @@ impl Search<'_> {
         }
     }
 
-    fn start(&mut self, start: Start) {
-        let (Start::Deep(side) | Start::Broad(side)) = start;
-        let away = if side == Side::Above { Side::Below } else { Side::Above };
+    /// Cells as they are come by: from the top or from the bottom, depth first or breadth first, and each time with neighbours in another order.
+    fn start(&mut self, number: usize) {
+        let (side, away) = match number % 2 {
+            0 => (Side::Above, Side::Below),
+            _ => (Side::Below, Side::Above),
+        };
+        let is_deep = number % 4 < 2;
         let mut seen = vec![false; self.place.len()];
         let mut ranks = vec![Vec::new(); self.ranks.len()];
-        let cells = self.layers.cells.len();
-        let roots = (0..cells).filter(|cell| self.near(*cell, side).is_empty());
-        let mut pending: std::collections::VecDeque<usize> = roots.collect();
+        let roots = (0..self.place.len()).filter(|cell| self.near(*cell, side).is_empty());
+        let mut pending: VecDeque<usize> = roots.collect();
         while let Some(cell) = pending.pop_front() {
             if std::mem::replace(&mut seen[cell], true) {
                 continue;
             }
             ranks[self.layers.cells[cell].rank].push(cell);
-            let next = self.near(cell, away).iter().filter(|next| !seen[**next]);
-            match start {
-                Start::Deep(_) => next.rev().for_each(|next| pending.push_front(*next)),
-                Start::Broad(_) => pending.extend(next),
+            let mut next = self.near(cell, away).to_vec();
+            next.retain(|next| !seen[*next]);
+            if number >= 4 {
+                self.shuffle(&mut next);
+            }
+            if is_deep {
+                next.iter().rev().for_each(|next| pending.push_front(*next));
+            } else {
+                pending.extend(next);
             }
         }
         self.ranks = ranks;
         (0..self.ranks.len()).for_each(|rank| self.number(rank));
+    }
+
+    /// By numbers that are the same each time (Knuth's generator of MMIX).
+    fn shuffle(&mut self, cells: &mut [usize]) {
+        for last in (1..cells.len()).rev() {
+            self.seed = self
+                .seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            cells.swap(last, (self.seed >> 33) as usize % (last + 1));
+        }
     }
 
     fn number(&mut self, rank: usize) {
@@ -192,15 +205,15 @@ impl Search<'_> {
 
     /// Takes each cell to the place of its rank at which fewest edges cross.
     fn sift(&mut self) {
+        let farthest = TRIED / self.place.len().max(1);
         for rank in 0..self.ranks.len() {
             let both =
                 |cell: &usize| [self.places(*cell, Side::Above), self.places(*cell, Side::Below)];
             let mut row: Vec<(usize, [Vec<usize>; 2])> =
                 self.ranks[rank].iter().map(|cell| (*cell, both(cell))).collect();
-            for (cell, _) in row.iter().map(|(cell, near)| (*cell, near.len())).collect::<Vec<_>>()
-            {
+            for cell in self.ranks[rank].clone() {
                 let at = row.iter().position(|(other, _)| *other == cell).unwrap_or(0);
-                let to = best_place(&row, at);
+                let to = best_place(&row, at, farthest);
                 if to < at {
                     row[to..=at].rotate_right(1);
                 } else {
@@ -213,21 +226,21 @@ impl Search<'_> {
     }
 }
 
-fn best_place(row: &[(usize, [Vec<usize>; 2])], at: usize) -> usize {
+fn best_place(row: &[(usize, [Vec<usize>; 2])], at: usize, farthest: usize) -> usize {
     let change = |other: usize, is_left: bool| -> i64 {
         let change: i64 = row[at].1.iter().zip(&row[other].1).map(|(a, b)| turned(b, a)).sum();
         if is_left { change } else { -change }
     };
     let (mut best, mut least) = (at, 0);
     let mut sum = 0;
-    for other in (at.saturating_sub(FARTHEST)..at).rev() {
+    for other in (at.saturating_sub(farthest)..at).rev() {
         sum += change(other, true);
         if sum < least {
             (best, least) = (other, sum);
         }
     }
     sum = 0;
-    for other in at + 1..row.len().min(at + FARTHEST) {
+    for other in at + 1..row.len().min(at + 1 + farthest) {
         sum += change(other, false);
         if sum < least {
             (best, least) = (other, sum);

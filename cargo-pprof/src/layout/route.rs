@@ -1,8 +1,11 @@
 //! Curves of edges.
 //!
 //! On each rank an edge has a passage: up to its neighbours. Between ranks it is free. So it has to go through *gates*, the upper and the lower edge of
-//! each passage. A string pulled tight through the gates is the straightest way; a curve that goes through the same point of each gate, and between two
-//! gates never beyond these points (Fritsch and Carlson, "Monotone piecewise cubic interpolation", 1980), is as free of boxes as the string.
+//! each passage. A string pulled tight through the gates is the shortest way. Its bends are made round, still within the gates; and a curve that goes
+//! through the same point of each gate, and between two gates never beyond these points (Fritsch and Carlson, "Monotone piecewise cubic interpolation",
+//! 1980), is as free of boxes as the string.
+
+use std::cmp::Ordering;
 
 use super::layers::{Kind, LABEL_GAP, Layers};
 use super::{Edge, Point, Route};
@@ -10,11 +13,20 @@ use super::{Edge, Point, Route};
 /// What boxes have around them at least.
 const MARGIN: f64 = 3.0;
 
+/// What passing edges keep from the middle between them and what is beside them.
+const APART: f64 = 2.0;
+
 /// Between edges that end at the same side of a box: arrow heads are as wide.
 const PORT_GAP: f64 = 9.0;
 
 /// Of a box's side, the part that edges end at.
 const PORTS: f64 = 0.85;
+
+/// How far from the string a curve may be where it does not bend.
+const SWING: f64 = 4.0;
+
+/// Of making bends round: more are not seen.
+const ROUNDS: usize = 40;
 
 #[derive(Clone, Copy, Debug)]
 struct Gate {
@@ -41,7 +53,9 @@ struct Router<'l> {
 
 impl Router<'_> {
     fn route(&self, chain: &[usize], edge: &Edge, (start, end): (f64, f64)) -> Route {
-        let knots = tight(&self.gates(chain, start, end));
+        let gates = self.gates(chain, start, end);
+        let mut knots = tight(&gates);
+        relax(&mut knots, &gates);
         let is_label = |cell: &&usize| self.layers.cells[**cell].kind == Kind::Label;
         let label = chain.iter().find(is_label).map_or(Point::default(), |number| {
             let cell = self.layers.cells[*number];
@@ -77,21 +91,23 @@ impl Router<'_> {
         let rank = &self.layers.ranks[cell.rank];
         let place = self.places[number];
         let neighbour = |place: usize| rank.get(place).map(|number| self.layers.cells[*number]);
+        // Next to each other, a passing edge has up to the middle between it and another, or a box.
         let left = match place.checked_sub(1).and_then(neighbour) {
             None => f64::NEG_INFINITY,
-            Some(left) if left.kind == Kind::Pass => match cell.kind {
-                Kind::Box => cell.at.x - cell.left,
-                Kind::Label | Kind::Pass => f64::midpoint(left.at.x, cell.at.x),
+            Some(left) if left.kind == Kind::Label => left.at.x + left.right + MARGIN,
+            Some(left) => match (left.kind, cell.kind) {
+                (Kind::Box, Kind::Box) => left.at.x + left.right + MARGIN,
+                _ => f64::midpoint(left.end(), cell.start()) + APART,
             },
-            Some(left) => left.at.x + left.right + MARGIN,
         };
         let right = match neighbour(place + 1) {
             // What is there is the label's.
             _ if cell.kind == Kind::Label => cell.at.x,
             None => f64::INFINITY,
-            Some(right) if right.kind == Kind::Box => right.at.x - right.left - MARGIN,
-            Some(_) if cell.kind == Kind::Box => cell.at.x + cell.right,
-            Some(right) => f64::midpoint(cell.at.x, right.at.x),
+            Some(right) => match (cell.kind, right.kind) {
+                (Kind::Box, Kind::Box) => right.at.x - right.left - MARGIN,
+                _ => f64::midpoint(cell.end(), right.start()) - APART,
+            },
         };
         Gate { y: 0.0, left, right }
     }
@@ -184,19 +200,58 @@ fn tight(gates: &[Gate]) -> Vec<Point> {
     knots
 }
 
+/// Bends that a string has at corners are spread over the gates around: what the change of its direction costs, squared, gets less with each round
+/// (Gauss and Seidel's, kept within the gates).
+fn relax(knots: &mut [Point], gates: &[Gate]) {
+    // A string that goes straight down does not swing far out to be round.
+    let room: Vec<(f64, f64)> = (0..knots.len())
+        .map(|at| {
+            let around = &knots[at.saturating_sub(1)..(at + 2).min(knots.len())];
+            let least = around.iter().map(|knot| knot.x).fold(f64::INFINITY, f64::min);
+            let most = around.iter().map(|knot| knot.x).fold(f64::NEG_INFINITY, f64::max);
+            (gates[at].left.max(least - SWING), gates[at].right.min(most + SWING))
+        })
+        .collect();
+    for _ in 0..ROUNDS {
+        for at in 1..knots.len() - 1 {
+            let (mut pull, mut stiffness) = (0.0, 0.0);
+            for bend in at.saturating_sub(1).max(1)..=(at + 1).min(knots.len() - 2) {
+                let [a, b, c] = [knots[bend - 1], knots[bend], knots[bend + 1]];
+                let (above, below) = (b.y - a.y, c.y - b.y);
+                let change = (c.x - b.x) / below - (b.x - a.x) / above;
+                let by_this = match bend.cmp(&at) {
+                    Ordering::Less => 1.0 / below,
+                    Ordering::Equal => -1.0 / below - 1.0 / above,
+                    Ordering::Greater => 1.0 / above,
+                };
+                pull += change * by_this / (above + below);
+                stiffness += by_this * by_this / (above + below);
+            }
+            let x = knots[at].x - pull / stiffness;
+            knots[at].x = x.max(room[at].0).min(room[at].1);
+        }
+    }
+}
+
 /// A curve through points from top to bottom, which between two of them is never beside both.
 fn smooth(knots: &[Point]) -> Vec<Point> {
-    let slopes: Vec<f64> =
-        knots.windows(2).map(|pair| (pair[1].x - pair[0].x) / (pair[1].y - pair[0].y)).collect();
-    let mean = |a: f64, b: f64| if a * b <= 0.0 { 0.0 } else { 2.0 * a * b / (a + b) };
-    let tangent = |knot: usize| match (knot.checked_sub(1), slopes.get(knot)) {
-        (Some(before), Some(after)) => mean(slopes[before], *after),
-        (Some(before), None) => slopes[before],
-        (None, after) => after.copied().unwrap_or(0.0),
+    let heights: Vec<f64> = knots.windows(2).map(|pair| pair[1].y - pair[0].y).collect();
+    let slopes = knots.windows(2).zip(&heights);
+    let slopes: Vec<f64> = slopes.map(|(pair, height)| (pair[1].x - pair[0].x) / height).collect();
+    let tangent = |knot: usize| match knot.checked_sub(1) {
+        None => slopes[0],
+        Some(last) if last + 1 == slopes.len() => slopes[last],
+        Some(above) => {
+            let (a, b) = (slopes[above], slopes[knot]);
+            let mean = (a * heights[knot] + b * heights[above]) / (heights[above] + heights[knot]);
+            // Up to three times the smaller slope the curve does not turn back.
+            let most = if a * b > 0.0 { 3.0 * a.abs().min(b.abs()) } else { 0.0 };
+            mean.clamp(-most, most)
+        }
     };
     let mut curve = vec![knots[0]];
     for (number, pair) in knots.windows(2).enumerate() {
-        let third = (pair[1].y - pair[0].y) / 3.0;
+        let third = heights[number] / 3.0;
         let (first, second) = (tangent(number), tangent(number + 1));
         curve.push(Point { x: pair[0].x + first * third, y: pair[0].y + third });
         curve.push(Point { x: pair[1].x - second * third, y: pair[1].y - third });

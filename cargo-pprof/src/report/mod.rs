@@ -20,6 +20,7 @@ use crate::draw::{Drawing, Image};
 use crate::filter::Units;
 use crate::graph::{self};
 use crate::graph::{EdgesOf, Graph, Sites, Trim, Trimmed, trimmed};
+use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
 use crate::profile::{Profile, Sample, Value};
@@ -112,6 +113,8 @@ pub struct Report {
 pub enum Error {
     /// What was asked for is not there.
     NotFound(String),
+    /// There is too much of it.
+    TooLarge(String),
     /// It could not be written.
     Io(io::Error),
 }
@@ -181,9 +184,16 @@ impl Report {
     /// Draws it, which is the graph.
     ///
     /// # Errors
-    /// The writer's.
+    /// It is too large; the writer's.
     pub fn draw(mut self, image: Image, out: &mut dyn Write) -> Result<(), Error> {
-        let drawing = Drawing::new(&self.picture());
+        let picture = self.picture();
+        let drawing = Drawing::new(&picture).map_err(|TooLarge(passed)| {
+            let (boxes, arrows) = (picture.nodes.len(), picture.arrows().count());
+            Error::TooLarge(format!(
+                "cannot draw {boxes} boxes and {arrows} arrows, which pass {passed} ranks: \
+                 nodecount=200 leaves what can be read, and -dot prints all for other programs"
+            ))
+        })?;
         Ok(drawing.write(image, out)?)
     }
 
