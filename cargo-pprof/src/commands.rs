@@ -25,7 +25,7 @@ pub enum Then {
     Print,
     /// It is nothing for a terminal: there it goes to a file with this ending.
     Save(&'static str),
-    /// Graphviz makes a picture of this type of it.
+    /// It is a picture of this type; those that we cannot draw are drawn by Graphviz.
     Draw(&'static str),
     /// A program shows a file with it.
     Show {
@@ -96,9 +96,9 @@ pub const COMMANDS: &[Command] = &[
         "Show a graph in kcachegrind",
     ),
     of_some("list", Format::List, Then::Print, "Print annotated source of functions that match"),
-    command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF, by Graphviz"),
+    command("pdf", Format::Dot, Then::Draw("pdf"), "Draw a graph as PDF"),
     of_some("peek", Format::Tree, Then::Print, "Print callers and callees of functions that match"),
-    command("png", Format::Dot, Then::Draw("png"), "Draw a graph as PNG, by Graphviz"),
+    command("png", Format::Dot, Then::Draw("png"), "Draw a graph as PNG"),
     command("proto", Format::Proto, Then::Save("pb.gz"), "Write the profile itself"),
     command("ps", Format::Dot, Then::Draw("ps"), "Draw a graph as PostScript, by Graphviz"),
     command("raw", Format::Raw, Then::Print, "Print all that is in the profile"),
@@ -108,7 +108,7 @@ pub const COMMANDS: &[Command] = &[
         Then::Save("speedscope.json"),
         "Write all stacks for speedscope.app",
     ),
-    command("svg", Format::Dot, Then::Draw("svg"), "Draw a graph as SVG, by Graphviz"),
+    command("svg", Format::Dot, Then::Draw("svg"), "Draw a graph as SVG"),
     command("tags", Format::Tags, Then::Print, "Print what values labels have"),
     command("text", Format::Text, Then::Print, "Print a table of the entries"),
     command("top", Format::Text, Then::Print, "Print a table of the entries"),

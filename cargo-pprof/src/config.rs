@@ -21,6 +21,8 @@ pub struct Config {
     pub source_path: String,
     /// What is taken from the start of their paths.
     pub trim_path: String,
+    /// Graphviz draws what we could.
+    pub graphviz: bool,
     /// Which dialect of assembly.
     pub intel_syntax: bool,
     /// Values divided by the first.
@@ -86,6 +88,7 @@ impl Default for Config {
             compact_labels: false,
             source_path: empty(),
             trim_path: empty(),
+            graphviz: false,
             intel_syntax: false,
             mean: false,
             sample_index: empty(),
@@ -244,6 +247,7 @@ fields! {
     compact_labels: Bool = "Leave out what is said of the profile as a whole";
     source_path: Text = "Look for source files in these directories, with colons between them";
     trim_path: Text = "Take these prefixes, with colons between them, off paths of source files";
+    graphviz: Bool = "Let Graphviz draw svg, png and pdf";
     intel_syntax: Bool = "Show assembly in Intel's syntax";
     mean: Bool = "Divide values by the first one, which counts";
     sample_index: Text = "Show these values: a number from 0 on, or a name";

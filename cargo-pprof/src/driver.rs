@@ -7,6 +7,7 @@ use std::process::{Command as Process, Stdio};
 
 use crate::commands::{COMMANDS, Command, Then};
 use crate::config::Config;
+use crate::draw::Image;
 use crate::filter::{self, TagFilter, Units};
 use crate::graph::base;
 use crate::pattern::Pattern;
@@ -74,7 +75,9 @@ impl From<io::Error> for Error {
 impl From<report::Error> for Error {
     fn from(error: report::Error) -> Self {
         match error {
-            report::Error::NotFound(message) => Error::Message(message),
+            report::Error::NotFound(message) | report::Error::TooLarge(message) => {
+                Error::Message(message)
+            }
             report::Error::Io(error) => error.into(),
         }
     }
@@ -100,33 +103,47 @@ pub fn generate(
             }
             Then::Show { ending, viewer, .. } => {
                 let (temporary, mut file) = viewer::file(ending)?;
-                write_to(report, then, &mut file)?;
+                write_to(report, then, config.graphviz, &mut file)?;
                 return Ok(Some(viewer.show(temporary)?));
             }
-            _ => return write_to(report, then, ui.out).map(|()| None),
+            _ => return write_to(report, then, config.graphviz, ui.out).map(|()| None),
         }
     }
     ui.say(&format!("Generating report in {}", output.display()));
-    save(&output, |file| write_to(report, then, file)).map(|()| None)
+    save(&output, |file| write_to(report, then, config.graphviz, file)).map(|()| None)
 }
 
-fn write_to(report: Report, then: Then, out: &mut dyn Write) -> Result<(), Error> {
-    let (Then::Draw(format) | Then::Show { picture: Some(format), .. }) = then else {
-        let mut out = BufWriter::with_capacity(1 << 16, out);
+fn write_to(
+    report: Report,
+    then: Then,
+    by_graphviz: bool,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    let (Then::Draw(picture) | Then::Show { picture: Some(picture), .. }) = then else {
         report.write(&mut out)?;
-        out.flush()?;
-        return Ok(());
+        return Ok(out.flush()?);
     };
-    let mut dot = Vec::new();
-    report.write(&mut dot)?;
-    draw(&dot, format, out)
+    match Image::of(picture).filter(|_| !by_graphviz) {
+        Some(image) => report.draw(image, &mut out)?,
+        None => {
+            let mut dot = Vec::new();
+            report.write(&mut dot)?;
+            draw(&dot, picture, &mut out)?;
+        }
+    }
+    Ok(out.flush()?)
 }
 
+/// By Graphviz.
 fn draw(graph: &[u8], format: &str, out: &mut dyn Write) -> Result<(), Error> {
     let mut dot = Process::new("dot");
     dot.arg(format!("-T{format}")).stdin(Stdio::piped()).stdout(Stdio::piped());
     let missing = |error: io::Error| {
-        format!("cannot run dot, which draws graphs: {error}; install Graphviz, or use -dot")
+        format!(
+            "cannot run dot, which draws {format}: {error}; install Graphviz, or use -svg, -png or -pdf \
+             without -graphviz"
+        )
     };
     let mut dot = dot.spawn().map_err(missing)?;
     let stdin = dot.stdin.take();

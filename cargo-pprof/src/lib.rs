@@ -8,11 +8,13 @@
 pub mod binary;
 pub mod commands;
 pub mod config;
+pub mod draw;
 pub mod driver;
 pub mod fetch;
 pub mod filter;
 pub mod flags;
 pub mod graph;
+pub mod layout;
 pub mod lint;
 pub mod measurement;
 pub mod numbers;

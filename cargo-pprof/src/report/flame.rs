@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Report;
+use crate::draw::escape;
 use crate::graph::{Sites, shorten};
 use crate::measurement::percentage;
 
@@ -117,12 +118,12 @@ impl Report {
 
     /// A picture that can be searched and zoomed in any browser, and looked at without scripts.
     pub(super) fn flame_graph(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        write!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", self.picture())
+        write!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", self.flames())
     }
 
     /// The same as a page that fills the window.
     pub(super) fn flame_page(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let picture = self.picture();
+        let picture = self.flames();
         let title = escape(self.flame_title());
         write!(
             out,
@@ -138,7 +139,7 @@ impl Report {
         }
     }
 
-    fn picture(&mut self) -> String {
+    fn flames(&mut self) -> String {
         let stacks = self.stacks();
         let total = stacks.frames[0].size;
         let mut drawn = String::new();
@@ -153,7 +154,7 @@ impl Report {
                 continue;
             }
             deepest = deepest.max(depth);
-            self.draw(&mut drawn, &stacks, frame, depth, start, width);
+            self.draw_frame(&mut drawn, &stacks, frame, depth, start, width);
             let mut children = frame.children.clone();
             children.sort_by(|a, b| {
                 let (a, b) = (&stacks.frames[*a as usize], &stacks.frames[*b as usize]);
@@ -188,7 +189,7 @@ impl Report {
         )
     }
 
-    fn draw(
+    fn draw_frame(
         &self,
         drawn: &mut String,
         stacks: &Stacks,
@@ -244,20 +245,4 @@ fn change(value: i64, size: i64) -> String {
     let share = part(value, size).clamp(-1.0, 1.0);
     let hue = if share < 0.0 { 130 } else { 4 };
     format!("hsl({hue} {:.0}% {:.0}%)", share.abs() * 70.0, 84.0 - share.abs() * 22.0)
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // XML has no others.
-            c if (c as u32) < 0x20 || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

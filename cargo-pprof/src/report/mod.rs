@@ -7,6 +7,7 @@ mod dot;
 mod flame;
 mod json;
 mod labels;
+mod picture;
 mod proto;
 mod raw;
 mod source;
@@ -20,9 +21,11 @@ mod weblist;
 
 use std::io::{self, Write};
 
+use crate::draw::{Drawing, Image};
 use crate::filter::Units;
 use crate::graph::{self};
 use crate::graph::{EdgesOf, Graph, Sites, Trim, Trimmed, trimmed};
+use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
 use crate::profile::{Profile, Sample, Value};
@@ -127,6 +130,8 @@ pub struct Report {
 pub enum Error {
     /// What was asked for is not there.
     NotFound(String),
+    /// There is too much of it.
+    TooLarge(String),
     /// It could not be written.
     Io(io::Error),
 }
@@ -179,7 +184,7 @@ impl Report {
             Format::Callgrind => self.callgrind(out)?,
             Format::Comments => self.comments(out)?,
             Format::Disasm => self.disassembly(out)?,
-            Format::Dot => self.dot(out)?,
+            Format::Dot => dot::write(&self.picture(), out)?,
             Format::FlameGraph => self.flame_graph(out)?,
             Format::FlamePage => self.flame_page(out)?,
             Format::Folded => self.folded(out)?,
@@ -196,6 +201,22 @@ impl Report {
             Format::WebList => self.web_list(out)?,
         }
         Ok(())
+    }
+
+    /// Draws it, which is the graph.
+    ///
+    /// # Errors
+    /// It is too large; the writer's.
+    pub fn draw(mut self, image: Image, out: &mut dyn Write) -> Result<(), Error> {
+        let picture = self.picture();
+        let drawing = Drawing::new(&picture).map_err(|TooLarge(passed)| {
+            let (boxes, arrows) = (picture.nodes.len(), picture.arrows().count());
+            Error::TooLarge(format!(
+                "cannot draw {boxes} boxes and {arrows} arrows, which pass {passed} ranks: \
+                 nodecount=200 leaves what can be read, and -dot prints all for other programs"
+            ))
+        })?;
+        Ok(drawing.write(image, out)?)
     }
 
     fn value(&self, value: i64) -> String {

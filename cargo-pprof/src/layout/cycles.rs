@@ -1,0 +1,107 @@
+//! Which edges point upwards: those that would close a cycle.
+//!
+//! Edges are taken heaviest first, and each is kept that closes no cycle with those kept before. So one points upwards only where those that are worth
+//! more lead from its end back to its start. An order of the nodes is kept along (Pearce and Kelly, "A dynamic topological sort algorithm", 2006): most edges agree
+//! with it, and of others only the nodes between the two ends are looked at.
+
+use super::Edge;
+
+pub(super) fn upward(nodes: usize, edges: &[Edge]) -> Vec<bool> {
+    let mut order = Order::new(nodes);
+    let mut upward = vec![false; edges.len()];
+    for index in by_worth(nodes, edges) {
+        upward[index] = !order.add(edges[index].from, edges[index].to);
+    }
+    upward
+}
+
+/// Edges, the heaviest first. One that leads to where much more happens than where it starts is most likely a recursion: it is worth that much less.
+fn by_worth(nodes: usize, edges: &[Edge]) -> Vec<usize> {
+    let mut sums = vec![(0, 0); nodes];
+    for edge in edges {
+        sums[edge.from].0 += edge.weight;
+        sums[edge.to].1 += edge.weight;
+    }
+    let size = |node: usize| sums[node].0.max(sums[node].1) as f64;
+    let worth = |edge: &Edge| edge.weight as f64 * (size(edge.from) / size(edge.to)).min(1.0);
+    let mut order: Vec<usize> = (0..edges.len()).collect();
+    order.sort_by(|a, b| worth(&edges[*b]).total_cmp(&worth(&edges[*a])));
+    order
+}
+
+struct Order {
+    place: Vec<usize>,
+    below: Vec<Vec<usize>>,
+    above: Vec<Vec<usize>>,
+}
+
+impl Order {
+    fn new(nodes: usize) -> Order {
+        Order {
+            place: (0..nodes).collect(),
+            below: vec![Vec::new(); nodes],
+            above: vec![Vec::new(); nodes],
+        }
+    }
+
+    /// False, and nothing is added, if that closed a cycle.
+    fn add(&mut self, from: usize, to: usize) -> bool {
+        let (high, low) = (self.place[from], self.place[to]);
+        if low <= high {
+            let after = self.reach(to, &self.below, |place| place <= high);
+            if after.contains(&from) {
+                return false;
+            }
+            let before = self.reach(from, &self.above, |place| place >= low);
+            self.rearrange(before, after);
+        }
+        self.below[from].push(to);
+        self.above[to].push(from);
+        true
+    }
+
+    fn reach(
+        &self,
+        start: usize,
+        next: &[Vec<usize>],
+        is_between: impl Fn(usize) -> bool,
+    ) -> Vec<usize> {
+        let mut seen = std::collections::HashSet::from([start]);
+        let mut found = vec![start];
+        let mut at = 0;
+        while let Some(node) = found.get(at).copied() {
+            at += 1;
+            let new = next[node].iter().filter(|n| is_between(self.place[**n]) && seen.insert(**n));
+            found.extend(new);
+        }
+        found
+    }
+
+    /// Gives the places that these nodes have to the same nodes, those of `before` first.
+    fn rearrange(&mut self, mut before: Vec<usize>, mut after: Vec<usize>) {
+        before.sort_by_key(|node| self.place[*node]);
+        after.sort_by_key(|node| self.place[*node]);
+        before.append(&mut after);
+        let mut places: Vec<usize> = before.iter().map(|node| self.place[*node]).collect();
+        places.sort_unstable();
+        for (node, place) in before.into_iter().zip(places) {
+            self.place[node] = place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(from: usize, to: usize, weight: i64) -> Edge {
+        Edge { from, to, weight, ..Edge::default() }
+    }
+
+    #[test]
+    fn the_lightest_of_a_cycle_points_upwards() {
+        let edges = [edge(2, 0, 1), edge(0, 1, 5), edge(1, 2, 9), edge(3, 2, 1), edge(0, 3, 2)];
+        assert_eq!(upward(4, &edges), [true, false, false, false, false]);
+        assert_eq!(upward(2, &[edge(1, 0, 7), edge(0, 1, 8)]), [true, false]);
+    }
+}
