@@ -56,7 +56,7 @@ impl Place {
 
     /// What the viewer was given: its words, and how the file began.
     fn seen(&self) -> (String, String) {
-        let read = |name| fs::read_to_string(self.path(name)).expect("a viewer ran");
+        let read = |name| text(&fs::read(self.path(name)).expect("a viewer ran"));
         (read("words"), read("seen"))
     }
 
