@@ -43,13 +43,15 @@ fn unsigned(text: &str) -> Option<u64> {
 #[must_use]
 pub fn float(text: &str) -> Option<f64> {
     let plain = without_underscores(&text.to_lowercase())?;
-    match unsigned_part(&plain).strip_prefix("0x") {
+    let value = match unsigned_part(&plain).strip_prefix("0x") {
         Some(digits) => {
             let size = hexadecimal(digits)?;
-            Some(if plain.starts_with('-') { -size } else { size })
+            if plain.starts_with('-') { -size } else { size }
         }
-        None => plain.parse().ok(),
-    }
+        None => plain.parse::<f64>().ok()?,
+    };
+    // What is too large is no infinity, unless it is called that.
+    (!value.is_infinite() || plain.contains("inf")).then_some(value)
 }
 
 fn unsigned_part(text: &str) -> &str {
@@ -135,6 +137,8 @@ mod tests {
             ("0x.8P0", Some(0.5)),
             ("-Inf", Some(f64::NEG_INFINITY)),
             ("infinity", Some(f64::INFINITY)),
+            ("1e400", None),
+            ("0x1p99999", None),
             ("0x1", None),
             ("0xp1", None),
             ("1e_3", None),

@@ -278,9 +278,10 @@ impl Translation {
     fn class_item(&mut self, c: char) -> Result<Option<char>, String> {
         if c == '[' && self.rest.peek() == Some(&':') {
             let ahead: String = self.rest.clone().collect();
-            if let Some(end) = ahead.find(":]") {
-                let name = &ahead[..end + 2];
-                if !POSIX.contains(&ahead[1..end].trim_start_matches('^')) {
+            // Of `[[:]` the colon is not the end's as well.
+            if let Some(len) = ahead[1..].find(":]") {
+                let name = &ahead[..len + 3];
+                if !POSIX.contains(&ahead[1..=len].trim_start_matches('^')) {
                     return Err(format!("invalid character class range [{name}"));
                 }
                 self.out.push_str(&format!("[{name}"));
@@ -329,6 +330,7 @@ mod tests {
             (r"x{2,3}", "xx"),
             (r"^[\w-.]+$", "a-b.c"),
             (r"[*+]", "*"),
+            (r"^[[:]+$", "[:"),
             (r"\p{Greek}", "α"),
             (r"\p{^Greek}", "a"),
             (r"\x{e9}\x41", "éA"),

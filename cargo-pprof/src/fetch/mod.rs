@@ -305,9 +305,19 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
     }
 }
 
+/// Bytes of a profile without compression: twenty times what a million stacks take. Of what is made to fill the memory, a thousandth is in the file.
+const LARGEST: u64 = 4 << 30;
+
 pub(crate) fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    decompress_within(bytes, LARGEST)
+}
+
+fn decompress_within(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    MultiGzDecoder::new(bytes).read_to_end(&mut plain)?;
+    MultiGzDecoder::new(bytes).take(limit + 1).read_to_end(&mut plain)?;
+    if plain.len() as u64 > limit {
+        return Err(io::Error::other(format!("it has more than {limit} bytes")));
+    }
     Ok(plain)
 }
 
@@ -345,4 +355,23 @@ pub fn is_program(name: impl AsRef<Path>) -> bool {
             || magic.starts_with(&[0, 0])
             || is_macho(u32::from_be_bytes(magic))
             || is_macho(u32::from_le_bytes(magic)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn what_is_decompressed_has_a_bound() {
+        let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+        file.write_all(&[0; 10_000]).expect("memory");
+        let file = file.finish().expect("memory");
+        assert_eq!(decompress_within(&file, 10_000).expect("it is in bounds").len(), 10_000);
+        assert!(decompress_within(&file, 9_999).is_err());
+    }
 }

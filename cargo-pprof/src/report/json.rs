@@ -18,7 +18,7 @@ impl Report {
         let graph = &trimmed.graph;
         let mut head = self.json_head();
         let mut put = |name: &str, value: usize| head.insert(name.to_owned(), json!(value));
-        put("entries_of_profile", trimmed.original);
+        put("all_entries", trimmed.original);
         put("dropped_entries", trimmed.dropped_nodes);
         let head = serde_json::to_string(&head)?;
         write!(out, "{},\"entries\":[", &head[..head.len() - 1])?;
