@@ -272,7 +272,7 @@ fn odd_profiles_are_merged() {
         let _ = profile::normalize(&mut profiles[1], &base);
         profile::scale(&mut profiles[0], &[-1.0, random.number() as f64]);
         profile::make_compatible(&mut profiles).expect("their types are the same");
-        let merged = profile::merge(&profiles).expect("their types are the same");
+        let merged = profile::merge(profiles).expect("their types are the same");
         let mut bytes = Vec::new();
         merged.write(&mut bytes).expect("memory");
         assert!(fetch::decode(bytes).is_ok(), "what is written is read");

@@ -10,10 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (Ok(one), Ok(other)) = (fetch::decode(one.to_vec()), fetch::decode(other.to_vec())) else {
         return;
     };
-    let mut profiles = [one, other];
+    let mut profiles = vec![one, other];
     if profile::make_compatible(&mut profiles).is_ok() {
-        let [one, base] = &mut profiles;
+        let [one, base] = profiles.as_mut_slice() else { return };
         let _ = profile::normalize(one, base);
-        let _ = profile::merge(&profiles);
+        let _ = profile::merge(profiles);
     }
 });

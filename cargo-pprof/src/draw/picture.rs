@@ -49,9 +49,9 @@ pub enum Shape {
 /// An arrow from one box to another.
 #[derive(Clone, Debug)]
 pub struct Arrow {
-    /// Index of a box.
+    /// Index of a box; of none where that is left out.
     pub from: usize,
-    /// Index of another.
+    /// Index of another; of none where that is left out.
     pub to: usize,
     /// What stands beside it.
     pub label: String,
@@ -104,13 +104,14 @@ impl fmt::Display for Color {
 }
 
 impl Picture {
-    /// All arrows, those to tags first.
+    /// All arrows between boxes that are there, those to tags first.
     pub fn arrows(&self) -> impl Iterator<Item = &Arrow> {
         let to_tags = self.nodes.iter().filter_map(|node| match &node.shape {
             Shape::Tag(arrow) => Some(arrow),
             Shape::Call { .. } => None,
         });
-        to_tags.chain(&self.calls)
+        let is_there = |arrow: &&Arrow| arrow.from.max(arrow.to) < self.nodes.len();
+        to_tags.chain(self.calls.iter().filter(is_there))
     }
 }
 

@@ -45,7 +45,8 @@ fn write_node(node: &Node, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_arrow(picture: &Picture, arrow: &Arrow, out: &mut dyn Write) -> io::Result<()> {
-    let name = |node: usize| &picture.nodes[node].name;
+    // As the reference calls those that are left out.
+    let name = |node: usize| picture.nodes.get(node).map_or("N0", |node| &node.name);
     write!(out, "{} -> {} [label=\"{}\"", name(arrow.from), name(arrow.to), arrow.label)?;
     if arrow.weight > 1 {
         write!(out, " weight={}", arrow.weight)?;

@@ -21,7 +21,8 @@ impl Report {
             ..Picture::default()
         };
         let max_flat = graph.iter().map(|n| n.flat_value().wrapping_abs()).max().unwrap_or(0);
-        let mut places = vec![0; graph.nodes.len()];
+        // What is not shown has none.
+        let mut places = vec![usize::MAX; graph.nodes.len()];
         let mut has_tags = vec![false; graph.nodes.len()];
         for (number, id) in (1..).zip(&graph.shown) {
             let place = picture.nodes.len();
