@@ -23,6 +23,8 @@ pub struct Config {
     pub trim_path: String,
     /// Graphviz draws what we could.
     pub graphviz: bool,
+    /// Names are shown without the modules of their paths.
+    pub short_names: bool,
     /// Which dialect of assembly.
     pub intel_syntax: bool,
     /// Values divided by the first.
@@ -89,6 +91,7 @@ impl Default for Config {
             source_path: empty(),
             trim_path: empty(),
             graphviz: false,
+            short_names: false,
             intel_syntax: false,
             mean: false,
             sample_index: empty(),
@@ -248,6 +251,8 @@ fields! {
     source_path: Text = "Look for source files in these directories, with colons between them";
     trim_path: Text = "Take these prefixes, with colons between them, off paths of source files";
     graphviz: Bool = "Let Graphviz draw svg, png and pdf";
+    short_names: Bool = "Show names of Rust without the modules of their paths\n\
+        In tables, trees, traces and pictures: filters go by whole names.";
     intel_syntax: Bool = "Show assembly in Intel's syntax";
     mean: Bool = "Divide values by the first one, which counts";
     sample_index: Text = "Show these values: a number from 0 on, or a name";

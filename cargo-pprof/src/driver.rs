@@ -341,6 +341,7 @@ fn options(
         source_path: config.source_path.clone(),
         trim_path: config.trim_path.clone(),
         intel_syntax: config.intel_syntax,
+        short_names: config.short_names,
     })
 }
 

@@ -118,3 +118,27 @@ fn a_page_has_the_picture() {
     assert_eq!(report(&["-flamegraph", &output], &stacks), "");
     assert_eq!(std::fs::read_to_string(file).expect("it was written"), page);
 }
+
+#[test]
+fn names_are_shown_without_modules_when_asked() {
+    let stacks: [(&[&str], i64); 3] = [
+        (&["app::main", "alloc::vec::Vec<a::B>::push"], 2),
+        (&["app::main", "other::vec::Vec<a::B>::push"], 3),
+        (&["app::main", "core::ptr::drop"], 1),
+    ];
+    let top = report(&["-top", "-short_names"], &stacks);
+    // Called alike, and still two.
+    assert_eq!(top.matches(" Vec<B>::push\n").count(), 2, "{top}");
+    assert!(top.contains(" ptr::drop\n"), "{top}");
+    for words in [&["-tree"][..], &["-traces"], &["-folded"], &["-flamegraph"], &["-peek=vec::Vec"]]
+    {
+        let words = [words, &["-short_names"]].concat();
+        let text = report(&words, &stacks).replace("&lt;", "<").replace("&gt;", ">");
+        assert!(text.contains("Vec<B>::push") && !text.contains("alloc::"), "{words:?}: {text}");
+    }
+    // Filters go by whole names.
+    assert_eq!(
+        report(&["-folded", "-short_names", "-focus=other"], &stacks),
+        "app::main;Vec<B>::push 3\n"
+    );
+}

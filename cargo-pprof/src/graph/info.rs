@@ -2,9 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::sync::LazyLock;
-
-use regex::Regex;
 
 use crate::profile::{Text, Texts};
 
@@ -109,24 +106,6 @@ pub fn clean(path: &str) -> Cow<'_, str> {
     if cleaned == path { Cow::Borrowed(path) } else { Cow::Owned(cleaned) }
 }
 
-/// A name as pictures have it, without what most names of a program begin with.
-#[must_use]
-pub fn shorten(name: &str) -> String {
-    static GO_VERSION: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^(.*?)/v(?:[2-9]|[1-9][0-9]+)([./].*)$").expect("an expression")
-    });
-    static SHORT: LazyLock<[Regex; 3]> = LazyLock::new(|| {
-        let go = r"^(?:[0-9A-Za-z_\-\.]+/)+([^.]+\..+)";
-        let java = r"^(?:[a-z][0-9A-Za-z_]*\.)*([A-Z][0-9A-Za-z_\$]*\.(?:<init>|[a-z][0-9A-Za-z_\$]*(?:\$[0-9]+)?))(?:(?:\()|$)";
-        let cpp = r"^(?:[_a-zA-Z][0-9A-Za-z_]*::)+(_*[A-Z][0-9A-Za-z_]*::~?[_a-zA-Z][0-9A-Za-z_]*(?:<.*>)?)";
-        [go, java, cpp].map(|text| Regex::new(text).expect("an expression"))
-    });
-    let name = name.strip_prefix("(anonymous namespace)::").unwrap_or(name);
-    let name = GO_VERSION.replace(name, "$1$2");
-    let found = SHORT.iter().find_map(|regex| regex.captures(&name));
-    found.and_then(|found| Some(found.get(1)?.as_str().to_owned())).unwrap_or(name.into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,20 +122,6 @@ mod tests {
         ];
         for (path, cleaned) in cases {
             assert_eq!(clean(path), cleaned, "{path}");
-        }
-    }
-
-    #[test]
-    fn names_are_shortened() {
-        let cases = [
-            ("github.com/google/pprof/v2/internal.(*X).y", "internal.(*X).y"),
-            ("java.lang.Thread.run", "Thread.run"),
-            ("foo::bar::Baz::run", "Baz::run"),
-            ("(anonymous namespace)::f", "f"),
-            ("app::server::run", "app::server::run"),
-        ];
-        for (name, short) in cases {
-            assert_eq!(shorten(name), short, "{name}");
         }
     }
 }

@@ -7,12 +7,14 @@ mod build;
 mod edges;
 mod info;
 mod order;
+mod shorten;
 mod sites;
 mod tags;
 mod trim;
 
 pub use build::{EdgesOf, Options, build};
-pub use info::{Info, base, clean, shorten};
+pub use info::{Info, base, clean};
+pub use shorten::{shorten, without_modules};
 pub use sites::Sites;
 pub use tags::{Names, Tag};
 pub use trim::{MAX_TAGS, Trim, Trimmed, trimmed};

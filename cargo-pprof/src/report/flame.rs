@@ -45,7 +45,8 @@ struct Stacks {
 
 impl Report {
     fn stacks(&mut self) -> Stacks {
-        let sites = self.sites();
+        let mut sites = self.sites();
+        self.shorten_all(sites.infos.iter_mut());
         let texts = &self.profile.texts;
         let mut numbers: HashMap<String, u32> = HashMap::new();
         let names: Vec<u32> = sites

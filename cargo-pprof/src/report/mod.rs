@@ -24,7 +24,7 @@ use std::io::{self, Write};
 use crate::draw::{Drawing, Image};
 use crate::filter::Units;
 use crate::graph::{self};
-use crate::graph::{EdgesOf, Graph, Sites, Trim, Trimmed, trimmed};
+use crate::graph::{EdgesOf, Graph, Info, Sites, Trim, Trimmed, trimmed, without_modules};
 use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
@@ -114,6 +114,8 @@ pub struct Options {
     pub trim_path: String,
     /// Whether assembly is in Intel's syntax.
     pub intel_syntax: bool,
+    /// Whether names are shown without the modules of their paths.
+    pub short_names: bool,
 }
 
 /// A profile and what is said of it.
@@ -254,6 +256,21 @@ impl Report {
             if trimmed.len() != path.len() {
                 let trimmed = trimmed.to_owned();
                 function.filename = self.profile.texts.intern(&trimmed);
+            }
+        }
+    }
+
+    /// Makes names those that are shown. Entries that are called alike then are still two.
+    fn shorten(&mut self, graph: &mut Graph) {
+        self.shorten_all(graph.nodes.iter_mut().map(|node| &mut node.info));
+    }
+
+    fn shorten_all<'i>(&mut self, infos: impl Iterator<Item = &'i mut Info>) {
+        if self.options.short_names {
+            let texts = &mut self.profile.texts;
+            for info in infos {
+                let short = without_modules(texts.get(info.name));
+                info.name = texts.intern(&short);
             }
         }
     }

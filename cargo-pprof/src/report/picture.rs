@@ -13,7 +13,8 @@ const SMALLEST_FONT: i64 = 8;
 
 impl Report {
     pub(super) fn picture(&mut self) -> Picture {
-        let trimmed = self.trimmed_graph();
+        let mut trimmed = self.trimmed_graph();
+        self.shorten(&mut trimmed.graph);
         let graph = &trimmed.graph;
         let mut picture = Picture {
             title: self.options.title.clone(),

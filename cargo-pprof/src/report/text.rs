@@ -8,7 +8,8 @@ use crate::measurement::percentage;
 
 impl Report {
     pub(super) fn text(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let trimmed = self.trimmed_graph();
+        let mut trimmed = self.trimmed_graph();
+        self.shorten(&mut trimmed.graph);
         let graph = &trimmed.graph;
         writeln!(out, "{}", self.labels(&trimmed).join("\n"))?;
         writeln!(out, "      flat  flat%   sum%        cum   cum%")?;

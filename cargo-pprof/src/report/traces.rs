@@ -13,7 +13,8 @@ const SEPARATOR: &str = "-----------+-------------------------------------------
 impl Report {
     pub(super) fn traces(&mut self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.profile_labels().join("\n"))?;
-        let sites = Sites::new(&mut self.profile, false);
+        let mut sites = Sites::new(&mut self.profile, false);
+        self.shorten_all(sites.infos.iter_mut());
         let texts = &self.profile.texts;
         // Printed many times each: lines of callers, of which the first eleven columns are for values.
         let line = |info: &Info| format!("             {}\n", info.printable(texts)).into_bytes();

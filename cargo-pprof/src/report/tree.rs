@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{Error, Report};
-use crate::graph::{Edge, Graph};
+use crate::graph::{Edge, Graph, Node};
 use crate::measurement::percentage;
 
 const SEPARATOR: &str = "----------------------------------------------------------+-------------";
@@ -11,26 +11,27 @@ const LEGEND: &str = "      flat  flat%   sum%        cum   cum%   calls calls% 
 
 impl Report {
     pub(super) fn tree(&mut self, out: &mut dyn Write) -> Result<(), Error> {
-        let trimmed = self.trimmed_graph();
-        let graph = &trimmed.graph;
-        let texts = &self.profile.texts;
-        // Before anything is written: who asks for what is not there gets an error alone.
+        let mut trimmed = self.trimmed_graph();
         let symbol = self.options.symbol.as_ref();
-        let is_asked = |name: &str| symbol.is_none_or(|symbol| symbol.matches(name));
+        let is_asked = |node: &Node| {
+            let name = node.info.printable(&self.profile.texts);
+            symbol.is_none_or(|symbol| symbol.matches(&name))
+        };
+        let asked: Vec<bool> = trimmed.graph.iter().map(is_asked).collect();
+        // Before anything is written: who asks for what is not there gets an error alone.
         if let Some(symbol) = symbol
-            && !graph.iter().any(|node| is_asked(&node.info.printable(texts)))
+            && !asked.contains(&true)
         {
             let source = symbol.source();
             return Err(Error::NotFound(format!("no matches found for regexp: {source}")));
         }
+        self.shorten(&mut trimmed.graph);
+        let (graph, texts) = (&trimmed.graph, &self.profile.texts);
         writeln!(out, "{}", self.labels(&trimmed).join("\n"))?;
         writeln!(out, "{SEPARATOR}\n{LEGEND}")?;
         let mut sum = 0i64;
-        for node in graph.iter() {
+        for (node, _) in graph.iter().zip(asked).filter(|(_, is_asked)| *is_asked) {
             let name = node.info.printable(texts);
-            if !is_asked(&name) {
-                continue;
-            }
             let (flat, cum) = (node.flat_value(), node.cum_value());
             writeln!(out, "{SEPARATOR}")?;
             for id in graph.sorted_edges(&node.callers, texts) {

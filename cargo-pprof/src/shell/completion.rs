@@ -116,7 +116,7 @@ mod tests {
         let completion = Completion { functions: functions.into(), sample_types };
         let cases: &[(&str, usize, &[&str])] = &[
             ("topp", 0, &["topproto"]),
-            ("sho", 0, &["show", "show_from", "showcolumns"]),
+            ("sho", 0, &["short_names", "show", "show_from", "showcolumns"]),
             ("del", 0, &["delay"]),
             ("granularity=fi", 12, &["filefunctions", "files"]),
             ("sample_index=c", 13, &["contentions"]),
