@@ -288,3 +288,28 @@ fn a_file_without_certificates_is_told() {
     let error = text(&output.stderr);
     assert!(error.contains("-tls_ca ca.pem: there is no certificate in PEM in it"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn perf_is_asked_for_what_it_has_recorded() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("perf.data");
+    std::fs::write(&data, b"PERFILE2 and more").expect("ours");
+    let run = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cargo-pprof"));
+        command.arg("-folded").arg(&data).env("PATH", directory.path());
+        let output = command.output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (text(output.stdout), text(output.stderr))
+    };
+    assert!(run().1.contains("cannot run perf"), "{}", run().1);
+    let perf = directory.path().join("perf");
+    let script = "#!/bin/sh\nprintf 'work 1 2.0: 3 cycles:\\n\\t2 leaf (/x/%s)\\n\\t1 main (/x/work)\\n' \"${3##*/}\"\n";
+    std::fs::write(&perf, script).expect("ours");
+    std::fs::set_permissions(&perf, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    assert_eq!(run().0, "main;leaf 3\n");
+    std::fs::write(&perf, "#!/bin/sh\necho broken >&2\nexit 1\n").expect("ours");
+    assert!(run().1.contains("broken"), "{}", run().1);
+}

@@ -1,6 +1,7 @@
 //! Profiles from where they are.
 
 mod http;
+mod perf;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -265,6 +266,7 @@ fn read_bytes(
         return Ok((sources.input.clone(), None));
     }
     let missing = match fs::read(name) {
+        Ok(bytes) if perf::is_data(&bytes) => return Ok((perf::script(name)?, None)),
         Ok(bytes) => return Ok((bytes, None)),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error.to_string());

@@ -7,7 +7,8 @@
 //! ```
 
 use super::Draft;
-use crate::profile::{Label, Profile, Text, Value};
+use crate::graph::base;
+use crate::profile::{Label, Mapping, Profile, Text, Value};
 
 /// The first line of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,7 +113,34 @@ pub(super) fn parse(text: &str) -> Result<Profile, String> {
         }
     }
     finish(&mut draft, &events, current);
-    Ok(draft.profile)
+    let mut profile = draft.profile;
+    put_program_first(&mut profile, text.lines().find_map(Head::new));
+    Ok(profile)
+}
+
+/// The first mapping is the main program: the one that the first command is called after, or else one that is a file.
+fn put_program_first(profile: &mut Profile, head: Option<Head<'_>>) {
+    let file = |mapping: &Mapping| profile.texts.get(mapping.file);
+    let command = head.map_or("", |head| head.command);
+    // The kernel keeps so much of its name.
+    const MOST_BYTES: usize = 15;
+    let is_named = |mapping: &Mapping| match base(file(mapping)) {
+        name if command.len() >= MOST_BYTES => name.starts_with(command),
+        name => name == command,
+    };
+    let named = profile.mappings.iter().position(is_named);
+    let found = named
+        .or_else(|| profile.mappings.iter().position(|mapping| !file(mapping).starts_with('[')));
+    let Some(index) = found.filter(|index| *index != 0) else { return };
+    profile.mappings.swap(0, index);
+    let index = index as u32;
+    for mapping in profile.locations.iter_mut().filter_map(|location| location.mapping.as_mut()) {
+        *mapping = match *mapping {
+            0 => index,
+            other if other == index => 0,
+            other => other,
+        };
+    }
 }
 
 /// Further ones are counted as samples alone.
@@ -167,6 +195,25 @@ perf 900 4000.1: cycles:
         assert_eq!((leaf.address, profile.text(name)), (0x55_d0c1, "core::ops<a (b)>::work"));
         assert!(profile.locations[first.stack[1] as usize].lines.is_empty());
         assert_eq!(profile.samples.get(1).values, [1, 0, 1]);
+    }
+
+    #[test]
+    fn the_program_comes_first() {
+        let text = "work 1 2.0: 1 cycles:\n\t1 a ([kernel.kallsyms])\n\t2 b (/lib/c.so)\n\t3 d (/x/work)\n\t2 b (/lib/c.so)\n";
+        let profile = parse(text).unwrap();
+        let object = |index: usize| {
+            let location = profile.samples.get(0).stack[index] as usize;
+            profile.text(profile.object_of(&profile.locations[location]))
+        };
+        assert_eq!(profile.text(profile.mappings[0].file), "/x/work");
+        assert_eq!([0, 1, 2].map(object), ["[kernel.kallsyms]", "/lib/c.so", "/x/work"]);
+        let other = parse(&text.replace("work 1", "a 1")).unwrap();
+        assert_eq!(other.text(other.mappings[0].file), "/lib/c.so");
+        let long =
+            text.replace("work 1", "a_very_long_nam 1").replace("/x/work", "/x/a_very_long_name");
+        assert_eq!(profile.mappings.len(), 3);
+        let long = parse(&long).unwrap();
+        assert_eq!(long.text(long.mappings[0].file), "/x/a_very_long_name");
     }
 
     #[test]
