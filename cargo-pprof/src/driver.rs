@@ -9,7 +9,7 @@ use crate::commands::{COMMANDS, Command, Then};
 use crate::config::Config;
 use crate::draw::Image;
 use crate::filter::{self, TagFilter, Units};
-use crate::graph::base;
+use crate::paths::base;
 use crate::pattern::Pattern;
 use crate::profile::{Granularity, Profile};
 use crate::report::{self, Format, Report};

@@ -8,6 +8,7 @@
 pub mod binary;
 pub mod commands;
 pub mod config;
+pub mod demangle;
 pub mod draw;
 pub mod driver;
 pub mod fetch;
@@ -18,6 +19,7 @@ pub mod layout;
 pub mod lint;
 pub mod measurement;
 pub mod numbers;
+pub mod paths;
 pub mod pattern;
 pub mod profile;
 pub mod report;

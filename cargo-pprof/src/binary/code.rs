@@ -6,7 +6,7 @@ use yaxpeax_arch::{Arch, Decoder as _, U8Reader};
 use yaxpeax_arm::armv8::a64::ARMv8;
 
 use super::{Binary, Symbols};
-use crate::symbolize::{Style, demangle};
+use crate::demangle::{Style, demangle};
 
 /// How code is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::Binary;
-use crate::graph::base;
+use crate::paths::base;
 use crate::profile::{Mapping, Profile, Text};
 
 /// Makes mappings name what is found for them in the directories of `PPROF_BINARY_PATH`, or of `pprof/binaries` in the home directory. Files that are

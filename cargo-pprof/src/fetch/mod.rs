@@ -17,7 +17,7 @@ pub use http::Client;
 
 use crate::binary;
 use crate::driver::Ui;
-use crate::graph::base;
+use crate::paths::base;
 use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
 use crate::temporary::Temporary;
 

@@ -13,7 +13,7 @@ mod tags;
 mod trim;
 
 pub use build::{EdgesOf, Options, build};
-pub use info::{Info, base, clean};
+pub use info::Info;
 pub use shorten::{shorten, without_modules};
 pub use sites::Sites;
 pub use tags::{Names, Tag};

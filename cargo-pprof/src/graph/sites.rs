@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::info::{Info, clean};
+use super::info::Info;
+use crate::paths::clean;
 use crate::profile::{Profile, Text};
 
 /// The nodes of all locations.

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::{Error, Report};
 use crate::binary::{Binary, Detail, Instruction, Symbol, Symbols, Syntax};
-use crate::graph::{Graph, Node, base, build};
+use crate::demangle::{Style, demangle};
+use crate::graph::{Graph, Node, build};
 use crate::measurement::percentage;
+use crate::paths::base;
 use crate::pattern::Pattern;
 use crate::profile::{Mapping, Text};
-use crate::symbolize::{Style, demangle};
 
 /// A function in a binary, and what was measured there.
 struct Routine<'g> {

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Format, Report};
-use crate::graph::{Trimmed, base};
+use crate::graph::Trimmed;
 use crate::measurement::{label, percentage, scale, to_integer};
+use crate::paths::base;
 
 impl Report {
     /// What is said of the profile as a whole.

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use super::Report;
 use crate::draw::{Arrow, Color, Node as Drawn, Picture, Shape};
-use crate::graph::{Edge, Graph, MAX_TAGS, Names, Node, NodeId, Tag, base, shorten};
+use crate::graph::{Edge, Graph, MAX_TAGS, Names, Node, NodeId, Tag, shorten};
 use crate::measurement::{label, percentage, scale};
+use crate::paths::base;
 
 /// The largest letters are three times these.
 const SMALLEST_FONT: i64 = 8;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::graph::base;
+use crate::paths::base;
 
 /// Source files that have been read.
 pub(super) struct Reader {

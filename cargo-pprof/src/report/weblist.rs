@@ -12,11 +12,11 @@ use std::path::Path;
 use super::sources::Reader;
 use super::{Error, Report, disasm};
 use crate::binary::{Binary, Detail, Frame, Instruction, Symbols, Syntax};
-use crate::graph::{base, clean};
+use crate::demangle::{Style, demangle};
 use crate::measurement::percentage;
+use crate::paths::{base, clean};
 use crate::pattern::Pattern;
 use crate::profile::{Location, Text};
-use crate::symbolize::{Style, demangle};
 
 /// Code this far from samples is shown.
 const NEIGHBOURHOOD: u64 = 500;

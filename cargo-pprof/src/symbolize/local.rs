@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::binary::{Binary, Detail, Frame};
-use crate::graph::base;
+use crate::paths::base;
 use crate::profile::{Function, Line, Mapping, Profile, Text};
 
 /// Gives names to the locations of mappings whose binaries are here.

@@ -1,16 +1,14 @@
 //! Names for addresses, and names as people read them.
 
-mod demangle;
 mod local;
 mod remote;
 
 use std::borrow::Cow;
 
 use crate::binary::Detail;
+use crate::demangle::{Style, demangle};
 use crate::fetch::{Client, Origin};
 use crate::profile::{Profile, Text};
-
-pub use demangle::{Style, demangle};
 
 /// How names are looked up.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 //! ```
 
 use super::Draft;
-use crate::graph::base;
+use crate::paths::base;
 use crate::profile::{Label, Mapping, Profile, Text, Value};
 
 /// The first line of a sample.
