@@ -122,10 +122,10 @@ fn aarch64(code: &[u8], start: u64, symbols: &Symbols) -> Vec<Instruction> {
     const LENGTH: u64 = 4;
     let decoder = <ARMv8 as Arch>::Decoder::default();
     let words = code.chunks_exact(LENGTH as usize);
-    (start..)
-        .step_by(LENGTH as usize)
+    (0..)
         .zip(words)
-        .map(|(address, word)| {
+        .map(|(index, word): (u64, &[u8])| {
+            let address = start.wrapping_add(index * LENGTH);
             let text = match decoder.decode(&mut U8Reader::new(word)) {
                 Ok(instruction) => {
                     let mut text = instruction.to_string();

@@ -16,6 +16,9 @@ use super::Binary;
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 type Sections<'a> = DwarfSections<Cow<'a, [u8]>>;
 
+/// A section that says it is larger when it is inflated is left out.
+const MAX_SECTION_BYTES: u64 = 4 << 30;
+
 /// The files that debug information of a binary is in.
 pub(super) struct Files<'b> {
     main: &'b Binary,
@@ -113,7 +116,9 @@ impl Binary {
     fn section(&self, name: &str) -> Cow<'_, [u8]> {
         let Ok(object) = self.object() else { return Cow::default() };
         let section = object.section_by_name(name);
-        section.and_then(|section| section.uncompressed_data().ok()).unwrap_or_default()
+        let stored = section.and_then(|section| section.compressed_data().ok());
+        let stored = stored.filter(|stored| stored.uncompressed_size <= MAX_SECTION_BYTES);
+        stored.and_then(|stored| stored.decompress().ok()).unwrap_or_default()
     }
 
     fn sections(&self) -> Sections<'_> {

@@ -44,7 +44,8 @@ impl Binary {
             let (start, size) = (symbol.address(), symbol.size());
             // Some formats, and code by hand, do not say how long it is: up to the next.
             let end = if size == 0 { limit } else { start.saturating_add(size).min(limit) };
-            (is_name && !name.is_empty()).then_some((Symbol { start, end, name }, size == 0))
+            (is_name && !name.is_empty() && !is_mark(&name))
+                .then_some((Symbol { start, end, name }, size == 0))
         };
         let of = |symbols: &mut dyn Iterator<Item = object::Symbol<'_, '_>>| -> Vec<_> {
             symbols.filter_map(known).collect()
@@ -68,6 +69,12 @@ impl Binary {
     }
 }
 
+/// Whether it says where code and data begin, as those of Arm do: `$x`, `$d.1`.
+fn is_mark(name: &str) -> bool {
+    let kind = name.strip_prefix('$').and_then(|rest| rest.strip_prefix(['a', 'd', 't', 'x']));
+    kind.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 impl Symbols {
     /// All, by their addresses.
     pub fn iter(&self) -> impl Iterator<Item = &Symbol> {
@@ -81,5 +88,20 @@ impl Symbols {
         // Small ones may lie within large ones, and several at one place.
         let before = self.all[..after].iter().rev().take(16);
         before.into_iter().find(|symbol| address < symbol.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_no_names() {
+        for name in ["$x", "$d.12", "$a", "$t"] {
+            assert!(is_mark(name), "{name}");
+        }
+        for name in ["$xyz", "main", "$", "_ZN3$x"] {
+            assert!(!is_mark(name), "{name}");
+        }
     }
 }

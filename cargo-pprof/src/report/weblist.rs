@@ -247,7 +247,8 @@ impl Report {
                     _ => {}
                 }
                 let from = all.partition_point(|(at, _)| *at < address);
-                let inside = all[from..].iter().take_while(|(at, _)| *at < address + length);
+                let inside =
+                    all[from..].iter().take_while(|(at, _)| *at < address.saturating_add(length));
                 let (flat, cum) = inside.fold((0i64, 0i64), |sum, (_, index)| {
                     (sum.0.wrapping_add(values[*index].0), sum.1.wrapping_add(values[*index].1))
                 });
