@@ -51,7 +51,8 @@ fn known(name: &str, style: Style) -> Option<String> {
     let mut out = Bounded(String::new());
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         write!(out, "{rust:#}").ok()?;
-        return Some(out.0);
+        let has_arguments = style == Style::Short && name.trim_start_matches('_').starts_with('R');
+        return Some(if has_arguments { without_generics(&out.0) } else { out.0 });
     }
     if !name.starts_with("_Z") {
         return None;
@@ -62,7 +63,68 @@ fn known(name: &str, style: Style) -> Option<String> {
         options = options.no_params().no_return_type();
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
-    Some(if style == Style::Short { without(&out.0, '<', '>') } else { out.0 })
+    if style == Style::Full {
+        return Some(out.0);
+    }
+    // What was said of the parameters' object goes with them.
+    let mut short = out.0.as_str();
+    while let Some(rest) =
+        [" const", " volatile", " &&", " &"].iter().find_map(|end| short.strip_suffix(end))
+    {
+        short = rest;
+    }
+    Some(if style == Style::Short { without_templates(short) } else { short.to_owned() })
+}
+
+/// A name of C++ without template arguments; operators may look like their brackets.
+fn without_templates(name: &str) -> String {
+    const OPERATORS: [&str; 12] =
+        ["<<=", ">>=", "<=>", "->*", "<<", ">>", "<=", ">=", "->", "<", ">", "()"];
+    let (mut out, mut depth, mut rest) = (String::with_capacity(name.len()), 0usize, name);
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("operator") {
+            let operator = OPERATORS.iter().find(|operator| after.starts_with(**operator));
+            let length = "operator".len() + operator.map_or(0, |operator| operator.len());
+            if depth == 0 {
+                out.push_str(&rest[..length]);
+            }
+            rest = &rest[length..];
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '<' => depth += 1,
+            '>' => match depth {
+                // It is none of its kind: whatever it is, it stays.
+                0 => return name.to_owned(),
+                _ => depth -= 1,
+            },
+            c if depth == 0 => out.push(c),
+            _ => {}
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+/// A name of Rust's newer mangling with `<>` for the arguments of types and functions: they are told apart by none then, as in the older one.
+fn without_generics(name: &str) -> String {
+    let (mut out, mut depth) = (String::with_capacity(name.len()), 0usize);
+    let mut before = ' ';
+    for c in name.chars() {
+        match c {
+            '<' if depth > 0 => depth += 1,
+            // After a name they are arguments, and elsewhere the type that a function is of.
+            '<' if before.is_alphanumeric() || matches!(before, '_' | ':' | '}') => {
+                out.push_str("<>");
+                depth = 1;
+            }
+            '>' if depth > 0 && before != '-' => depth -= 1,
+            _ if depth > 0 => {}
+            c => out.push(c),
+        }
+        before = c;
+    }
+    out
 }
 
 /// A name as far as anybody would read it: some bytes of a mangled one can stand for more than there is memory.
@@ -131,6 +193,12 @@ mod tests {
         let cases = [
             ("_ZN3foo3barEi", "foo::bar"),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
+            ("_ZNK3foo3barEi", "foo::bar"),
+            ("_ZNO3foo3barEv", "foo::bar"),
+            ("_ZlsIcEvT_", "operator<<"),
+            ("_ZgtIcEvT_", "operator>"),
+            ("_ZptI1AEvT_", "operator->"),
+            ("_RINvNtCs1234_4core3ptr13drop_in_placeNtC1a1BEC1c", "core::ptr::drop_in_place::<>"),
             ("foo::bar(int)", "foo::bar"),
             ("std::vector<int>::push(int)", "std::vector::push"),
             ("main.(*T).Run", "main.(*T).Run"),

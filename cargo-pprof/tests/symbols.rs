@@ -188,6 +188,9 @@ fn debug_information_apart_from_programs_is_found() {
     // By the link that the program has of it.
     tool("objcopy", &[format!("--add-gnu-debuglink={}", debug.display()).as_ref(), file.as_ref()]);
     program.is_named(&profile, &[]);
+    // Symbols are there too.
+    let (out, err) = program.report(&["-disasm=program::outer"], &profile, &[]);
+    assert!(out.contains(";program::inner program.rs:5"), "{out}{err}");
     let hidden = program.directory.path().join(".debug");
     fs::create_dir(&hidden).expect("ours");
     fs::rename(&debug, hidden.join("apart")).expect("ours");
@@ -235,6 +238,10 @@ fn programs_are_looked_for_by_build_id() {
     let words = ["-top", "program"];
     let (_, err) = program.report(&words, &profile, &[]);
     assert!(err.contains("build ID mismatch"), "{err}");
+    // Nor is its code that of what was measured.
+    let other = program.profile(program.path().to_str().expect("letters"), "abcdef");
+    let (out, _) = program.report(&["-disasm=."], &other, &[]);
+    assert_eq!(out, "");
     let profile = program.profile("", "");
     let (out, err) = program.report(&words, &profile, &[]);
     assert!(out.contains("program::outer"), "{out}{err}");
@@ -327,6 +334,11 @@ fn code_is_shown_with_its_lines() {
     assert!(page.contains("<h2>program::outer</h2>"), "{page}");
     assert!(page.contains("let n = black_box(n) + 1;"), "{page}");
     assert!(page.contains("class=\"call\""), "{page}");
+    // Inlined code is at two lines, and counts once.
+    let (_, err) = program.report(&["-weblist=program::", "-output=page.html"], &profile, &[]);
+    let page = fs::read_to_string(program.directory.path().join("page.html")).expect(&err);
+    assert!(page.contains("32         32 (flat, cum)   100% of Total"), "{page}");
+    assert_eq!(page.matches("(flat, cum)").count(), page.matches("% of Total").count());
 
     let (list, _) = program.report(&["-list=program::"], &profile, &[]);
     assert!(list.contains("black_box(n) * 3") && list.contains("inner(n)"), "{list}");
@@ -385,4 +397,57 @@ fn sources_of_crates_and_of_the_standard_library_are_found() {
         let out = String::from_utf8(output.stdout).expect("text");
         assert!(out.contains(expected), "{file}: {out}");
     }
+}
+
+/// Name, file and line.
+type Call<'t> = (&'t str, &'t str, i64);
+
+/// A profile of functions without a binary, leaf first.
+fn profile_of_lines(path: &Path, samples: &[(&[Call<'_>], i64)]) {
+    let mut builder = Builder::new();
+    builder.sample_type("samples", "count");
+    for (stack, value) in samples {
+        let mut locations = Vec::new();
+        for (name, filename, line) in *stack {
+            let function = builder.function(&pprof_format::NewFunction {
+                name,
+                system_name: name,
+                filename,
+                start_line: 0,
+            });
+            let line = pprof_format::NewLine { function, line: *line, column: 0 };
+            locations.push(builder.location(None, 0, &[line]));
+        }
+        builder.sample(&locations, &[*value], &[]);
+    }
+    fs::write(path, builder.build().expect("whole").encode()).expect("ours");
+}
+
+#[test]
+fn pages_are_right_without_binaries_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("profile.pb");
+    let page = |samples: &[(&[Call<'_>], i64)]| {
+        profile_of_lines(&path, samples);
+        let output = Command::new(env!("CARGO_BIN_EXE_cargo-pprof"))
+            .args(["-weblist=.", "-output=page.html"])
+            .arg(&path)
+            .current_dir(&directory)
+            .output()
+            .expect("our own program");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::read_to_string(directory.path().join("page.html")).expect("written")
+    };
+    // Lines that no file has: it ends.
+    let far = 9_000_000_000_000_000_000;
+    page(&[(&[("f", "a.c", -far)], 1), (&[("f", "a.c", far)], 1), (&[("f", "a.c", i64::MAX)], 1)]);
+    // Recursion, and callers on several lines: a sample counts once.
+    let text = page(&[(&[("f", "a.c", 3), ("f", "a.c", 4), ("f", "a.c", 3)], 5)]);
+    assert!(text.contains(" 5          5 (flat, cum)   100% of Total"), "{text}");
+    // What cancels out is there.
+    let text = page(&[(&[("f", "a.c", 3)], 5), (&[("f", "a.c", 4)], -5)]);
+    assert!(text.contains("<h2>f</h2>") && text.contains("-5"), "{text}");
+    // Functions of unknown files are several.
+    let text = page(&[(&[("f", "", 0)], 5), (&[("g", "", 0)], 7)]);
+    assert!(text.contains("<h2>f</h2>") && text.contains("<h2>g</h2>"), "{text}");
 }

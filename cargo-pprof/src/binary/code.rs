@@ -1,5 +1,7 @@
 //! Machine code as text.
 
+use std::ops::Range;
+
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, IntelFormatter, OpKind};
 use object::{Architecture, Object, ObjectSection, SectionKind};
 use yaxpeax_arch::{Arch, Decoder as _, U8Reader};
@@ -29,25 +31,25 @@ pub struct Instruction {
 }
 
 /// More than one function has; whoever asks for more is told so.
-const MAX_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 
 impl Binary {
-    /// The instructions from one address up to another. Where there is none, a byte is taken for one.
+    /// The instructions from one address up to another, those of them that are wanted. Where there is none, a byte is taken for one.
     ///
     /// # Errors
     /// There is no code, or it is for a machine that is not known here.
     pub fn disassemble(
         &self,
-        start: u64,
-        end: u64,
+        range: Range<u64>,
         syntax: Syntax,
-        symbols: &Symbols,
+        symbols: &Symbols<'_>,
+        wanted: &dyn Fn(u64) -> bool,
     ) -> Result<Vec<Instruction>, String> {
-        let code = self.code(start, end)?;
+        let code = Code { bytes: self.code(&range)?, start: range.start, symbols, wanted };
         match self.architecture() {
-            Architecture::X86_64 => Ok(x86(code, 64, start, syntax, symbols)),
-            Architecture::I386 => Ok(x86(code, 32, start, syntax, symbols)),
-            Architecture::Aarch64 => Ok(aarch64(code, start, symbols)),
+            Architecture::X86_64 => Ok(code.x86(64, syntax)),
+            Architecture::I386 => Ok(code.x86(32, syntax)),
+            Architecture::Aarch64 => Ok(code.aarch64()),
             other => Err(format!(
                 "{}: code of {other:?} cannot be disassembled, only that of x86 and AArch64",
                 self.path().display()
@@ -55,7 +57,8 @@ impl Binary {
         }
     }
 
-    fn code(&self, start: u64, end: u64) -> Result<&[u8], String> {
+    fn code(&self, range: &Range<u64>) -> Result<&[u8], String> {
+        let Range { start, end } = *range;
         let missing = || format!("{} has no code at {start:#x}", self.path().display());
         let object = self.object().map_err(|error| error.to_string())?;
         let is_here = |section: &object::Section<'_, '_>| {
@@ -75,73 +78,88 @@ impl Binary {
     }
 }
 
-/// `<name+0x10>` of an address, for the eyes.
-fn place(symbols: &Symbols, address: u64) -> String {
-    let Some(symbol) = symbols.of(address) else { return String::new() };
-    let name = demangle(&symbol.name, Style::Short);
-    match address - symbol.start {
-        0 => format!(" <{name}>"),
-        into => format!(" <{name}+{into:#x}>"),
-    }
+/// Code that is put into words.
+struct Code<'c> {
+    bytes: &'c [u8],
+    start: u64,
+    symbols: &'c Symbols<'c>,
+    wanted: &'c dyn Fn(u64) -> bool,
 }
 
-fn x86(code: &[u8], bits: u32, start: u64, syntax: Syntax, symbols: &Symbols) -> Vec<Instruction> {
-    let mut formatter: Box<dyn Formatter> = match syntax {
-        Syntax::Att => Box::new(GasFormatter::new()),
-        Syntax::Intel => Box::new(IntelFormatter::new()),
-    };
-    let options = formatter.options_mut();
-    options.set_hex_prefix("0x");
-    options.set_hex_suffix("");
-    options.set_uppercase_hex(false);
-    options.set_branch_leading_zeros(false);
-    options.set_space_after_operand_separator(true);
-    options.set_rip_relative_addresses(true);
-    options.set_show_branch_size(false);
-    let decoder = Decoder::with_ip(bits, code, start, DecoderOptions::NONE);
-    decoder
-        .into_iter()
-        .map(|instruction| {
-            let mut text = String::new();
-            formatter.format(&instruction, &mut text);
-            let is_branch = matches!(
-                instruction.op0_kind(),
-                OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
-            );
-            if is_branch {
-                text += &place(symbols, instruction.near_branch_target());
-            } else if instruction.is_ip_rel_memory_operand() {
-                text += &place(symbols, instruction.ip_rel_memory_address());
-            }
-            Instruction { address: instruction.ip(), length: instruction.len() as u64, text }
-        })
-        .collect()
-}
-
-fn aarch64(code: &[u8], start: u64, symbols: &Symbols) -> Vec<Instruction> {
-    const LENGTH: u64 = 4;
-    let decoder = <ARMv8 as Arch>::Decoder::default();
-    let words = code.chunks_exact(LENGTH as usize);
-    (0..)
-        .zip(words)
-        .map(|(index, word): (u64, &[u8])| {
-            let address = start.wrapping_add(index * LENGTH);
-            let text = match decoder.decode(&mut U8Reader::new(word)) {
-                Ok(instruction) => {
-                    let mut text = instruction.to_string();
-                    if let Some(target) = branch_target(&text, address) {
-                        text += &place(symbols, target);
-                    }
-                    text
+impl Code<'_> {
+    fn x86(&self, bits: u32, syntax: Syntax) -> Vec<Instruction> {
+        let mut formatter: Box<dyn Formatter> = match syntax {
+            Syntax::Att => Box::new(GasFormatter::new()),
+            Syntax::Intel => Box::new(IntelFormatter::new()),
+        };
+        let options = formatter.options_mut();
+        options.set_hex_prefix("0x");
+        options.set_hex_suffix("");
+        options.set_uppercase_hex(false);
+        options.set_branch_leading_zeros(false);
+        options.set_space_after_operand_separator(true);
+        options.set_rip_relative_addresses(true);
+        options.set_show_branch_size(false);
+        let decoder = Decoder::with_ip(bits, self.bytes, self.start, DecoderOptions::NONE);
+        let wanted = decoder.into_iter().filter(|instruction| (self.wanted)(instruction.ip()));
+        wanted
+            .map(|instruction| {
+                let mut text = String::new();
+                formatter.format(&instruction, &mut text);
+                let is_branch = matches!(
+                    instruction.op0_kind(),
+                    OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
+                );
+                if is_branch {
+                    text += &self.place(instruction.near_branch_target());
+                } else if instruction.is_ip_rel_memory_operand() {
+                    text += &self.place(instruction.ip_rel_memory_address());
                 }
-                Err(_) => format!(
-                    ".word {:#010x}",
-                    u32::from_le_bytes(word.try_into().unwrap_or_default())
-                ),
-            };
-            Instruction { address, length: LENGTH, text }
-        })
-        .collect()
+                Instruction { address: instruction.ip(), length: instruction.len() as u64, text }
+            })
+            .collect()
+    }
+
+    fn aarch64(&self) -> Vec<Instruction> {
+        const LENGTH: u64 = 4;
+        let decoder = <ARMv8 as Arch>::Decoder::default();
+        let words = (0..).zip(self.bytes.chunks_exact(LENGTH as usize));
+        let words = words
+            .map(|(index, word): (u64, &[u8])| (self.start.wrapping_add(index * LENGTH), word));
+        words
+            .filter(|(address, _)| (self.wanted)(*address))
+            .map(|(address, word)| {
+                let text = match decoder.decode(&mut U8Reader::new(word)) {
+                    Ok(instruction) => self.with_target(instruction.to_string(), address),
+                    Err(_) => {
+                        let word = u32::from_le_bytes(word.try_into().unwrap_or_default());
+                        format!(".word {word:#010x}")
+                    }
+                };
+                Instruction { address, length: LENGTH, text }
+            })
+            .collect()
+    }
+
+    /// With the address that a branch leads to, not the distance.
+    fn with_target(&self, mut text: String, address: u64) -> String {
+        if let (Some(target), Some(at)) = (branch_target(&text, address), text.find('$')) {
+            text.truncate(at);
+            text += &format!("{target:#x}{}", self.place(target));
+        }
+        text
+    }
+
+    /// `<name+0x10>` of an address, for the eyes.
+    fn place(&self, address: u64) -> String {
+        let Some(symbol) = self.symbols.of(address) else { return String::new() };
+        let name = symbol.name();
+        let name = demangle(&name, Style::Short);
+        match address - symbol.start {
+            0 => format!(" <{name}>"),
+            into => format!(" <{name}+{into:#x}>"),
+        }
+    }
 }
 
 /// Where `$+0x10` leads to.
@@ -168,19 +186,20 @@ mod tests {
 
     #[test]
     fn code_of_each_machine_is_read() {
-        let none = Symbols::default();
+        let symbols = Symbols::default();
+        let of = |bytes| Code { bytes, start: 16, symbols: &symbols, wanted: &|_| true };
         let code = [0x50, 0xe8, 0x0a, 0, 0, 0, 0xc3];
         let expected = [(16, 1, "push %rax"), (17, 5, "call 0x20"), (22, 1, "ret")];
         let expected = expected.map(|(address, length, text)| (address, length, text.to_owned()));
-        assert_eq!(texts(x86(&code, 64, 16, Syntax::Att, &none)), expected);
+        assert_eq!(texts(of(&code).x86(64, Syntax::Att)), expected);
         let expected = [(16, 1, "push eax"), (17, 5, "call 0x20"), (22, 1, "ret")];
         let expected = expected.map(|(address, length, text)| (address, length, text.to_owned()));
-        assert_eq!(texts(x86(&code, 32, 16, Syntax::Intel, &none)), expected);
+        assert_eq!(texts(of(&code).x86(32, Syntax::Intel)), expected);
         // A branch, a return, and what is none.
         let code = [4, 0, 0, 0x94, 0xc0, 3, 0x5f, 0xd6, 0, 0, 0, 0, 1];
-        let expected = [(16, 4, "bl $+0x10"), (20, 4, "ret"), (24, 4, "udf #0x0")];
+        let expected = [(16, 4, "bl 0x20"), (20, 4, "ret"), (24, 4, "udf #0x0")];
         let expected = expected.map(|(address, length, text)| (address, length, text.to_owned()));
-        assert_eq!(texts(aarch64(&code, 16, &none)), expected);
+        assert_eq!(texts(of(&code).aarch64()), expected);
         assert_eq!(branch_target("bl $+0x10", 16), Some(32));
         assert_eq!(branch_target("b.ne $-0x10", 32), Some(16));
         assert_eq!(branch_target("ret", 32), None);

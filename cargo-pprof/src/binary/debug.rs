@@ -9,19 +9,20 @@ use std::path::{Path, PathBuf};
 
 use flate2::Crc;
 use gimli::{DwarfPackageSections, DwarfSections, DwoId, EndianSlice, RunTimeEndian, SectionId};
-use object::{Object, ObjectSection};
+use object::{CompressedData, CompressionFormat, Object, ObjectSection};
 
 use super::Binary;
 
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 type Sections<'a> = DwarfSections<Cow<'a, [u8]>>;
 
-/// A section that says it is larger when it is inflated is left out.
-const MAX_SECTION_BYTES: u64 = 4 << 30;
+/// All sections of a file may be so many times its size when they are inflated, and a bit; otherwise none is.
+const MOST_INFLATED: u64 = 64;
+const FREE_BYTES: u64 = 64 << 20;
 
-/// The files that debug information of a binary is in.
-pub(super) struct Files<'b> {
-    main: &'b Binary,
+/// The files beside a binary that its debug information is in.
+#[derive(Debug)]
+pub(super) struct Files {
     /// What was taken from the binary, when it was stripped.
     separate: Option<Binary>,
     /// What several binaries have in common.
@@ -29,26 +30,9 @@ pub(super) struct Files<'b> {
     package: Option<Binary>,
 }
 
-impl<'b> Files<'b> {
-    pub(super) fn of(main: &'b Binary) -> Files<'b> {
-        let separate = if main.has_debug_info() { None } else { main.separate() };
-        let holder = separate.as_ref().unwrap_or(main);
-        Files { main, shared: holder.shared(), package: main.package(), separate }
-    }
-
-    /// The file with the most to say of names.
-    pub(super) fn holder(&self) -> &Binary {
-        self.separate.as_ref().unwrap_or(self.main)
-    }
-
-    pub(super) fn sections(&self) -> Debug<'_> {
-        Debug {
-            endian: self.holder().endian(),
-            main: self.holder().sections(),
-            shared: self.shared.as_ref().map(|shared| shared.sections()),
-            package: self.package.as_ref().and_then(Binary::package_sections),
-            split: HashMap::new(),
-        }
+impl Files {
+    pub(super) fn separate(&self) -> Option<&Binary> {
+        self.separate.as_ref()
     }
 }
 
@@ -73,9 +57,18 @@ impl Debug<'_> {
     }
 
     /// Reads the files of units that have one.
-    pub(super) fn load_split(&mut self, units: impl IntoIterator<Item = (u64, PathBuf)>) {
+    pub(super) fn load_split(
+        &mut self,
+        units: impl IntoIterator<Item = (u64, PathBuf)>,
+        beside: Option<&Path>,
+    ) {
         for (id, path) in units {
-            let Ok(binary) = Binary::open(&path) else { continue };
+            // Where the compiler put it, or beside the binary that was moved here.
+            let moved = path.file_name().and_then(|name| Some(beside?.join(name)));
+            let places = std::iter::once(path).chain(moved);
+            let Some(binary) = places.filter_map(|p| Binary::open(&p).ok()).next() else {
+                continue;
+            };
             let load = |id: SectionId| -> Result<Cow<'static, [u8]>, Infallible> {
                 let section = id.dwo_name().map(|name| binary.section(name));
                 Ok(Cow::Owned(section.unwrap_or_default().into_owned()))
@@ -105,6 +98,27 @@ impl Debug<'_> {
 }
 
 impl Binary {
+    pub(super) fn debug_files(&self) -> &Files {
+        self.debug.get_or_init(|| {
+            let separate = if self.has_debug_info() { None } else { self.separate() };
+            let shared = separate.as_ref().unwrap_or(self).shared();
+            let package = self.package().or_else(|| separate.as_ref()?.package());
+            Box::new(Files { separate, shared, package })
+        })
+    }
+
+    pub(super) fn debug(&self) -> Debug<'_> {
+        let Files { separate, shared, package } = self.debug_files();
+        let holder = separate.as_ref().unwrap_or(self);
+        Debug {
+            endian: holder.endian(),
+            main: holder.sections(),
+            shared: shared.as_ref().map(Binary::sections),
+            package: package.as_ref().and_then(Binary::package_sections),
+            split: HashMap::new(),
+        }
+    }
+
     fn endian(&self) -> RunTimeEndian {
         match self.object().is_ok_and(|object| object.is_little_endian()) {
             true => RunTimeEndian::Little,
@@ -115,10 +129,25 @@ impl Binary {
     /// What a section holds, inflated; nothing if there is none, or none that can be read.
     fn section(&self, name: &str) -> Cow<'_, [u8]> {
         let Ok(object) = self.object() else { return Cow::default() };
-        let section = object.section_by_name(name);
-        let stored = section.and_then(|section| section.compressed_data().ok());
-        let stored = stored.filter(|stored| stored.uncompressed_size <= MAX_SECTION_BYTES);
+        let stored = object.section_by_name(name).and_then(|s| s.compressed_data().ok());
+        let can_be_read = |stored: &CompressedData<'_>| {
+            stored.format == CompressionFormat::None
+                || self.inflated_bytes() <= self.most_inflated()
+        };
+        let stored = stored.filter(can_be_read);
         stored.and_then(|stored| stored.decompress().ok()).unwrap_or_default()
+    }
+
+    /// What all sections would have that are compressed.
+    fn inflated_bytes(&self) -> u64 {
+        let Ok(object) = self.object() else { return 0 };
+        let stored = object.sections().filter_map(|section| section.compressed_data().ok());
+        let stored = stored.filter(|stored| stored.format != CompressionFormat::None);
+        stored.fold(0, |sum, stored| stored.uncompressed_size.saturating_add(sum))
+    }
+
+    fn most_inflated(&self) -> u64 {
+        (self.bytes.len() as u64).saturating_mul(MOST_INFLATED).saturating_add(FREE_BYTES)
     }
 
     fn sections(&self) -> Sections<'_> {
@@ -132,7 +161,8 @@ impl Binary {
     }
 
     fn has_debug_info(&self) -> bool {
-        !self.section(".debug_info").is_empty()
+        let Ok(object) = self.object() else { return false };
+        object.section_by_name(".debug_info").is_some_and(|section| section.size() > 0)
     }
 
     /// The file that its debug information was moved to.
@@ -149,7 +179,7 @@ impl Binary {
             };
             binary.has_debug_info() && (is_same || self.build_id.is_empty() && has_sum())
         };
-        let files = self.debug_files(name).into_iter();
+        let files = self.debug_places(name).into_iter();
         // A link may lead back.
         files
             .filter(|path| *path != self.path)

@@ -76,7 +76,7 @@ fn candidates(profile: &Profile, mapping: &Mapping, directory: &Path) -> Vec<Pat
 
 impl Binary {
     /// Where debug information of this binary may lie apart from it, the likeliest first: by build id, and by the name that the binary has of it.
-    pub(super) fn debug_files(&self, link: Option<&str>) -> Vec<PathBuf> {
+    pub(super) fn debug_places(&self, link: Option<&str>) -> Vec<PathBuf> {
         const SYSTEM: &str = "/usr/lib/debug";
         let mut paths = Vec::new();
         if let Some((first, rest)) = self.build_id.split_at_checked(2) {

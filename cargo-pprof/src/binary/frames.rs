@@ -9,8 +9,9 @@ use std::thread;
 use addr2line::{Context, LookupContinuation, LookupResult};
 use gimli::{AttributeValue, UnitOffset, UnitRef};
 
-use super::debug::{Debug, Files, Slice};
+use super::debug::{Debug, Slice};
 use super::{Binary, Symbols};
+use crate::demangle::{Style, demangle};
 
 /// A function at an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,24 +41,24 @@ pub enum Detail {
 const ADDRESSES_OF_THREAD: usize = 4096;
 
 impl Binary {
-    /// The frames at each address, innermost first; empty where nothing is known.
+    /// The frames at each address, innermost first; empty where nothing is known. `symbols` are its own.
     #[must_use]
-    pub fn frames(&self, addresses: &[u64], detail: Detail) -> Vec<Vec<Frame>> {
-        let files = Files::of(self);
-        let mut symbols = self.symbols();
-        if symbols.are_dynamic {
-            symbols = files.holder().symbols();
-        }
+    pub fn frames(
+        &self,
+        symbols: &Symbols<'_>,
+        addresses: &[u64],
+        detail: Detail,
+    ) -> Vec<Vec<Frame>> {
         if detail == Detail::Names {
-            return addresses.iter().map(|address| named(&symbols, *address)).collect();
+            return addresses.iter().map(|address| named(symbols, *address)).collect();
         }
-        let mut debug = files.sections();
+        let mut debug = self.debug();
         let split = split_units(&debug, addresses);
-        debug.load_split(split);
+        debug.load_split(split, self.path().parent());
         let look_up = |addresses: &[u64]| -> Vec<Vec<Frame>> {
             let lines = Lines::new(&debug);
             let frames = |address: &u64| lines.as_ref().map(|lines| lines.frames(*address));
-            let of = |address| completed(frames(address).unwrap_or_default(), &symbols, *address);
+            let of = |address| completed(frames(address).unwrap_or_default(), symbols, *address);
             addresses.iter().map(of).collect()
         };
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -78,26 +79,33 @@ impl Binary {
 }
 
 /// The one frame that the symbol table knows of.
-fn named(symbols: &Symbols, address: u64) -> Vec<Frame> {
+fn named(symbols: &Symbols<'_>, address: u64) -> Vec<Frame> {
     let symbol = symbols.of(address);
     symbol
-        .map(|symbol| Frame { name: symbol.name.clone(), ..Frame::default() })
+        .map(|symbol| Frame { name: symbol.name().into_owned(), ..Frame::default() })
         .into_iter()
         .collect()
 }
 
-/// Frames of debug information; what has no name there has that of the symbol.
-fn completed(mut frames: Vec<Frame>, symbols: &Symbols, address: u64) -> Vec<Frame> {
-    match frames.last_mut() {
-        None => return named(symbols, address),
-        Some(outermost) if outermost.name.is_empty() => {
-            if let Some(symbol) = symbols.of(address) {
-                outermost.name.clone_from(&symbol.name);
-            }
+/// Frames of debug information; the outermost may have a better name in the symbol table.
+fn completed(mut frames: Vec<Frame>, symbols: &Symbols<'_>, address: u64) -> Vec<Frame> {
+    let Some(outermost) = frames.last_mut() else { return named(symbols, address) };
+    if let Some(symbol) = symbols.of(address) {
+        let name = symbol.name();
+        // Of lambdas and local classes of C++ debug information has the last word of the name alone.
+        let is_whole = || {
+            let demangled = demangle(&name, Style::Full);
+            demangled != name && demangled.contains(&outermost.name)
+        };
+        if outermost.name.is_empty() || !is_mangled(&outermost.name) && is_whole() {
+            outermost.name = name.into_owned();
         }
-        Some(_) => {}
     }
     frames
+}
+
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
 }
 
 /// Where the rest is of the units that addresses are in.

@@ -8,8 +8,10 @@ mod find;
 mod frames;
 mod symbols;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use object::{Architecture, BinaryFormat, Object, ObjectKind, ObjectSegment, SegmentFlags, elf};
 
@@ -19,6 +21,9 @@ pub use frames::{Detail, Frame};
 pub use symbols::{Symbol, Symbols};
 
 use crate::profile::Mapping;
+
+/// What tells a binary from other files is in so many bytes.
+const MAGIC_BYTES: u64 = 1024;
 
 /// A program or a library, read whole.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ pub struct Binary {
     is_fixed: bool,
     base: u64,
     segments: Vec<Segment>,
+    debug: OnceLock<Box<debug::Files>>,
 }
 
 /// A part of a file and where it is in memory.
@@ -52,10 +58,21 @@ impl Binary {
     pub fn open(path: &Path) -> Result<Binary, String> {
         let failed = |what: String| format!("cannot read {}: {what}", path.display());
         let metadata = fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-        if !metadata.is_file() {
-            return Err(failed("it is no file".to_owned()));
+        // What the system makes while it is read has no length, and may have no end.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Err(failed("it is no file, or empty".to_owned()));
         }
-        let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let read = |file: File| -> std::io::Result<Vec<u8>> {
+            let mut file = file.take(metadata.len());
+            let mut bytes = Vec::new();
+            (&mut file).take(MAGIC_BYTES).read_to_end(&mut bytes)?;
+            if object::FileKind::parse(bytes.as_slice()).is_ok() {
+                bytes.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX))?;
+                file.read_to_end(&mut bytes)?;
+            }
+            Ok(bytes)
+        };
+        let bytes = File::open(path).and_then(read).map_err(|error| failed(error.to_string()))?;
         Binary::parse(path, bytes).map_err(|error| failed(error.to_string()))
     }
 
@@ -87,6 +104,7 @@ impl Binary {
                 && object.format() == BinaryFormat::Elf,
             base,
             segments: segments.collect(),
+            debug: OnceLock::new(),
             bytes,
         })
     }

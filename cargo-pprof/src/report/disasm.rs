@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{Error, Report};
-use crate::binary::{Binary, Detail, Instruction, Symbol, Symbols, Syntax};
+use crate::binary::{Binary, Detail, Frame, Instruction, Symbols, Syntax};
 use crate::demangle::{Style, demangle};
 use crate::graph::{Graph, Node, build};
 use crate::measurement::percentage;
@@ -21,10 +21,22 @@ struct Routine<'g> {
     end: u64,
     /// By their addresses in the binary.
     nodes: Vec<(u64, &'g Node)>,
+    code: Vec<Instruction>,
+    /// Of each instruction.
+    frames: Vec<Vec<Frame>>,
+}
+
+/// What a report is asked for.
+struct Asked {
+    symbol: Pattern,
+    address: Option<u64>,
 }
 
 /// From here on what is at an instruction stands on a line of its own.
 const WIDEST: usize = 40;
+
+/// More is nothing that anybody reads.
+const MOST_INSTRUCTIONS: usize = 1 << 20;
 
 impl Report {
     pub(super) fn disassembly(&mut self, out: &mut dyn Write) -> Result<(), Error> {
@@ -33,51 +45,44 @@ impl Report {
         };
         let sites = self.sites();
         let graph = build(&self.profile, &sites, &self.units, &self.graph_options(&sites), None);
-        let address = address_of(symbol.source());
-        let (mut found, mut has_symbols, mut failures) = (Vec::new(), false, Vec::new());
-        for file in self.files_with(&graph, &symbol, address) {
-            let path = self.profile.text(file);
-            let binary = match Binary::open(Path::new(path)) {
-                Ok(binary) => binary,
-                Err(error) => {
-                    failures.push(error);
-                    continue;
-                }
-            };
-            let symbols = binary.symbols();
-            let mut routines = self.routines(&graph, file, &binary, &symbols, &symbol, address);
-            has_symbols |= !routines.is_empty();
-            routines.retain(|routine| !routine.nodes.is_empty());
-            if !routines.is_empty() {
-                found.push((binary, symbols, routines));
+        let asked = Asked { address: address_of(symbol.source()), symbol };
+        let (mut all, mut has_symbols, mut failures) = (Vec::new(), false, Vec::new());
+        for file in self.files_with(&graph, &asked) {
+            let path = Path::new(self.profile.text(file));
+            let found = Binary::open(path).and_then(|binary| {
+                let symbols = binary.symbols();
+                let mut routines = self.routines(&graph, file, &binary, &symbols, &asked);
+                has_symbols |= !routines.is_empty();
+                routines.retain(|routine| !routine.nodes.is_empty());
+                self.read_code(&binary, &symbols, &mut routines)?;
+                Ok(routines)
+            });
+            match found {
+                Ok(mut routines) => all.append(&mut routines),
+                Err(error) => failures.push(error),
+            }
+            if all.iter().map(|routine| routine.code.len()).sum::<usize>() > MOST_INSTRUCTIONS {
+                let message = "too much code matches: ask for less".to_owned();
+                return Err(Error::NotFound(message));
             }
         }
-        if found.is_empty() {
-            return Err(Error::NotFound(nothing(&symbol, address, has_symbols, &failures)));
+        if all.is_empty() {
+            return Err(Error::NotFound(nothing(&asked, has_symbols, &failures)));
         }
         writeln!(out, "Total: {}", self.value(self.total))?;
-        let mut all: Vec<_> = found
-            .iter()
-            .flat_map(|(binary, symbols, routines)| {
-                routines.iter().map(move |routine| (binary, symbols, routine))
-            })
-            .collect();
-        all.sort_by(|(_, _, a), (_, _, b)| (&a.names, a.start).cmp(&(&b.names, b.start)));
-        for (binary, symbols, routine) in all {
-            self.routine(out, binary, symbols, routine)?;
-        }
-        Ok(())
+        all.sort_by(|a, b| (&a.names, a.start).cmp(&(&b.names, b.start)));
+        all.iter().try_for_each(|routine| self.routine(out, routine))
     }
 
     /// Binaries with nodes that match, or with the address.
-    fn files_with(&self, graph: &Graph, symbol: &Pattern, address: Option<u64>) -> Vec<Text> {
+    fn files_with(&self, graph: &Graph, asked: &Asked) -> Vec<Text> {
         let texts = &self.profile.texts;
-        let nodes = graph.iter().filter(|node| symbol.matches(&node.info.printable(texts)));
+        let nodes = graph.iter().filter(|node| asked.symbol.matches(&node.info.printable(texts)));
         let matching: HashSet<Text> = nodes.map(|node| node.info.object).collect();
         let is_asked = |mapping: &&Mapping| {
             let is_in = |address| mapping.start <= address && address <= mapping.limit;
             mapping.file != Text::EMPTY
-                && (matching.contains(&mapping.file) || address.is_some_and(is_in))
+                && (matching.contains(&mapping.file) || asked.address.is_some_and(is_in))
         };
         let mut files = Vec::new();
         for mapping in self.profile.mappings.iter().filter(is_asked) {
@@ -94,28 +99,29 @@ impl Report {
         graph: &'g Graph,
         file: Text,
         binary: &Binary,
-        symbols: &Symbols,
-        symbol: &Pattern,
-        address: Option<u64>,
+        symbols: &Symbols<'_>,
+        asked: &Asked,
     ) -> Vec<Routine<'g>> {
-        let mappings = || self.profile.mappings.iter().filter(|mapping| mapping.file == file);
+        // Another build at this place has other code.
+        let is_its = |mapping: &&Mapping| {
+            mapping.file == file && binary.has_build_id(self.profile.text(mapping.build_id))
+        };
         let linked = |address: u64| {
             let is_in = |m: &&Mapping| m.limit == 0 || m.start <= address && address < m.limit;
-            binary.link_address(mappings().find(is_in)?, address)
+            let mut mappings = self.profile.mappings.iter().filter(is_its).filter(is_in);
+            mappings.find_map(|mapping| binary.link_address(mapping, address))
         };
         let nodes = graph.iter().filter(|node| node.info.object == file);
         let nodes = nodes.filter_map(|node| Some((linked(node.info.address)?, node)));
         let mut nodes: Vec<(u64, &Node)> = nodes.collect();
         nodes.sort_by_key(|(address, node)| (*address, node.info));
-        let asked = address.and_then(|address| linked(address).or(Some(address)));
-        let is_asked = |symbol: &Symbol| {
-            asked.is_some_and(|asked| (symbol.start..symbol.end).contains(&asked))
-        };
+        let address = asked.address.and_then(|address| linked(address).or(Some(address)));
         let mut routines: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
         for found in symbols.iter() {
-            let name = match matching(symbol, &found.name) {
+            let is_there = || address.is_some_and(|at| (found.start..found.end).contains(&at));
+            let name = match matching(&asked.symbol, &found.name()) {
                 Some(name) => name,
-                None if is_asked(found) => demangle(&found.name, Style::Short).into_owned(),
+                None if is_there() => demangle(&found.name(), Style::Short).into_owned(),
                 None => continue,
             };
             let names = routines.entry((found.start, found.end)).or_default();
@@ -128,48 +134,58 @@ impl Report {
             let inside = nodes[from..].iter().take_while(|(address, _)| *address < end);
             inside.copied().collect()
         };
-        routines
-            .into_iter()
-            .map(|((start, end), names)| Routine { names, start, end, nodes: nodes_of(start, end) })
-            .collect()
+        let routine = |((start, end), names)| {
+            let nodes = nodes_of(start, end);
+            Routine { names, start, end, nodes, code: Vec::new(), frames: Vec::new() }
+        };
+        routines.into_iter().map(routine).collect()
     }
 
-    fn routine(
+    /// All at once: debug information is read but once then.
+    fn read_code(
         &self,
-        out: &mut dyn Write,
         binary: &Binary,
-        symbols: &Symbols,
-        routine: &Routine<'_>,
-    ) -> Result<(), Error> {
-        let Routine { names, start, end, nodes } = routine;
+        symbols: &Symbols<'_>,
+        routines: &mut [Routine<'_>],
+    ) -> Result<(), String> {
         let syntax = if self.options.intel_syntax { Syntax::Intel } else { Syntax::Att };
-        let code = binary.disassemble(*start, *end, syntax, symbols).map_err(Error::NotFound)?;
-        let addresses: Vec<u64> = code.iter().map(|instruction| instruction.address).collect();
-        let frames = binary.frames(&addresses, Detail::Lines);
-        let sum = |of: fn(&Node) -> i64| {
-            nodes.iter().fold(0i64, |sum, (_, node)| sum.wrapping_add(of(node)))
-        };
-        let (flat, cum) = (sum(|node| node.flat), sum(|node| node.cum));
+        let mut addresses: Vec<u64> = Vec::new();
+        for routine in routines.iter_mut() {
+            let range = routine.start..routine.end;
+            routine.code = binary.disassemble(range, syntax, symbols, &|_| true)?;
+            addresses.extend(routine.code.iter().map(|instruction| instruction.address));
+            if addresses.len() > MOST_INSTRUCTIONS {
+                return Err("too much code matches: ask for less".to_owned());
+            }
+        }
+        let mut frames = binary.frames(symbols, &addresses, Detail::Lines).into_iter();
+        for routine in routines {
+            routine.frames = frames.by_ref().take(routine.code.len()).collect();
+        }
+        Ok(())
+    }
+
+    fn routine(&self, out: &mut dyn Write, routine: &Routine<'_>) -> Result<(), Error> {
+        let Routine { names, nodes, code, frames, .. } = routine;
+        let mut all = Node::default();
+        nodes.iter().for_each(|(_, node)| add(&mut all, node));
         let (name, others) = names.split_first().map_or(("", &[][..]), |(n, o)| (n.as_str(), o));
         writeln!(out, "ROUTINE ======================== {name}")?;
         for name in others {
             writeln!(out, "    AKA ======================== {name}")?;
         }
-        let share = percentage(cum, self.total);
-        let (flat, cum) = (self.value(flat), self.value(cum));
+        let share = percentage(all.cum_value(), self.total);
+        let (flat, cum) = (self.value(all.flat_value()), self.value(all.cum_value()));
         writeln!(out, "{flat:>10} {cum:>10} (flat, cum) {share} of Total")?;
         let mut nodes = nodes.iter().peekable();
         let mut last = String::new();
-        for (instruction, frames) in code.iter().zip(&frames) {
+        for (instruction, frames) in code.iter().zip(frames) {
             let Instruction { address, length, text } = instruction;
             // Samples may be of the middle of an instruction: of a call they are.
             let end = address.saturating_add(*length);
             let mut at = Node::default();
             while let Some((_, node)) = nodes.next_if(|(address, _)| *address < end) {
-                at.flat = at.flat.wrapping_add(node.flat);
-                at.flat_div = at.flat_div.wrapping_add(node.flat_div);
-                at.cum = at.cum.wrapping_add(node.cum);
-                at.cum_div = at.cum_div.wrapping_add(node.cum_div);
+                add(&mut at, node);
             }
             let place = frames.first().map_or_else(String::new, |frame| {
                 let name = demangle(&frame.name, Style::Short);
@@ -195,6 +211,13 @@ impl Report {
     }
 }
 
+fn add(sum: &mut Node, node: &Node) {
+    sum.flat = sum.flat.wrapping_add(node.flat);
+    sum.flat_div = sum.flat_div.wrapping_add(node.flat_div);
+    sum.cum = sum.cum.wrapping_add(node.cum);
+    sum.cum_div = sum.cum_div.wrapping_add(node.cum_div);
+}
+
 /// The form of a name that an expression is of.
 fn matching(symbol: &Pattern, name: &str) -> Option<String> {
     let styles = [Style::Short, Style::Templates, Style::Full, Style::Mangled];
@@ -210,14 +233,9 @@ pub(super) fn address_of(text: &str) -> Option<u64> {
     }
 }
 
-fn nothing(
-    symbol: &Pattern,
-    address: Option<u64>,
-    has_symbols: bool,
-    failures: &[String],
-) -> String {
-    let message = match address {
-        None => format!("no matches found for regexp {}", symbol.source()),
+fn nothing(asked: &Asked, has_symbols: bool, failures: &[String]) -> String {
+    let message = match asked.address {
+        None => format!("no matches found for regexp {}", asked.symbol.source()),
         Some(address) if has_symbols => format!(
             "address {address:#x} found in binary, but the corresponding symbols do not have \
              samples in the profile"

@@ -4,6 +4,7 @@ mod cargo;
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -77,7 +78,10 @@ fn read_source(path: &Path) -> std::io::Result<Vec<u8>> {
     if !metadata.is_file() || metadata.len() > LARGEST {
         return Err(std::io::Error::other("it is no file, or larger than sources are"));
     }
-    fs::read(path)
+    let mut text = Vec::new();
+    // What the system makes while it is read says that it has no length.
+    fs::File::open(path)?.take(metadata.len()).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// What the system says, in lower case and without its number.

@@ -5,8 +5,10 @@
 //! ```
 //! An instruction of inlined code is of several lines: it stands at each of them that was asked for, with the calls that led further down.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use super::sources::Reader;
@@ -16,7 +18,7 @@ use crate::demangle::{Style, demangle};
 use crate::measurement::percentage;
 use crate::paths::{base, clean};
 use crate::pattern::Pattern;
-use crate::profile::{Location, Text};
+use crate::profile::{Function, Location, Text};
 
 /// Code this far from samples is shown.
 const NEIGHBOURHOOD: u64 = 500;
@@ -39,8 +41,8 @@ struct Shown {
     /// Innermost.
     file: String,
     line: i64,
-    flat: i64,
-    cum: i64,
+    /// What was sampled there.
+    locations: Vec<usize>,
 }
 
 /// An instruction at one of its lines: which, and the calls further down, outermost first.
@@ -55,11 +57,14 @@ struct Line {
     code: Vec<AtLine>,
 }
 
+/// A source file; where file or lines are unknown, what there is of one function.
+type File = (String, String);
+
 /// What the page is made of.
 #[derive(Default)]
 struct Listing {
     instructions: Vec<Shown>,
-    files: BTreeMap<String, BTreeMap<i64, Line>>,
+    files: BTreeMap<File, BTreeMap<i64, Line>>,
     /// Functions of binaries that there was no room for.
     left_out: usize,
 }
@@ -75,9 +80,34 @@ struct Asked {
 struct Part<'l> {
     name: &'l str,
     /// Exclusive at the end.
-    lines: std::ops::Range<i64>,
-    flat: i64,
-    cum: i64,
+    lines: Range<i64>,
+}
+
+/// What was measured of some locations: a sample that has several of them counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    flat: (i64, i64),
+    cum: (i64, i64),
+    is_sampled: bool,
+}
+
+impl Sum {
+    fn flat(self) -> i64 {
+        mean(self.flat)
+    }
+
+    fn cum(self) -> i64 {
+        mean(self.cum)
+    }
+
+    /// For the order of functions.
+    fn weight(self) -> u64 {
+        self.flat().unsigned_abs().max(self.cum().unsigned_abs())
+    }
+}
+
+fn mean((value, divisor): (i64, i64)) -> i64 {
+    if divisor == 0 { value } else { value.wrapping_div(divisor) }
 }
 
 impl Report {
@@ -86,7 +116,8 @@ impl Report {
             return Err(Error::NotFound("weblist needs a regular expression".to_owned()));
         };
         self.trim_paths();
-        let values = self.values_of_locations();
+        let each: Vec<Vec<usize>> = (0..self.profile.locations.len()).map(|l| vec![l]).collect();
+        let values = self.sums(&each);
         let asked = self.asked_locations(&symbol, &values);
         if asked.locations.is_empty() {
             let source = symbol.source();
@@ -94,106 +125,118 @@ impl Report {
         }
         let mut listing = Listing::default();
         let mut rest: Vec<usize> = Vec::new();
-        let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for location in &asked.locations {
-            match self.profile.object_of(&self.profile.locations[*location]) {
-                Text::EMPTY => rest.push(*location),
-                file => by_file.entry(self.profile.text(file)).or_default().push(*location),
+        let mut by_binary: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for index in &asked.locations {
+            let mapping = self.profile.locations[*index].mapping;
+            let mapping = mapping.map(|mapping| &self.profile.mappings[mapping as usize]);
+            match mapping.filter(|mapping| mapping.file != Text::EMPTY) {
+                Some(mapping) => {
+                    let (file, id) = (mapping.file, mapping.build_id);
+                    let key = (self.profile.text(file), self.profile.text(id));
+                    by_binary.entry(key).or_default().push(*index);
+                }
+                None => rest.push(*index),
             }
         }
-        for (file, locations) in by_file {
+        for ((file, build_id), locations) in by_binary {
             match Binary::open(Path::new(file)) {
-                Ok(binary) => {
-                    rest.extend(self.add_code(&mut listing, &binary, &locations, &values, &asked))
+                Ok(binary) if binary.has_build_id(build_id) => {
+                    rest.extend(self.add_code(&mut listing, &binary, &locations, &values, &asked));
                 }
-                Err(_) => rest.extend(locations),
+                // Another build at this place has other code.
+                _ => rest.extend(locations),
             }
         }
         for location in rest {
-            self.add_location(&mut listing, location, values[location], &asked);
+            self.add_location(&mut listing, location, &asked);
         }
         self.page(out, &listing)
     }
 
-    /// Of each location, own and with callees.
-    fn values_of_locations(&self) -> Vec<(i64, i64)> {
-        let mut values = vec![(0i64, 0i64); self.profile.locations.len()];
-        // The last sample that each was in: recursion is there more than once.
-        let mut counted = vec![usize::MAX; values.len()];
-        for (number, sample) in self.profile.samples.iter().enumerate() {
-            let mut value = sample.values[self.options.value];
-            if let Some(divisor) = self.options.divisor.map(|index| sample.values[index])
-                && divisor != 0
-            {
-                value = value.wrapping_div(divisor);
+    /// What was measured of each group of locations.
+    fn sums(&self, groups: &[Vec<usize>]) -> Vec<Sum> {
+        let mut groups_of: Vec<Vec<usize>> = vec![Vec::new(); self.profile.locations.len()];
+        for (group, locations) in groups.iter().enumerate() {
+            for location in locations {
+                groups_of[*location].push(group);
             }
+        }
+        let mut sums = vec![Sum::default(); groups.len()];
+        // The last sample that each was in: recursion is there more than once.
+        let mut counted = vec![usize::MAX; groups.len()];
+        let add = |sum: &mut (i64, i64), value: (i64, i64)| {
+            *sum = (sum.0.wrapping_add(value.0), sum.1.wrapping_add(value.1));
+        };
+        for (number, sample) in self.profile.samples.iter().enumerate() {
+            let divisor = self.options.divisor.map_or(0, |index| sample.values[index]);
+            let value = (sample.values[self.options.value], divisor);
             for (depth, location) in sample.stack.iter().enumerate() {
-                let index = *location as usize;
-                let (flat, cum) = &mut values[index];
-                if depth == 0 {
-                    *flat = flat.wrapping_add(value);
-                }
-                if std::mem::replace(&mut counted[index], number) != number {
-                    *cum = cum.wrapping_add(value);
+                for &group in &groups_of[*location as usize] {
+                    let sum = &mut sums[group];
+                    if depth == 0 {
+                        add(&mut sum.flat, value);
+                    }
+                    if std::mem::replace(&mut counted[group], number) != number {
+                        add(&mut sum.cum, value);
+                        sum.is_sampled |= value != (0, 0);
+                    }
                 }
             }
         }
-        values
+        sums
     }
 
-    fn asked_locations(&self, symbol: &Pattern, values: &[(i64, i64)]) -> Asked {
+    fn asked_locations(&self, symbol: &Pattern, values: &[Sum]) -> Asked {
         let profile = &self.profile;
         let address = disasm::address_of(symbol.source());
         let mut asked = Asked { locations: Vec::new(), functions: HashSet::new() };
-        let matches: Vec<bool> = profile
-            .functions
-            .iter()
-            .map(|f| {
-                [f.name, f.system_name, f.filename].iter().any(|t| symbol.matches(profile.text(*t)))
-            })
-            .collect();
+        let has_match = |function: &Function| {
+            let texts = [function.name, function.system_name, function.filename];
+            texts.iter().any(|text| symbol.matches(profile.text(*text)))
+        };
+        let matches: Vec<bool> = profile.functions.iter().map(has_match).collect();
         for (index, location) in profile.locations.iter().enumerate() {
-            if values[index] == (0, 0) {
+            if !values[index].is_sampled {
                 continue;
             }
             let is_at = address.is_some_and(|address| address == location.address);
             let has_object = symbol.matches(profile.text(profile.object_of(location)));
             let count = location.lines.len();
-            let lines = location.lines.iter().enumerate();
-            let lines = lines.filter(|(at, line)| {
+            let lines = location.lines.iter().enumerate().filter(|(at, line)| {
                 matches[line.function as usize]
                     || is_at && at + 1 == count
                     || has_object && *at == 0
             });
-            let mut is_asked = false;
+            let before = asked.locations.len();
             for (_, line) in lines {
-                is_asked = true;
+                if asked.locations.len() == before {
+                    asked.locations.push(index);
+                }
                 let function = &profile.functions[line.function as usize];
                 for name in [function.name, function.system_name] {
                     asked.functions.insert(profile.text(name).to_owned());
                 }
             }
-            if is_asked {
-                asked.locations.push(index);
-            }
         }
         asked
     }
 
-    /// Adds the code around locations of a binary; returns those for which there is none.
+    /// Adds the code around locations of a binary, which are one at least; returns those for which there is none.
     fn add_code(
         &self,
         listing: &mut Listing,
         binary: &Binary,
         locations: &[usize],
-        values: &[(i64, i64)],
+        values: &[Sum],
         asked: &Asked,
     ) -> Vec<usize> {
         let symbols = binary.symbols();
+        let mapping_of = |index: usize| {
+            let mapping = self.profile.locations[index].mapping?;
+            Some(&self.profile.mappings[mapping as usize])
+        };
         let linked = |index: usize| {
-            let location = &self.profile.locations[index];
-            let mapping = &self.profile.mappings[location.mapping? as usize];
-            binary.link_address(mapping, location.address)
+            binary.link_address(mapping_of(index)?, self.profile.locations[index].address)
         };
         let mut without = Vec::new();
         let mut routines: BTreeMap<(u64, u64), Vec<(u64, usize)>> = BTreeMap::new();
@@ -208,53 +251,56 @@ impl Report {
         }
         let mut routines: Vec<_> = routines.into_iter().collect();
         let weight = |locations: &[(u64, usize)]| {
-            locations.iter().map(|(_, index)| values[*index].0.unsigned_abs()).max()
+            locations.iter().map(|(_, index)| values[*index].weight()).max()
         };
-        routines.sort_by_key(|(_, locations)| std::cmp::Reverse(weight(locations)));
+        routines.sort_by_key(|(_, locations)| Reverse(weight(locations)));
         listing.left_out += routines.len().saturating_sub(MOST_ROUTINES);
         routines.truncate(MOST_ROUTINES);
+        // Functions may lie within others.
+        let mut seen: HashSet<u64> = HashSet::new();
         let mut code = Vec::new();
         for ((start, end), mut sampled) in routines {
             sampled.sort_unstable();
-            match self.neighbourhood(binary, &symbols, start, end, &sampled) {
-                Some(instructions) => code.push((instructions, sampled)),
+            match self.neighbourhood(binary, &symbols, start..end, &sampled) {
+                Some(mut instructions) => {
+                    instructions.retain(|instruction| seen.insert(instruction.address));
+                    code.push(instructions);
+                }
                 None => without.extend(sampled.iter().map(|(_, index)| *index)),
             }
         }
-        let addresses: Vec<u64> =
-            code.iter().flat_map(|(c, _)| c.iter().map(|i| i.address)).collect();
-        let mut frames = binary.frames(&addresses, Detail::Lines).into_iter();
+        let addresses: Vec<u64> = code.iter().flatten().map(|i| i.address).collect();
+        let mut frames = binary.frames(&symbols, &addresses, Detail::Lines).into_iter();
         // All that was measured there, also under functions that were not asked for.
-        let mut all: Vec<(u64, usize)> = Vec::new();
-        for (index, location) in self.profile.locations.iter().enumerate() {
-            let is_here = self.profile.object_of(location)
-                == self.profile.object_of(&self.profile.locations[locations[0]]);
-            if is_here && values[index] != (0, 0) {
-                all.extend(linked(index).map(|address| (address, index)));
-            }
-        }
+        let object = locations.first().and_then(|first| mapping_of(*first));
+        let object = object.map(|mapping| (mapping.file, mapping.build_id));
+        let is_here = |index: usize| {
+            mapping_of(index).map(|mapping| (mapping.file, mapping.build_id)) == object
+        };
+        let sampled = (0..values.len()).filter(|index| values[*index].is_sampled);
+        let here = sampled.filter(|index| is_here(*index));
+        let mut all: Vec<(u64, usize)> =
+            here.filter_map(|index| Some((linked(index)?, index))).collect();
         all.sort_unstable();
-        for (instructions, _) in code {
+        for instructions in code {
             let mut last: Option<(u64, Vec<Frame>)> = None;
             for (instruction, mut found) in instructions.into_iter().zip(&mut frames) {
                 let Instruction { address, length, text } = instruction;
                 // Compilers leave some without a line: they belong to what is before them.
                 match (&last, found.first()) {
                     (_, Some(frame)) if frame.line != 0 => last = Some((address, found.clone())),
-                    (Some((before, frames)), _) if address - before <= 32 => {
-                        found.clone_from(frames)
+                    (Some((before, frames)), _) if address.abs_diff(*before) <= 32 => {
+                        found.clone_from(frames);
                     }
                     _ => {}
                 }
                 let from = all.partition_point(|(at, _)| *at < address);
-                let inside =
-                    all[from..].iter().take_while(|(at, _)| *at < address.saturating_add(length));
-                let (flat, cum) = inside.fold((0i64, 0i64), |sum, (_, index)| {
-                    (sum.0.wrapping_add(values[*index].0), sum.1.wrapping_add(values[*index].1))
-                });
-                let (file, line) =
-                    found.first().map_or((String::new(), 0), |f| (f.file.clone(), f.line));
-                listing.add(Shown { address, length, text, file, line, flat, cum }, &found, asked);
+                let end = address.saturating_add(length);
+                let inside = all[from..].iter().take_while(|(at, _)| *at < end);
+                let locations = inside.map(|(_, index)| *index).collect();
+                let first = found.first();
+                let (file, line) = first.map_or((String::new(), 0), |f| (f.file.clone(), f.line));
+                listing.add(Shown { address, length, text, file, line, locations }, &found, asked);
             }
         }
         without
@@ -264,30 +310,22 @@ impl Report {
     fn neighbourhood(
         &self,
         binary: &Binary,
-        symbols: &Symbols,
-        start: u64,
-        end: u64,
+        symbols: &Symbols<'_>,
+        range: Range<u64>,
         sampled: &[(u64, usize)],
     ) -> Option<Vec<Instruction>> {
         let syntax = if self.options.intel_syntax { Syntax::Intel } else { Syntax::Att };
-        // From its start: in the middle nobody knows where an instruction begins.
-        let mut code = binary.disassemble(start, end, syntax, symbols).ok()?;
-        code.retain(|instruction| {
-            let after = sampled.partition_point(|(address, _)| *address < instruction.address);
+        let is_near = |address: u64| {
+            let after = sampled.partition_point(|(sampled, _)| *sampled < address);
             let near = sampled[after.saturating_sub(1)..].iter().take(2);
-            near.into_iter().any(|(at, _)| at.abs_diff(instruction.address) <= NEIGHBOURHOOD)
-        });
-        Some(code)
+            near.into_iter().any(|(sampled, _)| sampled.abs_diff(address) <= NEIGHBOURHOOD)
+        };
+        // From its start: in the middle nobody knows where an instruction begins.
+        binary.disassemble(range, syntax, symbols, &is_near).ok()
     }
 
     /// Adds a location of which there is no code.
-    fn add_location(
-        &self,
-        listing: &mut Listing,
-        index: usize,
-        (flat, cum): (i64, i64),
-        asked: &Asked,
-    ) {
+    fn add_location(&self, listing: &mut Listing, index: usize, asked: &Asked) {
         let location: &Location = &self.profile.locations[index];
         let frames: Vec<Frame> = location
             .lines
@@ -303,8 +341,8 @@ impl Report {
             })
             .collect();
         let (file, line) = frames.first().map_or((String::new(), 0), |f| (f.file.clone(), f.line));
-        let (address, text) = (location.address, String::new());
-        listing.add(Shown { address, length: 1, text, file, line, flat, cum }, &frames, asked);
+        let (address, text, locations) = (location.address, String::new(), vec![index]);
+        listing.add(Shown { address, length: 1, text, file, line, locations }, &frames, asked);
     }
 
     fn page(&self, out: &mut dyn Write, listing: &Listing) -> Result<(), Error> {
@@ -324,23 +362,42 @@ impl Report {
             writeln!(out, "<div>Left out: {} functions of lower weight</div>", listing.left_out)?;
         }
         writeln!(out, "</header>")?;
-        for (file, lines) in &listing.files {
-            for part in parts(&listing.instructions, lines) {
-                if part.cum == 0 && part.flat == 0 {
-                    continue;
-                }
-                let share = percentage(part.cum, self.total);
+        // Sums of instructions, and then of each file those of its lines and of its parts: all in one walk.
+        let mut groups: Vec<Vec<usize>> =
+            listing.instructions.iter().map(|shown| shown.locations.clone()).collect();
+        let files = listing.files.iter().map(|(file, lines)| (file, lines, parts(lines)));
+        let files: Vec<_> = files.collect();
+        for (_, lines, parts) in &files {
+            groups.extend(lines.values().map(|line| listing.locations(std::iter::once(line))));
+            let of_part = |part: &Part<'_>| lines.range(part.lines.clone()).map(|(_, line)| line);
+            groups.extend(parts.iter().map(|part| listing.locations(of_part(part))));
+        }
+        let sums = self.sums(&groups);
+        let (of_instructions, mut rest) = sums.split_at(listing.instructions.len());
+        let page = Page { listing, of_instructions };
+        for ((file, function), lines, parts) in files {
+            let (of_lines, others) = rest.split_at(lines.len());
+            let (of_parts, others) = others.split_at(parts.len());
+            rest = others;
+            let sums: HashMap<i64, Sum> =
+                lines.keys().copied().zip(of_lines.iter().copied()).collect();
+            for (part, sum) in parts.iter().zip(of_parts).filter(|(_, sum)| sum.is_sampled) {
+                let share = percentage(sum.cum(), self.total);
+                let path = if file.is_empty() { "(no source)" } else { file };
                 writeln!(
                     out,
                     "<h2>{}</h2>\n<p class=\"file\">{}</p>\n<div class=\"code\">\n\
                      <span class=\"sum\">{:>10} {:>10} (flat, cum) {share} of Total</span>",
                     escape(part.name),
-                    escape(file),
-                    self.value(part.flat),
-                    self.value(part.cum),
+                    escape(path),
+                    self.value(sum.flat()),
+                    self.value(sum.cum()),
                 )?;
+                // Of a function without lines there is but one.
+                let source = if function.is_empty() { file.as_str() } else { "" };
                 for number in part.lines.clone() {
-                    self.line(out, listing, &mut reader, file, number, lines.get(&number))?;
+                    let line = lines.get(&number).zip(sums.get(&number).copied());
+                    self.line(out, &page, &mut reader, source, number, line)?;
                 }
                 writeln!(out, "</div>")?;
             }
@@ -352,11 +409,11 @@ impl Report {
     fn line(
         &self,
         out: &mut dyn Write,
-        listing: &Listing,
+        page: &Page<'_>,
         reader: &mut Reader,
         file: &str,
         number: i64,
-        line: Option<&Line>,
+        line: Option<(&Line, Sum)>,
     ) -> Result<(), Error> {
         let text = match (reader.line(file, number), line) {
             (Some(text), _) => text.to_owned(),
@@ -364,13 +421,9 @@ impl Report {
             (None, Some(_)) if number == 0 => "(instructions of unknown lines)".to_owned(),
             (None, Some(_)) => "???".to_owned(),
         };
-        let code = line.map_or(&[][..], |line| line.code.as_slice());
-        let of = |at: &AtLine| &listing.instructions[at.instruction];
-        let (mut flat, mut cum) = (0i64, 0i64);
-        for at in code {
-            flat = flat.wrapping_add(of(at).flat);
-            cum = cum.wrapping_add(of(at).cum);
-        }
+        let (code, sum) = line.map_or((&[][..], Sum::default()), |(line, sum)| (&line.code, sum));
+        let of = |at: &AtLine| &page.listing.instructions[at.instruction];
+        let (flat, cum) = (sum.flat(), sum.cum());
         let row = format!(
             "{:>10} {:>10} {number:>6}  {}",
             self.value_or_dot(flat),
@@ -415,8 +468,8 @@ impl Report {
             writeln!(
                 out,
                 "<span class=\"asm\">{:>10} {:>10} {:>6x}  {} <i>{}</i></span>",
-                self.value_or_dot(shown.flat),
-                self.value_or_dot(shown.cum),
+                self.value_or_dot(page.of_instructions[at.instruction].flat()),
+                self.value_or_dot(page.of_instructions[at.instruction].cum()),
                 shown.address,
                 escape(&format!("{text:<80}")),
                 escape(&place)
@@ -425,6 +478,12 @@ impl Report {
         writeln!(out, "</details>")?;
         Ok(())
     }
+}
+
+/// What lines are written from.
+struct Page<'l> {
+    listing: &'l Listing,
+    of_instructions: &'l [Sum],
 }
 
 impl Listing {
@@ -437,32 +496,40 @@ impl Listing {
                 continue;
             }
             let calls = frames[..depth].iter().rev().map(|f| (f.file.clone(), f.line)).collect();
-            let file = self.files.entry(clean(&frame.file).into_owned()).or_default();
-            let line = file.entry(frame.line).or_default();
+            let path = if frame.file.is_empty() { "".into() } else { clean(&frame.file) };
+            let is_known = !path.is_empty() && frame.line > 0;
+            let function = if is_known { String::new() } else { name.clone().into_owned() };
+            let file = self.files.entry((path.into_owned(), function)).or_default();
+            let line = file.entry(if is_known { frame.line } else { 0 }).or_default();
             if line.function.is_empty() {
                 line.function = name.into_owned();
             }
             line.code.push(AtLine { instruction, calls });
         }
     }
+
+    /// All that was sampled of some lines, each once.
+    fn locations<'l>(&self, lines: impl Iterator<Item = &'l Line>) -> Vec<usize> {
+        let code = lines.flat_map(|line| &line.code);
+        let locations = code.flat_map(|at| &self.instructions[at.instruction].locations);
+        let locations: BTreeSet<usize> = locations.copied().collect();
+        locations.into_iter().collect()
+    }
 }
 
 /// The lines of a file, function by function.
-fn parts<'l>(instructions: &[Shown], lines: &'l BTreeMap<i64, Line>) -> Vec<Part<'l>> {
-    let mut parts: Vec<Part<'l>> = Vec::new();
-    for (number, line) in lines {
-        let (mut flat, mut cum) = (0i64, 0i64);
-        for at in &line.code {
-            flat = flat.wrapping_add(instructions[at.instruction].flat);
-            cum = cum.wrapping_add(instructions[at.instruction].cum);
-        }
+fn parts(lines: &BTreeMap<i64, Line>) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for (&number, line) in lines {
+        let after = number.saturating_add(1);
         match parts.last_mut() {
-            Some(last) if last.name == line.function && number - last.lines.end < LARGEST_GAP => {
-                last.lines.end = number + 1;
-                last.flat = last.flat.wrapping_add(flat);
-                last.cum = last.cum.wrapping_add(cum);
+            Some(last)
+                if last.name == line.function
+                    && number.saturating_sub(last.lines.end) < LARGEST_GAP =>
+            {
+                last.lines.end = after;
             }
-            _ => parts.push(Part { name: &line.function, lines: *number..number + 1, flat, cum }),
+            _ => parts.push(Part { name: &line.function, lines: number..after }),
         }
     }
     let mut end = 1;
@@ -472,8 +539,8 @@ fn parts<'l>(instructions: &[Shown], lines: &'l BTreeMap<i64, Line>) -> Vec<Part
         // Line 0 stands for all that are unknown.
         if lines.start > 0 {
             lines.start = lines.start.saturating_sub(MARGIN).max(end);
+            lines.end = lines.end.saturating_add(MARGIN).min(next);
         }
-        lines.end = lines.end.saturating_add(MARGIN).min(next);
         end = lines.end;
     }
     parts

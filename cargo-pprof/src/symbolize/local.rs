@@ -1,6 +1,6 @@
 //! Names from binaries on this machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::binary::{Binary, Detail, Frame};
@@ -16,8 +16,9 @@ pub(super) fn name_locations(
 ) {
     let mut is_missing = false;
     let mut functions = Functions::of(profile);
-    for index in 0..profile.mappings.len() {
-        let locations = unnamed(profile, index as u32, force);
+    // A binary may be mapped in several parts, and is read but once.
+    let mut by_binary: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+    for (index, locations) in unnamed(profile, force).into_iter().enumerate() {
         let mapping = &profile.mappings[index];
         let is_named = mapping.has_functions || mapping.has_filenames || mapping.has_line_numbers;
         if locations.is_empty() || is_named && !force {
@@ -27,19 +28,21 @@ pub(super) fn name_locations(
         if file.is_empty() && index == 0 {
             say("Main binary filename not available.".to_owned());
         }
-        if file.is_empty() || is_no_file(profile, mapping) {
-            is_missing |= index > 0 && file.is_empty();
-            continue;
+        is_missing |= index > 0 && file.is_empty();
+        if !file.is_empty() && !is_no_file(profile, mapping) {
+            let key = (file.to_owned(), profile.text(mapping.build_id).to_owned());
+            by_binary.entry(key).or_default().extend(locations);
         }
-        let build_id = profile.text(mapping.build_id);
-        let name = match build_id {
-            "" => base(file).to_owned(),
-            id => format!("{} (build ID {id})", base(file)),
+    }
+    for ((file, build_id), locations) in by_binary {
+        let name = match build_id.as_str() {
+            "" => base(&file).to_owned(),
+            id => format!("{} (build ID {id})", base(&file)),
         };
         let failed = |why: &str| format!("Local symbolization failed for {name}: {why}");
-        match Binary::open(Path::new(file)) {
-            Ok(binary) if binary.has_build_id(build_id) => {
-                name_mapping(profile, index, &locations, &binary, detail, &mut functions);
+        match Binary::open(Path::new(&file)) {
+            Ok(binary) if binary.has_build_id(&build_id) => {
+                name_some(profile, &locations, &binary, detail, &mut functions);
             }
             Ok(_) => say(failed("build ID mismatch")),
             Err(error) => {
@@ -55,14 +58,18 @@ pub(super) fn name_locations(
     }
 }
 
-fn unnamed(profile: &Profile, mapping: u32, force: bool) -> Vec<usize> {
-    let locations = profile.locations.iter().enumerate();
-    let is_unnamed = |location: &crate::profile::Location| {
-        location.mapping == Some(mapping)
+/// Of each mapping the locations that are to have names.
+fn unnamed(profile: &Profile, force: bool) -> Vec<Vec<usize>> {
+    let mut unnamed = vec![Vec::new(); profile.mappings.len()];
+    for (index, location) in profile.locations.iter().enumerate() {
+        if let Some(mapping) = location.mapping
             && location.address != 0
             && (force || location.lines.is_empty())
-    };
-    locations.filter(|(_, location)| is_unnamed(location)).map(|(index, _)| index).collect()
+        {
+            unnamed[mapping as usize].push(index);
+        }
+    }
+    unnamed
 }
 
 /// Whether a mapping is known to be of no file, or is named after the address that the profile came from.
@@ -78,36 +85,37 @@ fn is_no_file(profile: &Profile, mapping: &Mapping) -> bool {
         || mapping.build_id == Text::EMPTY && is_address
 }
 
-fn name_mapping(
+fn name_some(
     profile: &mut Profile,
-    index: usize,
     locations: &[usize],
     binary: &Binary,
     detail: Detail,
     functions: &mut Functions,
 ) {
-    let mapping = profile.mappings[index].clone();
-    let linked = |location: &usize| {
-        let address = profile.locations[*location].address;
-        Some((*location, binary.link_address(&mapping, address)?))
+    let linked = |index: &usize| {
+        let location = &profile.locations[*index];
+        let mapping = &profile.mappings[location.mapping? as usize];
+        Some((*index, binary.link_address(mapping, location.address)?))
     };
     let linked: Vec<(usize, u64)> = locations.iter().filter_map(linked).collect();
     let mut addresses: Vec<u64> = linked.iter().map(|(_, address)| *address).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    let frames = binary.frames(&addresses, detail);
+    let frames = binary.frames(&binary.symbols(), &addresses, detail);
     for (location, address) in linked {
         let Ok(found) = addresses.binary_search(&address) else { continue };
         let frames = &frames[found];
         if frames.is_empty() {
             continue;
         }
-        let mapping = &mut profile.mappings[index];
-        mapping.has_inline_frames |= detail == Detail::Lines;
-        for frame in frames {
-            mapping.has_functions |= !frame.name.is_empty();
-            mapping.has_filenames |= !frame.file.is_empty();
-            mapping.has_line_numbers |= frame.line != 0;
+        if let Some(index) = profile.locations[location].mapping {
+            let mapping = &mut profile.mappings[index as usize];
+            mapping.has_inline_frames |= detail == Detail::Lines;
+            for frame in frames {
+                mapping.has_functions |= !frame.name.is_empty();
+                mapping.has_filenames |= !frame.file.is_empty();
+                mapping.has_line_numbers |= frame.line != 0;
+            }
         }
         let line = |frame: &Frame| Line {
             function: functions.of_frame(profile, frame),
