@@ -59,10 +59,16 @@ fn known(name: &str, style: Style) -> Option<String> {
     }
     let symbol = cpp_demangle::Symbol::new(name).ok()?;
     let mut options = DemangleOptions::new();
-    if style != Style::Full {
+    // What compilers add, and what it is of.
+    let is_special = name.starts_with("_ZT");
+    if style != Style::Full && !is_special {
         options = options.no_params().no_return_type();
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
+    if is_special {
+        let name = special(&out.0)?;
+        return Some(if style == Style::Short { without_templates(&name) } else { name });
+    }
     if style == Style::Full {
         return Some(out.0);
     }
@@ -74,6 +80,21 @@ fn known(name: &str, style: Style) -> Option<String> {
         short = rest;
     }
     Some(if style == Style::Short { without_templates(short) } else { short.to_owned() })
+}
+
+/// `vtable for A` of `{vtable(A)}`: as all other tools have it.
+fn special(name: &str) -> Option<String> {
+    let inner = name.strip_prefix('{')?.strip_suffix(")}")?;
+    let (kind, of) = inner.split_once('(')?;
+    Some(match kind {
+        "virtual override thunk" => {
+            let (offset, of) = of.split_once(")}, ")?;
+            let is_virtual = offset.starts_with("{virtual");
+            format!("{}virtual thunk to {of}", if is_virtual { "" } else { "non-" })
+        }
+        "vtt" => format!("VTT for {of}"),
+        kind => format!("{kind} for {of}"),
+    })
 }
 
 /// A name of C++ without template arguments; operators may look like their brackets.
@@ -194,6 +215,10 @@ mod tests {
             ("_ZN3foo3barEi", "foo::bar"),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
             ("_ZNK3foo3barEi", "foo::bar"),
+            ("_ZTV3foo", "vtable for foo"),
+            ("_ZTT3foo", "VTT for foo"),
+            ("_ZThn16_N3foo3barEi", "non-virtual thunk to foo::bar(int)"),
+            ("_ZTv0_n24_N3foo3barEi", "virtual thunk to foo::bar(int)"),
             ("_ZNO3foo3barEv", "foo::bar"),
             ("_ZlsIcEvT_", "operator<<"),
             ("_ZgtIcEvT_", "operator>"),
