@@ -60,13 +60,13 @@ fn known(name: &str, style: Style) -> Option<String> {
     let symbol = cpp_demangle::Symbol::new(name).ok()?;
     let mut options = DemangleOptions::new();
     // What compilers add, and what it is of.
-    let is_special = name.starts_with("_ZT");
+    let is_special = ["_ZT", "_ZGT"].iter().any(|start| name.starts_with(start));
     if style != Style::Full && !is_special {
         options = options.no_params().no_return_type();
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
     if is_special {
-        let name = special(&out.0)?;
+        let name = special(&out.0).unwrap_or(out.0);
         return Some(if style == Style::Short { without_templates(&name) } else { name });
     }
     if style == Style::Full {
@@ -217,6 +217,7 @@ mod tests {
             ("_ZNK3foo3barEi", "foo::bar"),
             ("_ZTV3foo", "vtable for foo"),
             ("_ZTT3foo", "VTT for foo"),
+            ("_ZTI3foo", "typeinfo for foo"),
             ("_ZThn16_N3foo3barEi", "non-virtual thunk to foo::bar(int)"),
             ("_ZTv0_n24_N3foo3barEi", "virtual thunk to foo::bar(int)"),
             ("_ZNO3foo3barEv", "foo::bar"),
