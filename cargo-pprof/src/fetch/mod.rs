@@ -216,19 +216,11 @@ fn write_copy(profile: &Profile) -> io::Result<PathBuf> {
     }
     // Types are words of whoever wrote the profile: no paths.
     let prefix = prefix.replace('/', "_");
-    for number in 1..10_000 {
-        let path = place.join(format!("{prefix}{number:03}.pb.gz"));
-        match Temporary::create(path.clone()) {
-            Ok((half, file)) => {
-                profile.write(file)?;
-                half.keep();
-                return Ok(path);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other(format!("all names from {prefix}001.pb.gz on are taken")))
+    let names = (1..10_000).map(|number| place.join(format!("{prefix}{number:03}.pb.gz")));
+    // Who is stopped in the middle leaves nothing that looks whole.
+    let (part, file) = Temporary::part_of(&place.join(&prefix))?;
+    profile.write(file)?;
+    part.keep_as(names)
 }
 
 fn combine(mut profiles: Vec<Profile>) -> Result<Profile, String> {
