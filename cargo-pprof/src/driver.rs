@@ -95,11 +95,12 @@ pub fn generate(
 ) -> Result<Option<Shown>, Error> {
     let report = prepare(profile, request, config, ui)?;
     let then = request.command.then;
-    let mut output = PathBuf::from(&config.output);
+    let output = PathBuf::from(&config.output);
     if output.as_os_str().is_empty() {
         match then {
             Then::Save(ending) | Then::Draw(ending) if ui.is_terminal => {
-                output = free_name(ending)?;
+                let write = |file: &mut dyn Write| write_to(report, then, config.graphviz, file);
+                return save_as_free(ending, ui, write).map(|()| None);
             }
             Then::Show { ending, viewer, .. } => {
                 let (temporary, mut file) = viewer::file(ending)?;
@@ -173,26 +174,73 @@ pub fn save(
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let there = fs::metadata(&target).ok();
     let is_special = is_special || there.as_ref().is_some_and(|there| !there.is_file());
-    let part = target.with_file_name(format!(".pprof-{}.part", std::process::id()));
-    let new = if is_special { None } else { Temporary::create(part).ok() };
-    let Some((part, mut file)) = new else {
-        let mut file = File::create(path).map_err(failed)?;
-        return write(&mut file);
+    let new = if is_special { None } else { part_of(&target).map_err(failed)? };
+    let Some((part, file)) = new else {
+        let file = File::create(path).map_err(failed)?;
+        return write(&mut Named { path, file });
     };
-    write(&mut file)?;
+    // Before there is anything in it that not all are to read.
     if let Some(there) = there {
         fs::set_permissions(part.path(), there.permissions()).map_err(failed)?;
     }
+    write(&mut Named { path, file })?;
     fs::rename(part.path(), &target).map_err(failed)?;
     part.keep();
     Ok(())
 }
 
-/// `profile001.ENDING`, or the next that is not there.
-fn free_name(ending: &str) -> Result<PathBuf, Error> {
-    let mut names = (1..10_000).map(|n| PathBuf::from(format!("profile{n:03}.{ending}")));
-    let free = names.find(|name| !name.exists());
-    free.ok_or_else(|| format!("all names from profile001.{ending} on are taken").into())
+/// Nothing where the directory does not take a new file.
+fn part_of(target: &Path) -> io::Result<Option<(Temporary, File)>> {
+    match Temporary::part_of(target) {
+        Err(error) => match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+            _ => Err(error),
+        },
+        Ok(new) => Ok(Some(new)),
+    }
+}
+
+/// A file whose errors say its name.
+struct Named<'p> {
+    path: &'p Path,
+    file: File,
+}
+
+impl Named<'_> {
+    fn named<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let message = format!("cannot write {}: {error}", self.path.display());
+            io::Error::new(error.kind(), message)
+        })
+    }
+}
+
+impl Write for Named<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.named(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.file.flush();
+        self.named(flushed)
+    }
+}
+
+/// Writes `profile001.ENDING`, or the next that is not there.
+fn save_as_free(
+    ending: &str,
+    ui: &mut Ui<'_>,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let names = (1..10_000).map(|n| PathBuf::from(format!("profile{n:03}.{ending}")));
+    let path = PathBuf::from(format!("profile001.{ending}"));
+    let failed = |error: io::Error| format!("cannot write {}: {error}", path.display());
+    let (part, file) = Temporary::part_of(&path).map_err(failed)?;
+    write(&mut Named { path: &path, file })?;
+    let path = part.keep_as(names).map_err(failed)?;
+    ui.say(&format!("Generating report in {}", path.display()));
+    Ok(())
 }
 
 fn prepare(
@@ -429,4 +477,47 @@ fn aggregate(profile: &mut Profile, config: &Config) {
 #[must_use]
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_whatever_was_left_beside_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("report");
+        fs::write(&path, "before").expect("a directory of ours");
+        let (left, _) = Temporary::part_of(&path).expect("a directory of ours");
+        let result = save(&path, |file| {
+            file.write_all(b"half")?;
+            Err(Error::Message("stopped".to_owned()))
+        });
+        assert!(matches!(result, Err(Error::Message(message)) if message == "stopped"));
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "before");
+        assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
+        drop(left);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_only_the_owner_may_read_is_so_from_the_start() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("report");
+        fs::write(&path, "before").expect("a directory of ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let modes = || -> Vec<u32> {
+            let entries = fs::read_dir(directory.path()).expect("it is there");
+            let mode = |entry: fs::DirEntry| entry.metadata().expect("it is there").permissions();
+            entries.map(|entry| mode(entry.expect("it is there")).mode() & 0o777).collect()
+        };
+        save(&path, |file| {
+            assert_eq!(modes(), [0o600, 0o600]);
+            Ok(file.write_all(b"after")?)
+        })
+        .expect("a directory of ours");
+        assert_eq!(modes(), [0o600]);
+    }
 }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 /// A directory with programs, and one for temporary files.
 struct Place(tempfile::TempDir);
@@ -134,4 +135,30 @@ fn what_is_missing_is_told() {
     place.program("gv", "exit 3");
     let output = place.run(&["-gv"], "", "");
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("gv ended with"));
+}
+
+#[test]
+fn shells_that_save_at_the_same_time_take_names_of_their_own() {
+    let place = Place::new();
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| place.run(&[], "", "svg\n"));
+        }
+    });
+    for number in 1..=12 {
+        let name = format!("profile{number:03}.svg");
+        assert!(place.path(&name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn who_cannot_write_says_where() {
+    let place = Place::new();
+    let output = place.run(&["-svg", "-output=/dev/full"], "", "");
+    let error = text(&output.stderr);
+    // Not every system has it; none has a place to write to there.
+    assert!(
+        output.status.code() == Some(2) && error.contains("cannot write /dev/full: "),
+        "{error}"
+    );
 }
