@@ -146,6 +146,10 @@ pub fn parse(words: &[impl AsRef<OsStr>]) -> Result<Arguments, Refusal> {
                 value = Some("false");
                 (name, true)
             }
+            (None, Some(_)) => {
+                let flag = word.split('=').next().unwrap_or(word);
+                return wrong(format!("flag takes no value: {flag}"));
+            }
             _ => return unknown(name, word.starts_with("--")),
         };
         if !is_bool && value.is_none() {

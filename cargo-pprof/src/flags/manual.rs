@@ -17,11 +17,21 @@ const PROFILES: [(&str, &str); 6] = [
 ];
 
 /// What `-symbolize` takes, with colons between several.
-const SYMBOLIZE: [(&str, &str); 4] = [
+const SYMBOLIZE: [(&str, &str); 6] = [
     ("none", "Not at all"),
-    ("remote", "Ask the servers that profiles come from"),
+    ("local", "Look into programs here alone, and ask no server"),
+    ("fastlocal", "The same, for functions only: no files, lines or inlined calls"),
+    ("remote", "Ask the servers that profiles come from, and look into no program"),
     ("force", "Also where there are names"),
-    ("demangle=how", "How they are written: none, full, templates, default"),
+    ("demangle=how", "How they are written"),
+];
+
+/// What goes after `demangle=`.
+const DEMANGLE: [(&str, &str); 4] = [
+    ("default", "Without parameters and templates"),
+    ("templates", "With templates"),
+    ("full", "With all that they have"),
+    ("none", "As linkers see them"),
 ];
 
 /// Flags of one kind, or words.
@@ -64,6 +74,7 @@ fn sections() -> Vec<Section> {
         words.iter().map(|(word, what)| ((*word).to_owned(), (*what).to_owned())).collect()
     };
     sections.push(section("How -symbolize finds names", words(&SYMBOLIZE)));
+    sections.push(section("How -symbolize=demangle=how writes them", words(&DEMANGLE)));
     sections.push(section("Profiles", words(&PROFILES)));
     sections
 }
@@ -130,12 +141,22 @@ const AFTER: &str = r#".SH EXIT STATUS
 .BR PPROF_TMPDIR ", " HOME
 Where profiles from servers are kept: the first, or else
 .I pprof
-in the second.
+in the second, or else
+.BR TMPDIR .
 .TP
-.B BROWSER
+.B PPROF_BINARY_PATH
+Directories where programs are looked for, by build id or by path, with colons between them. Without it,
+.I ~/pprof/binaries
+is one.
+.TP
+.B TMPDIR
+Where files for other programs to show are, as long as they show them.
+.TP
+.BR BROWSER ", " DISPLAY
 What
 .B web
-opens.
+opens; without it browsers that are known, and if the second is given
+.BR xdg\-open .
 .TP
 .B TERM
 Where it is empty or dumb the shell reads plain lines.
@@ -178,6 +199,7 @@ fn roff(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::symbolize::Mode;
 
     #[test]
     fn every_flag_is_in_help_and_manual() {
@@ -198,6 +220,21 @@ mod tests {
             assert!(has(&help, format!("  -{name}")), "{name}");
             assert!(has(&manual, format!(".B \\-{name}")), "{name}");
         }
+    }
+
+    #[test]
+    fn every_word_of_symbolize_is_in_help_and_manual() {
+        let (help, manual) = (help(), manual());
+        let words = "none local fastlocal remote force \
+            demangle=default demangle=templates demangle=full demangle=none";
+        for word in words.split_whitespace() {
+            assert_eq!(Mode::new(word).1, [""; 0], "{word}");
+            let line = word.strip_prefix("demangle=").unwrap_or(word);
+            assert!(help.contains(&format!("\n  {line} ")), "{word}");
+            assert!(manual.contains(&format!("\n.B {line}\n")), "{word}");
+        }
+        let described = SYMBOLIZE.map(|word| word.0.replace("=how", "=default"));
+        assert_eq!(Mode::new(&described[1..].join(":")).1, [""; 0]);
     }
 
     #[test]

@@ -23,8 +23,7 @@ use std::io::{self, Write};
 
 use crate::draw::{Drawing, Image};
 use crate::filter::Units;
-use crate::graph::{self};
-use crate::graph::{EdgesOf, Graph, Info, Sites, Trim, Trimmed, trimmed, without_modules};
+use crate::graph::{self, EdgesOf, Graph, Info, Sites, Trim, Trimmed, trimmed, without_modules};
 use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
@@ -145,7 +144,7 @@ impl From<io::Error> for Error {
 }
 
 impl Report {
-    /// A report of a profile; what is filtered out of that later still counts in the total.
+    /// The sum of a profile's values, of the base's alone if there is one: what shares are of. What is filtered out later still counts.
     #[must_use]
     pub fn total_of(profile: &Profile, options: &Options) -> i64 {
         let base = profile.texts.find("pprof::base").zip(profile.texts.find("true"));

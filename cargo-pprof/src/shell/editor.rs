@@ -1,8 +1,8 @@
 //! Lines from a terminal: edited, completed by the tabulator key, and remembered.
 
 use std::env;
-use std::fs;
-use std::io::{self, IsTerminal};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use rustyline::completion::{Completer, Pair};
@@ -13,8 +13,8 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Helper};
 
-use super::completion::Completion;
-use crate::driver::save;
+use super::completion::{Candidate, Completion};
+use crate::driver::{Error, save};
 use crate::profile::Profile;
 
 /// Lines that are remembered.
@@ -38,9 +38,8 @@ pub(super) enum Read {
 
 pub(super) struct Editor {
     editor: rustyline::Editor<Completion, MemHistory>,
-    /// Where lines are remembered, and those since the start.
-    file: Option<PathBuf>,
-    new: Vec<String>,
+    history: Option<History>,
+    last: String,
 }
 
 impl Editor {
@@ -48,22 +47,26 @@ impl Editor {
         let failed = |error| format!("cannot read from the terminal: {error}");
         let config = Config::builder().completion_type(CompletionType::List);
         let config = config.max_history_size(REMEMBERED).map_err(failed)?.build();
-        let history = MemHistory::with_config(&config);
-        let mut editor = rustyline::Editor::with_history(config, history).map_err(failed)?;
+        let memory = MemHistory::with_config(&config);
+        let mut editor = rustyline::Editor::with_history(config, memory).map_err(failed)?;
         editor.set_helper(Some(Completion::new(profile)));
-        let file = history_file();
-        for line in remembered(file.as_deref()) {
+        // A shell without memory is better than none.
+        let opened = history_file().and_then(|path| History::open(path).ok());
+        let (history, lines) = opened.unzip();
+        for line in lines.unwrap_or_default() {
             let _ = editor.add_history_entry(line);
         }
-        Ok(Editor { editor, file, new: Vec::new() })
+        Ok(Editor { editor, history, last: String::new() })
     }
 
     pub(super) fn read(&mut self, prompt: &str) -> io::Result<Read> {
         match self.editor.readline(prompt) {
             Ok(line) => {
-                if !line.trim().is_empty() && self.new.last() != Some(&line) {
+                if is_memorable(&line) && self.last != line {
                     let _ = self.editor.add_history_entry(&line);
-                    self.new.push(line.clone());
+                    // Now, as a signal may end the shell at any time.
+                    let _ = self.history.as_ref().map(|history| history.add(&line));
+                    self.last.clone_from(&line);
                 }
                 Ok(Read::Line(line))
             }
@@ -74,29 +77,46 @@ impl Editor {
     }
 }
 
-impl Drop for Editor {
-    fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            remember(file, &mut self.new);
+/// Whether it says something, and nothing to the terminal when it is shown again.
+fn is_memorable(line: &str) -> bool {
+    !line.trim().is_empty() && !line.contains(char::is_control)
+}
+
+/// A file of lines, to which other shells may add at the same time.
+struct History(PathBuf);
+
+impl History {
+    /// What is in it goes with it. It is cut to the last lines.
+    fn open(path: PathBuf) -> Result<(History, Vec<String>), Error> {
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            read => read.unwrap_or_default(),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let all: Vec<&str> = text.lines().collect();
+        let last = &all[all.len().saturating_sub(REMEMBERED)..];
+        if last.len() < all.len() {
+            save(&path, |file| Ok(file.write_all((last.join("\n") + "\n").as_bytes())?))?;
         }
+        let lines = last.iter().filter(|line| is_memorable(line));
+        Ok((History(path), lines.map(|line| (*line).to_owned()).collect()))
+    }
+
+    fn add(&self, line: &str) -> io::Result<()> {
+        if let Some(directory) = self.0.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        append(&self.0)?.write_all(format!("{line}\n").as_bytes())
     }
 }
 
-/// Adds to what other shells may have written meanwhile. A shell without memory is better than none: errors are nobody's.
-fn remember(file: &Path, new: &mut Vec<String>) {
-    if new.is_empty() {
-        return;
-    }
-    let mut lines = remembered(Some(file));
-    lines.append(new);
-    lines.drain(..lines.len().saturating_sub(REMEMBERED));
-    let _ = file.parent().map(fs::create_dir_all);
-    let _ = save(file, |file| Ok(file.write_all((lines.join("\n") + "\n").as_bytes())?));
-}
-
-fn remembered(file: Option<&Path>) -> Vec<String> {
-    let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
+/// Opens a file that nobody else is to read, as lines may name what is secret.
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn history_file() -> Option<PathBuf> {
@@ -116,8 +136,10 @@ impl Completer for Completion {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, candidates) = self.of(&line[..cursor]);
-        let pairs = candidates.into_iter().map(|c| Pair { display: c.name, replacement: c.word });
-        Ok((start, pairs.collect()))
+        // Names are words of whoever wrote the profile: the terminal is not to obey them.
+        let shown = |name: &str| name.replace(char::is_control, "\u{fffd}");
+        let pair = |c: Candidate| Pair { display: shown(&c.name), replacement: c.word };
+        Ok((start, candidates.into_iter().map(pair).collect()))
     }
 }
 
@@ -136,15 +158,45 @@ mod tests {
     #[test]
     fn the_last_lines_are_remembered() {
         let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("there/is/none");
-        let lines = |range: std::ops::Range<usize>| -> Vec<String> {
-            range.map(|n| format!("top {n}")).collect()
+        let path = directory.path().join("there/is/none");
+        let open = || History::open(path.clone()).expect("a directory of ours");
+        let line = |n: usize| format!("top {n}");
+        let add = |range: std::ops::Range<usize>| {
+            let (history, _) = open();
+            range.for_each(|n| history.add(&line(n)).expect("a directory of ours"));
         };
-        remember(&file, &mut lines(0..3));
-        remember(&file, &mut lines(3..5));
-        assert_eq!(remembered(Some(&file)), lines(0..5));
-        remember(&file, &mut lines(5..REMEMBERED + 10));
-        assert_eq!(remembered(Some(&file)), lines(10..REMEMBERED + 10));
-        remember(directory.path(), &mut lines(0..1));
+        let has = |range: std::ops::Range<usize>| open().1 == range.map(line).collect::<Vec<_>>();
+        add(0..3);
+        add(3..5);
+        assert!(has(0..5));
+        add(5..REMEMBERED + 10);
+        assert!(has(10..REMEMBERED + 10));
+        let count = fs::read(&path).expect("it is kept").split(|byte| *byte == b'\n').count();
+        assert_eq!(count, REMEMBERED + 1);
+        assert!(History::open(directory.path().to_owned()).is_err(), "it is no file");
+    }
+
+    #[test]
+    fn what_is_odd_in_the_file_costs_no_other_line() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("history");
+        fs::write(&path, b"top\npeek \xff\n\x1b[2J\ntree\n").expect("a directory of ours");
+        let (history, lines) = History::open(path.clone()).expect("it is there");
+        assert_eq!(lines, ["top", "peek \u{fffd}", "tree"]);
+        history.add("text").expect("it is ours");
+        let kept = fs::read(&path).expect("it is there");
+        assert_eq!(kept, b"top\npeek \xff\n\x1b[2J\ntree\ntext\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_reads_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("history");
+        let (history, _) = History::open(path.clone()).expect("a directory of ours");
+        history.add("top").expect("a directory of ours");
+        assert_eq!(fs::metadata(path).expect("it is there").permissions().mode() & 0o777, 0o600);
     }
 }

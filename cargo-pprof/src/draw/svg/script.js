@@ -22,7 +22,8 @@ function move(x, y) {
   seen.y += y;
   show();
 }
-if (picture.ownerDocument === window.top?.document) {
+// Not in a page of others, which gives it a size.
+if (window === window.top) {
   picture.setAttribute("width", "100%");
   picture.setAttribute("height", "100%");
 }
@@ -40,6 +41,8 @@ addEventListener("pointerdown", event => {
   }
 });
 addEventListener("pointermove", event => {
+  // It may have been let go outside of the window.
+  if (event.buttons === 0) held = null;
   if (!held) return;
   const { x, y } = at(event);
   move(held.x - x, held.y - y);
