@@ -436,7 +436,7 @@ mod tests {
                 "--no-inlines p",
                 "flag provided but not defined: --no-inlines; did you mean --noinlines?",
             ),
-            ("--no-trim=true p", "flag provided but not defined: --no-trim"),
+            ("--no-trim=true p", "flag takes no value: --no-trim"),
             ("--no-focus p", "flag provided but not defined: --no-focus"),
             ("-nodecount=x p", "invalid value \"x\" for flag -nodecount: it is no whole number"),
             ("-lint -top p", "-lint is no report: leave it out, or the report"),
