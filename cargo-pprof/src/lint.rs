@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use pprof_format::{Label, Profile, Sample};
+use pprof_format::{ErrorKind, Label, Profile, Sample};
 
 use crate::driver::{Error, Ui};
 use crate::fetch::{self, Sources};
@@ -84,8 +84,14 @@ pub fn lint(bytes: &[u8]) -> Vec<Finding> {
             findings.refused(readers, rule, 1, error.to_string());
             return findings.0;
         }
+        // Pyroscope does not look at what refers to what.
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            findings.refused(STRICT, "decoded, but inconsistent", 1, error.to_string());
+            return findings.0;
+        }
         Err(error) => {
-            findings.refused(STRICT, "not a whole profile", 1, error.to_string());
+            let readers = "pprof, parca, pyroscope";
+            findings.refused(readers, "cannot be decompressed or decoded", 1, error.to_string());
             return findings.0;
         }
     };
@@ -430,7 +436,10 @@ mod tests {
     fn each_rule_is_told() {
         type Change = fn(&mut Profile);
         let cases: &[(Change, &str)] = &[
-            (|p| p.sample[0].location_id[0] = 9, "refused: pprof, parca: not a whole profile"),
+            (
+                |p| p.sample[0].location_id[0] = 9,
+                "refused: pprof, parca: decoded, but inconsistent: ",
+            ),
             (
                 |p| {
                     p.location[0].id = 7;
@@ -539,6 +548,10 @@ mod tests {
         };
         assert_eq!(refused(b""), [ALL]);
         assert_eq!(refused(b"main;a 3\nmain;b 4\n"), ["parca, pyroscope"]);
-        assert_eq!(refused(b"\n <!doctype html>"), ["alloy", STRICT]);
+        let undecoded = "pprof, parca, pyroscope";
+        assert_eq!(refused(b"\n <!doctype html>"), ["alloy", undecoded]);
+        assert_eq!(refused(b"\x1f\x8b\x08 and no more"), [undecoded]);
+        let whole = profile().encode();
+        assert_eq!(refused(&whole[..whole.len() - 1]), [undecoded]);
     }
 }
