@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ fn names(directory: &Path) -> Vec<String> {
     entries.map(|e| e.expect("there").file_name().to_string_lossy().into_owned()).collect()
 }
 
-#[test]
-fn an_interrupted_report_leaves_no_file() {
+/// A directory with a profile whose report takes a second or more to be written, and that report as it begins; started by `shell`.
+fn begun(shell: &str) -> (tempfile::TempDir, Child) {
     let directory = tempfile::tempdir().expect("a directory");
-    // Long enough to be written for a second or more.
     let stacks: String = (0..100_000).map(|n| format!("main;a{n};b;c;d;e;f;g {n}\n")).collect();
     fs::write(directory.path().join("folded"), stacks).expect("a directory of ours");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_cargo-pprof"))
-        .args(["-traces", "-output=traces", "folded"])
+    let mut program = Command::new("sh")
+        .args(["-c", &format!("{shell} exec \"$0\" -traces -output=traces folded")])
+        .arg(env!("CARGO_BIN_EXE_cargo-pprof"))
         .current_dir(directory.path())
         .stderr(Stdio::null())
         .spawn()
@@ -28,8 +28,27 @@ fn an_interrupted_report_leaves_no_file() {
         assert_eq!(program.try_wait().expect("ours"), None, "it ended without a report");
         sleep(Duration::from_millis(1));
     }
+    (directory, program)
+}
+
+fn signal(program: &Child, name: &str) {
     let pid = program.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it runs").success());
+    assert!(Command::new("kill").args([name, &pid]).status().expect("it runs").success());
+}
+
+#[test]
+fn an_interrupted_report_leaves_no_file() {
+    let (directory, mut program) = begun("");
+    signal(&program, "-INT");
     assert_eq!(program.wait().expect("ours").code(), Some(130));
     assert_eq!(names(directory.path()), ["folded"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_is_to_ignore_a_signal_does() {
+    let (directory, mut program) = begun("trap '' HUP;");
+    signal(&program, "-HUP");
+    assert_eq!(program.wait().expect("ours").code(), Some(0));
+    assert!(directory.path().join("traces").exists());
 }
