@@ -145,6 +145,10 @@ pub fn layout(nodes: &[Size], edges: &[Edge]) -> Result<Layout, TooLarge> {
 
 /// Lays out what hangs together.
 fn connected(nodes: &[Size], edges: &[Edge]) -> Result<Layout, TooLarge> {
+    // Before ranks are sought, which takes long where there are so many.
+    if edges.len() > MOST_PASSED {
+        return Err(TooLarge(edges.len()));
+    }
     let upward = cycles::upward(nodes.len(), edges);
     let downward: Vec<Edge> = edges
         .iter()
