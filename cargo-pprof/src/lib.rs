@@ -23,6 +23,7 @@ pub mod paths;
 pub mod pattern;
 pub mod profile;
 pub mod report;
+pub mod save;
 pub mod shell;
 pub mod symbolize;
 pub mod temporary;

@@ -8,7 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flate2::Crc;
-use gimli::{DwarfPackageSections, DwarfSections, DwoId, EndianSlice, RunTimeEndian, SectionId};
+use gimli::{
+    DwarfPackageSections, DwarfSections, DwoId, EndianSlice, Reader, RunTimeEndian, Section,
+    SectionId,
+};
 use object::{CompressedData, CompressionFormat, Object, ObjectSection};
 
 use super::Binary;
@@ -54,6 +57,11 @@ impl Debug<'_> {
     /// What there is in one file.
     pub(super) fn dwarf(&self) -> gimli::Dwarf<Slice<'_>> {
         self.main.borrow_with_sup(self.shared.as_ref(), |section| self.slice(section))
+    }
+
+    /// Units in files of their own have their addresses here.
+    pub(super) fn may_be_split(&self) -> bool {
+        !self.dwarf().debug_addr.reader().is_empty()
     }
 
     /// Reads the files of units that have one.

@@ -53,8 +53,10 @@ impl Binary {
             return addresses.iter().map(|address| named(symbols, *address)).collect();
         }
         let mut debug = self.debug();
-        let split = split_units(&debug, addresses);
-        debug.load_split(split, self.path().parent());
+        if debug.may_be_split() {
+            let split = split_units(&debug, addresses);
+            debug.load_split(split, self.path().parent());
+        }
         let look_up = |addresses: &[u64]| -> Vec<Vec<Frame>> {
             let lines = Lines::new(&debug);
             let frames = |address: &u64| lines.as_ref().map(|lines| lines.frames(*address));

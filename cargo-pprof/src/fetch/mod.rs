@@ -16,10 +16,10 @@ use url::Url;
 pub use http::Client;
 
 use crate::binary;
-use crate::driver::Ui;
+use crate::driver::{Error, Ui};
 use crate::paths::base;
 use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
-use crate::temporary::Temporary;
+use crate::save::save_new;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -195,11 +195,13 @@ pub fn forget_origins(profile: &mut Profile) {
 pub fn save_copy(profile: &Profile, ui: &mut Ui<'_>) {
     match write_copy(profile) {
         Ok(path) => ui.say(&format!("Saved profile in {}", path.display())),
-        Err(error) => ui.say(&format!("Could not save profile: {error}")),
+        Err(Error::Message(error)) => ui.say(&format!("Could not save profile: {error}")),
+        // Nobody reads a file that nobody has asked for.
+        Err(Error::Closed) => {}
     }
 }
 
-fn write_copy(profile: &Profile) -> io::Result<PathBuf> {
+fn write_copy(profile: &Profile) -> Result<PathBuf, Error> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = given("HOME").map(|home| Path::new(&home).join("pprof"));
     let places = given("PPROF_TMPDIR").map(PathBuf::from).into_iter().chain(home);
@@ -217,10 +219,7 @@ fn write_copy(profile: &Profile) -> io::Result<PathBuf> {
     // Types are words of whoever wrote the profile: no paths.
     let prefix = prefix.replace('/', "_");
     let names = (1..10_000).map(|number| place.join(format!("{prefix}{number:03}.pb.gz")));
-    // Who is stopped in the middle leaves nothing that looks whole.
-    let (part, file) = Temporary::part_of(&place.join(&prefix))?;
-    profile.write(file)?;
-    part.keep_as(names)
+    save_new(names, |file| Ok(profile.write(file)?))
 }
 
 fn combine(mut profiles: Vec<Profile>) -> Result<Profile, String> {

@@ -7,11 +7,14 @@ use crate::commands::COMMANDS;
 use crate::config::FIELDS;
 
 /// What profiles may be.
-const PROFILES: [(&str, &str); 6] = [
+const PROFILES: [(&str, &str); 9] = [
     ("profile.pb.gz", "profile.proto, compressed or not"),
     ("legacy_profile", "A file of gperftools, or of an old Go program or Java agent"),
     ("folded.txt", "Folded stacks"),
+    ("perf.data", "What perf record writes, read through perf"),
     ("script.txt", "What perf script prints"),
+    ("jeprof.1.heap", "A dump of jemalloc's heap profiler"),
+    ("dhat-heap.json", "What DHAT writes"),
     ("http://host/profile", "What a server answers; without a path, /debug/pprof/profile"),
     ("-", "Standard input"),
 ];

@@ -87,7 +87,8 @@ impl Edge {
     }
 }
 
-fn mean(value: i64, divisor: i64) -> i64 {
+/// A value, or what it is on the mean if it is of several.
+pub(crate) fn mean(value: i64, divisor: i64) -> i64 {
     if divisor == 0 { value } else { value.wrapping_div(divisor) }
 }
 

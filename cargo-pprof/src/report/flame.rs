@@ -68,12 +68,7 @@ impl Report {
         let mut frames = vec![Frame::default()];
         let mut known: HashMap<(u32, u32), u32, foldhash::fast::RandomState> = HashMap::default();
         for sample in self.profile.samples.iter() {
-            let mut value = sample.values[self.options.value];
-            if let Some(divisor) = self.options.divisor.map(|index| sample.values[index])
-                && divisor != 0
-            {
-                value = value.wrapping_div(divisor);
-            }
+            let value = self.value_of(sample, self.options.value);
             let mut at = 0u32;
             frames[0].add(value);
             for location in sample.stack.iter().rev() {

@@ -23,7 +23,8 @@ use std::io::{self, Write};
 
 use crate::draw::{Drawing, Image};
 use crate::filter::Units;
-use crate::graph::{self, EdgesOf, Graph, Info, Sites, Trim, Trimmed, trimmed, without_modules};
+use crate::graph::{self, EdgesOf, Graph, Info, Sites, Trim, Trimmed};
+use crate::graph::{mean, trimmed, without_modules};
 use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
@@ -218,6 +219,12 @@ impl Report {
             ))
         })?;
         Ok(drawing.write(image, out)?)
+    }
+
+    /// One of a sample's values, or its mean.
+    fn value_of(&self, sample: Sample<'_>, index: usize) -> i64 {
+        let divisor = self.options.divisor.map_or(0, |index| sample.values[index]);
+        mean(sample.values[index], divisor)
     }
 
     fn value(&self, value: i64) -> String {

@@ -47,11 +47,7 @@ impl Report {
     ) -> Result<(), Error> {
         let sample_type = self.profile.sample_types[value];
         let (ty, unit) = (self.profile.text(sample_type.ty), self.profile.text(sample_type.unit));
-        let weight = |sample: Sample<'_>| {
-            let divisor = self.options.divisor.map_or(0, |index| sample.values[index]);
-            let value = sample.values[value];
-            self.plain(if divisor == 0 { value } else { value.wrapping_div(divisor) })
-        };
+        let weight = |sample: Sample<'_>| self.plain(self.value_of(sample, value));
         let samples = || self.profile.samples.iter().filter(|sample| weight(*sample) != 0);
         if samples().any(|sample| weight(sample) < 0) {
             let why = format!(

@@ -25,12 +25,7 @@ impl Report {
             }
             writeln!(out, "{SEPARATOR}")?;
             self.trace_labels(out, sample)?;
-            let mut value = sample.values[self.options.value];
-            let divisor = self.options.divisor.map_or(0, |index| sample.values[index]);
-            if divisor != 0 {
-                value = value.wrapping_div(divisor);
-            }
-            let value = self.value(value);
+            let value = self.value(self.value_of(sample, self.options.value));
             let mut is_leaf = true;
             for location in sample.stack {
                 let nodes = sites.of(*location);

@@ -14,8 +14,9 @@ use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Helper};
 
 use super::completion::{Candidate, Completion};
-use crate::driver::{Error, save};
+use crate::driver::Error;
 use crate::profile::Profile;
+use crate::save::save;
 
 /// Lines that are remembered.
 const REMEMBERED: usize = 1000;
