@@ -130,23 +130,24 @@ fn calls_short_exact() {
     std::hint::black_box((0..SHORT_CALLS).fold(0, |x, y| short_exact(x ^ y)));
 }
 
-/// Of calls that take less than a look at the clock: what that takes is not to count 64 times. Shows in release. How long a look takes is found
-/// out once, and it is longer when the other half of a core is busy: half of it may be wrong.
+/// Of calls that take less than a look at the clock: what that takes is not to count 64 times. Without optimization our own code takes
+/// longer than the clock.
+#[cfg_attr(debug_assertions, ignore = "tests/run has it in release")]
 #[test]
 fn what_the_clock_takes_is_nobodys() {
     // A thread that is put aside during a call that counts for 64 spoils a run.
     let is_right = || {
-        let start = Instant::now();
         let profile = functions_of(calls_short);
-        let elapsed = start.elapsed().as_nanos() as i64;
-        let (inside, around) =
-            (value(&profile, "wall", &["::short"]), value(&profile, "wall", &["::calls_short"]));
+        let of = |path| value(&profile, "wall", &[path]);
+        let (inside, around) = (of("::short"), of("::calls_short"));
         assert_eq!(value(&profile, "calls", &["::short"]), SHORT_CALLS as i64);
         let exact = value(&functions_of(calls_short_exact), "wall", &["::short_exact"]);
-        if inside < elapsed + exact / 2 && around > -(elapsed / 5 + exact / 2) {
+        // Where it counts, it is as much as of exact calls, and those around have as much too little.
+        let bound = exact * 2 / 3;
+        if inside < bound && around > -bound / 2 {
             return true;
         }
-        eprintln!("{inside} ns inside and {around} ns around, of {elapsed} ns; {exact} ns exact");
+        eprintln!("{inside} ns inside and {around} ns around; {exact} ns of exact calls");
         false
     };
     assert!((0..10).any(|_| is_right()));
