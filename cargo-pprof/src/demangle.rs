@@ -102,8 +102,11 @@ fn without_templates(name: &str) -> String {
     const OPERATORS: [&str; 12] =
         ["<<=", ">>=", "<=>", "->*", "<<", ">>", "<=", ">=", "->", "<", ">", "()"];
     let (mut out, mut depth, mut rest) = (String::with_capacity(name.len()), 0usize, name);
+    let mut is_in_word = false;
     while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("operator") {
+        let starts = !is_in_word;
+        is_in_word = c.is_alphanumeric() || c == '_';
+        if let Some(after) = rest.strip_prefix("operator").filter(|_| starts) {
             let operator = OPERATORS.iter().find(|operator| after.starts_with(**operator));
             let length = "operator".len() + operator.map_or(0, |operator| operator.len());
             if depth == 0 {
@@ -112,8 +115,14 @@ fn without_templates(name: &str) -> String {
             rest = &rest[length..];
             continue;
         }
-        rest = &rest[c.len_utf8()..];
+        let is_arrow = rest.starts_with("->");
+        rest = &rest[if is_arrow { 2 } else { c.len_utf8() }..];
         match c {
+            _ if is_arrow => {
+                if depth == 0 {
+                    out.push_str("->");
+                }
+            }
             '<' => depth += 1,
             '>' => match depth {
                 // It is none of its kind: whatever it is, it stays.
@@ -210,6 +219,21 @@ mod tests {
     }
 
     #[test]
+    fn brackets_are_told_from_operators() {
+        for (name, short) in [
+            ("f<auto (int) -> int>::g", "f::g"),
+            ("a::operator<<<char>", "a::operator<<"),
+            ("operator-><A>", "operator->"),
+            ("cooperator<x>", "cooperator"),
+            ("operator bool", "operator bool"),
+            ("a<operator< <b> >::c", "a::c"),
+            ("a>b", "a>b"),
+        ] {
+            assert_eq!(without_templates(name), short, "{name}");
+        }
+    }
+
+    #[test]
     fn names_are_made_readable() {
         let cases = [
             ("_ZN3foo3barEi", "foo::bar"),
@@ -224,6 +248,7 @@ mod tests {
             ("_ZlsIcEvT_", "operator<<"),
             ("_ZgtIcEvT_", "operator>"),
             ("_ZptI1AEvT_", "operator->"),
+            ("_Z11my_operatorIiEvv", "my_operator"),
             ("_RINvNtCs1234_4core3ptr13drop_in_placeNtC1a1BEC1c", "core::ptr::drop_in_place::<>"),
             ("foo::bar(int)", "foo::bar"),
             ("std::vector<int>::push(int)", "std::vector::push"),
