@@ -115,14 +115,15 @@ fn without_templates(name: &str) -> String {
             rest = &rest[length..];
             continue;
         }
-        let is_arrow = rest.starts_with("->");
-        rest = &rest[if is_arrow { 2 } else { c.len_utf8() }..];
-        match c {
-            _ if is_arrow => {
-                if depth == 0 {
-                    out.push_str("->");
-                }
+        if let Some(after) = rest.strip_prefix("->") {
+            if depth == 0 {
+                out.push_str("->");
             }
+            rest = after;
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        match c {
             '<' => depth += 1,
             '>' => match depth {
                 // It is none of its kind: whatever it is, it stays.
