@@ -1,7 +1,7 @@
 //! Nothing that is read makes the tool panic, hang or fill the memory: profiles, texts, command lines and lines of the shell, changed at random.
 //! The changes are the same in each run; `fuzz/` looks for more.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
 
 use cargo_pprof::commands::{COMMANDS, Then};
 use cargo_pprof::config::{Config, FIELDS};
@@ -248,6 +248,54 @@ fn files_of_any_content_are_read_or_refused() {
         }
     }
     assert!(read > 1000, "changes are small enough for some to be read: {read}");
+    assert_little_memory();
+}
+
+/// Gives what it has in pieces of any length.
+struct Pieces<'b> {
+    bytes: &'b [u8],
+    random: Random,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = 1 + self.random.below(40);
+        let len = most.min(buffer.len());
+        self.bytes.read(&mut buffer[..len])
+    }
+}
+
+#[test]
+fn what_comes_in_pieces_is_read_as_what_is_there_at_once() {
+    let mut random = Random(7);
+    // Ids that are no indices.
+    let mut model = model();
+    let first = model.encode();
+    for location in &mut model.location {
+        location.id <<= 40;
+    }
+    model.sample.iter_mut().flat_map(|sample| &mut sample.location_id).for_each(|id| *id <<= 40);
+    let seeds = [model.encode(), first];
+    let written = |profile: Profile| {
+        let mut bytes = Vec::new();
+        profile.write_plain(&mut bytes).map(|()| bytes).expect("memory")
+    };
+    let mut whole = 0;
+    for round in 0..6000 {
+        let seed = &seeds[round % seeds.len()];
+        let bytes = if round < 6 { seed.clone() } else { random.changed(&seeds, seed) };
+        let pieces = Pieces { bytes: &bytes, random: Random(random.next()) };
+        let at_once = Profile::decode(&bytes).map(written);
+        whole += usize::from(at_once.is_ok());
+        assert_eq!(Profile::decode_from(pieces).map(written), at_once, "{bytes:02x?}");
+    }
+    assert!((100..5900).contains(&whole), "{whole}");
+    // A sample of 4 GB, but for all of these that are there.
+    let lie = b"\x12\xff\xff\xff\xff\x0f\x0a\x01\x01";
+    assert_eq!(Profile::decode_from(&lie[..]).err(), Profile::decode(lie).err());
+    let many = Profile::decode(&model.encode()).expect("whole");
+    let few = Profile::decode(&seeds[1]).expect("whole");
+    assert!(many.samples.iter().zip(few.samples.iter()).all(|(a, b)| a.stack == b.stack));
     assert_little_memory();
 }
 

@@ -282,6 +282,10 @@ fn read_bytes(
 /// It is none.
 pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
+        // Without all of it in memory, as it may be large. If there is more to say, it is read again.
+        if let Ok(profile) = Profile::decode_from(inflated(&bytes, LARGEST)) {
+            return Ok(profile);
+        }
         bytes = decompress(&bytes).map_err(|error| format!("decompressing profile: {error}"))?;
     }
     match Profile::decode(&bytes) {
@@ -307,11 +311,30 @@ pub(crate) fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 fn decompress_within(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    MultiGzDecoder::new(bytes).take(limit + 1).read_to_end(&mut plain)?;
-    if plain.len() as u64 > limit {
-        return Err(io::Error::other(format!("it has more than {limit} bytes")));
-    }
+    inflated(bytes, limit).read_to_end(&mut plain)?;
     Ok(plain)
+}
+
+fn inflated(bytes: &[u8], limit: u64) -> impl Read {
+    Bounded { source: MultiGzDecoder::new(bytes), limit, left: limit }
+}
+
+/// What cannot be read if there is more of it than its limit.
+struct Bounded<R> {
+    source: R,
+    limit: u64,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        let Some(left) = self.left.checked_sub(read as u64) else {
+            return Err(io::Error::other(format!("it has more than {} bytes", self.limit)));
+        };
+        self.left = left;
+        Ok(read)
+    }
 }
 
 /// Gives a profile a mapping if it has none, and the program that was named.

@@ -1,13 +1,15 @@
 //! A graph from samples.
+//!
+//! What nodes weigh does not depend on which of them are shown, and takes one look at each frame. Edges and parts of nodes do, and are many before
+//! the light nodes are gone: so nodes are first.
 
 use std::collections::HashMap;
 
 use super::edges::{Edges, Kind, Weight};
 use super::sites::Sites;
-use super::tags::{Names, SampleTags, TagTable};
-use super::{Graph, Node, NodeId};
+use super::tags::{Names, TagTable};
+use super::{Edge, Graph, Node, NodeId};
 use crate::filter::Units;
-use crate::measurement::scaled_label;
 use crate::profile::{Profile, Sample};
 
 /// Which edges a report has a use for.
@@ -40,47 +42,17 @@ pub struct Options {
     pub tag_unit: Option<String>,
 }
 
-/// The graph of a profile, of those nodes that `kept` names if it is given: others are left out, and edges go over them.
-#[must_use]
-pub fn build(
-    profile: &Profile,
-    sites: &Sites,
-    units: &Units,
-    options: &Options,
-    kept: Option<&[bool]>,
-) -> Graph {
-    let unit = options.tag_unit.as_deref();
-    let bytes = profile.texts.find("bytes").map_or("", |key| units.of(key));
-    let format = |number: i64, from: &str| scaled_label(number, from, unit.unwrap_or("auto"));
-    let mut builder = Builder {
-        profile,
-        options,
-        nodes: Vec::new(),
-        edges: Edges::default(),
-        tags: unit.map(|_| TagTable::new(&profile.texts, bytes, &format)),
-    };
-    if options.is_tree {
-        builder.tree(sites);
-    } else {
-        builder.graph(sites, kept);
-    }
-    let Builder { mut nodes, edges, tags, .. } = builder;
-    let edges = edges.finish(&mut nodes);
-    let names = tags.map_or_else(Names::default, |tags| tags.finish(&mut nodes));
-    let is_shown = |node: &Node| {
-        let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
-        (node.cum != 0 || node.flat != 0) && !(options.drop_negative && is_negative)
-    };
-    let shown = (0..nodes.len() as NodeId).filter(|id| is_shown(&nodes[*id as usize])).collect();
-    Graph { nodes, edges, shown, names }
-}
-
-struct Builder<'p> {
-    profile: &'p Profile,
-    options: &'p Options,
-    nodes: Vec<Node>,
-    edges: Edges,
-    tags: Option<TagTable<'p>>,
+/// What a graph is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct Builder<'p> {
+    /// With samples.
+    pub profile: &'p Profile,
+    /// The nodes of its locations.
+    pub sites: &'p Sites,
+    /// Of its numeric labels.
+    pub units: &'p Units,
+    /// What is asked for.
+    pub options: &'p Options,
 }
 
 const NOBODY: NodeId = NodeId::MAX;
@@ -93,7 +65,30 @@ struct Sum {
     cum: i64,
 }
 
-impl Builder<'_> {
+impl<'p> Builder<'p> {
+    /// Nodes and edges, with all parts of nodes.
+    #[must_use]
+    pub fn whole(&self) -> Graph {
+        let mut graph = self.nodes();
+        if !self.options.is_tree {
+            self.connect(&mut graph, None, 0);
+        }
+        graph
+    }
+
+    /// What nodes weigh. Those of a tree have edges and parts too: they are what tells them apart.
+    #[must_use]
+    pub fn nodes(&self) -> Graph {
+        let mut graph = if self.options.is_tree { self.tree() } else { self.weighed() };
+        let is_shown = |node: &Node| {
+            let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
+            (node.cum != 0 || node.flat != 0) && !(self.options.drop_negative && is_negative)
+        };
+        let all = 0..graph.nodes.len() as NodeId;
+        graph.shown = all.filter(|id| is_shown(&graph.nodes[*id as usize])).collect();
+        graph
+    }
+
     /// Value and divisor; nothing if they say nothing.
     fn weight(&self, sample: Sample<'_>) -> Option<(i64, i64)> {
         let value = sample.values[self.options.value];
@@ -101,135 +96,178 @@ impl Builder<'_> {
         (value != 0 || divisor != 0).then_some((value, divisor))
     }
 
-    fn tags_of(&mut self, sample: Sample<'_>) -> Option<SampleTags> {
-        let table = self.tags.as_mut()?;
-        (!sample.labels.is_empty()).then(|| table.of(sample.labels))
-    }
-
-    fn add(
-        &mut self,
-        id: NodeId,
-        tags: Option<&SampleTags>,
-        is_flat: bool,
-        (value, divisor): (i64, i64),
-    ) {
-        let node = &mut self.nodes[id as usize];
-        let (sum, div) = if is_flat {
-            (&mut node.flat, &mut node.flat_div)
-        } else {
-            (&mut node.cum, &mut node.cum_div)
-        };
-        *sum = sum.wrapping_add(value);
-        *div = div.wrapping_add(divisor);
-        if let Some(tags) = tags {
-            self.add_tags(id, tags, is_flat, (value, divisor));
-        }
-    }
-
-    fn add_tags(&mut self, id: NodeId, tags: &SampleTags, is_flat: bool, weight: (i64, i64)) {
-        if let Some(table) = &mut self.tags {
-            table.add(id, &mut self.nodes[id as usize].tags, tags, is_flat, weight);
-        }
-    }
-
-    fn graph(&mut self, sites: &Sites, kept: Option<&[bool]>) {
+    fn weighed(&self) -> Graph {
         let node = |(info, function): (&_, &u32)| Node {
             info: *info,
             function: *function,
             ..Node::default()
         };
-        self.nodes = sites.infos.iter().zip(&sites.functions).map(node).collect();
+        let sites = self.sites;
+        let mut nodes: Vec<Node> = sites.infos.iter().zip(&sites.functions).map(node).collect();
+        // What every frame changes, and no more: caches hold it.
+        let mut sums = vec![Sum::default(); nodes.len()];
+        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
+            let Some((value, divisor)) = self.weight(sample) else { continue };
+            for location in sample.stack {
+                for &node in sites.of(*location) {
+                    let sum = &mut sums[node as usize];
+                    if sum.seen != number {
+                        sum.seen = number;
+                        sum.cum = sum.cum.wrapping_add(value);
+                        if divisor != 0 {
+                            let div = &mut nodes[node as usize].cum_div;
+                            *div = div.wrapping_add(divisor);
+                        }
+                    }
+                }
+            }
+            if let Some(leaf) = sample.stack.first() {
+                nodes[sites.of(*leaf)[0] as usize].add(true, (value, divisor));
+            }
+        }
+        for (node, sum) in nodes.iter_mut().zip(sums) {
+            node.cum = sum.cum;
+        }
+        Graph { nodes, ..Graph::default() }
+    }
+
+    /// Gives the nodes that `kept` names, or all, their edges and their parts: others are left out, and edges go over them. Of parts there are
+    /// those that have so much of anything at least.
+    pub fn connect(&self, graph: &mut Graph, kept: Option<&[bool]>, least_part: i64) {
+        for node in &mut graph.nodes {
+            (node.callers, node.callees, node.tags) = Default::default();
+        }
+        graph.edges = Vec::new();
+        let count = graph.nodes.len();
         // Of nodes whose edges are of use, from and to.
-        let count = self.nodes.len();
         let (of_callers, of_callees) = match &self.options.edges {
             EdgesOf::Nothing => (vec![false; count], vec![false; count]),
             EdgesOf::AllNodes => (vec![true; count], vec![true; count]),
-            EdgesOf::InlinedNodes => (vec![false; count], sites.are_inlined()),
+            EdgesOf::InlinedNodes => (vec![false; count], self.sites.are_inlined()),
             EdgesOf::Nodes(nodes) => (nodes.clone(), nodes.clone()),
         };
-        let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
-        // What every frame changes, and no more: caches hold it.
-        let mut sums = vec![Sum::default(); count];
-        if let Some(table) = &mut self.tags {
-            table.expect_nodes(count);
+        if of_callers.iter().chain(&of_callees).any(|is_asked| *is_asked) {
+            graph.edges = self.edges(graph, kept, &of_callers, &of_callees);
         }
-        let profile = self.profile;
-        for (number, sample) in (1..).zip(profile.samples.iter()) {
-            let Some(weight) = self.weight(sample) else { continue };
-            let tags = self.tags_of(sample);
-            self.edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
+        if let Some(mut table) = self.tag_table() {
+            table.expect_nodes(count);
+            self.add_tags(graph, kept, &mut table);
+            graph.names = table.finish(&mut graph.nodes, least_part);
+        }
+    }
+
+    fn edges(
+        &self,
+        graph: &mut Graph,
+        kept: Option<&[bool]>,
+        of_callers: &[bool],
+        of_callees: &[bool],
+    ) -> Vec<Edge> {
+        let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
+        let mut edges = Edges::default();
+        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
+            let Some((value, divisor)) = self.weight(sample) else { continue };
+            edges.start(Weight { sample: number, value, divisor });
             let (mut parent, mut is_residual) = (NOBODY, false);
             for location in sample.stack.iter().rev() {
-                let nodes = sites.of(*location);
+                let nodes = self.sites.of(*location);
                 for (inner, &node) in nodes.iter().enumerate().rev() {
                     if !is_kept(node) {
                         is_residual = true;
                         continue;
-                    }
-                    let sum = &mut sums[node as usize];
-                    if sum.seen != number {
-                        sum.seen = number;
-                        sum.cum = sum.cum.wrapping_add(weight.0);
-                        if weight.1 != 0 {
-                            let div = &mut self.nodes[node as usize].cum_div;
-                            *div = div.wrapping_add(weight.1);
-                        }
-                        if let Some(tags) = &tags {
-                            self.add_tags(node, tags, false, weight);
-                        }
                     }
                     if parent != NOBODY
                         && parent != node
                         && (of_callees[node as usize] || of_callers[parent as usize])
                     {
                         let is_inline = inner + 1 != nodes.len();
-                        self.edges.add(parent, node, Kind { is_residual, is_inline });
+                        edges.add(parent, node, Kind { is_residual, is_inline });
                     }
                     (parent, is_residual) = (node, false);
                 }
             }
-            if parent != NOBODY && !is_residual {
-                self.add(parent, tags.as_ref(), true, weight);
-            }
         }
-        for (node, sum) in self.nodes.iter_mut().zip(sums) {
-            node.cum = sum.cum;
+        edges.finish(&mut graph.nodes)
+    }
+
+    /// Nothing if tags are of no use.
+    fn tag_table(&self) -> Option<TagTable<'p>> {
+        let texts = &self.profile.texts;
+        let unit = texts.find("bytes").map_or("", |key| self.units.of(key));
+        Some(TagTable::new(texts, unit, self.options.tag_unit.as_deref()?))
+    }
+
+    fn add_tags(&self, graph: &mut Graph, kept: Option<&[bool]>, table: &mut TagTable<'_>) {
+        let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
+        let mut seen = vec![0; graph.nodes.len()];
+        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
+            let Some(weight) = self.weight(sample) else { continue };
+            if sample.labels.is_empty() {
+                continue;
+            }
+            let tags = table.of(sample.labels);
+            let mut leaf = None;
+            for location in sample.stack.iter().rev() {
+                for &node in self.sites.of(*location).iter().rev() {
+                    leaf = Some(node);
+                    if is_kept(node) && seen[node as usize] != number {
+                        seen[node as usize] = number;
+                        table.add(node, &mut graph.nodes[node as usize].tags, &tags, false, weight);
+                    }
+                }
+            }
+            if let Some(leaf) = leaf.filter(|leaf| is_kept(*leaf)) {
+                table.add(leaf, &mut graph.nodes[leaf as usize].tags, &tags, true, weight);
+            }
         }
     }
 
-    fn tree(&mut self, sites: &Sites) {
+    fn tree(&self) -> Graph {
         let mut known: HashMap<(NodeId, u32), NodeId, foldhash::fast::RandomState> =
             HashMap::default();
         // Functions of different contexts are not the same.
         let mut functions: HashMap<(NodeId, u32), u32> = HashMap::new();
-        let profile = self.profile;
-        for (number, sample) in (1..).zip(profile.samples.iter()) {
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut edges = Edges::default();
+        let mut table = self.tag_table();
+        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
             let Some(weight) = self.weight(sample) else { continue };
-            let tags = self.tags_of(sample);
-            self.edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
+            let tags = table.as_mut().filter(|_| !sample.labels.is_empty());
+            let tags = tags.map(|table| table.of(sample.labels));
+            let mut add = |nodes: &mut [Node], id: NodeId, is_flat| {
+                let node = &mut nodes[id as usize];
+                node.add(is_flat, weight);
+                if let (Some(table), Some(tags)) = (&mut table, &tags) {
+                    table.add(id, &mut node.tags, tags, is_flat, weight);
+                }
+            };
+            edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
             let mut parent = NOBODY;
             for location in sample.stack.iter().rev() {
-                let infos = sites.of(*location);
+                let infos = self.sites.of(*location);
                 for (inner, &info) in infos.iter().enumerate().rev() {
-                    let next = self.nodes.len() as NodeId;
+                    let next = nodes.len() as NodeId;
                     let node = *known.entry((parent, info)).or_insert(next);
                     if node == next {
-                        let function = sites.functions[info as usize];
+                        let function = self.sites.functions[info as usize];
                         let function = *functions.entry((parent, function)).or_insert(next);
-                        let info = sites.infos[info as usize];
-                        self.nodes.push(Node { info, function, ..Node::default() });
+                        let info = self.sites.infos[info as usize];
+                        nodes.push(Node { info, function, ..Node::default() });
                     }
-                    self.add(node, tags.as_ref(), false, weight);
+                    add(&mut nodes, node, false);
                     if parent != NOBODY {
                         let is_inline = inner + 1 != infos.len();
-                        self.edges.add(parent, node, Kind { is_residual: false, is_inline });
+                        edges.add(parent, node, Kind { is_residual: false, is_inline });
                     }
                     parent = node;
                 }
             }
             if parent != NOBODY {
-                self.add(parent, tags.as_ref(), true, weight);
+                add(&mut nodes, parent, true);
             }
         }
+        let edges = edges.finish(&mut nodes);
+        let names = table.map_or_else(Names::default, |table| table.finish(&mut nodes, 0));
+        Graph { nodes, edges, names, ..Graph::default() }
     }
 }

@@ -12,7 +12,7 @@ mod sites;
 mod tags;
 mod trim;
 
-pub use build::{EdgesOf, Options, build};
+pub use build::{Builder, EdgesOf, Options};
 pub use info::Info;
 pub use shorten::{shorten, without_modules};
 pub use sites::Sites;
@@ -49,6 +49,16 @@ pub struct Node {
 }
 
 impl Node {
+    fn add(&mut self, is_flat: bool, (value, divisor): (i64, i64)) {
+        let (sum, div) = if is_flat {
+            (&mut self.flat, &mut self.flat_div)
+        } else {
+            (&mut self.cum, &mut self.cum_div)
+        };
+        *sum = sum.wrapping_add(value);
+        *div = div.wrapping_add(divisor);
+    }
+
     /// `flat`, or its mean.
     #[must_use]
     pub fn flat_value(&self) -> i64 {

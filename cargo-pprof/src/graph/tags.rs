@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use super::{Node, NodeId};
+use crate::measurement::scaled_label;
 use crate::profile::{Label, Texts, Value};
 
 /// Samples with the same labels, or numbers, of a node.
@@ -70,7 +71,7 @@ pub(super) struct TagTable<'t> {
     /// Of numbers, those of the key `bytes` alone.
     unit: &'t str,
     /// In what they are printed.
-    format: &'t dyn Fn(i64, &str) -> String,
+    output_unit: &'t str,
     known: HashMap<Vec<Label>, SampleTags, Hasher>,
     labels: HashMap<String, u32>,
     numbers: HashMap<String, u32>,
@@ -97,15 +98,11 @@ pub(super) struct SampleTags {
 }
 
 impl<'t> TagTable<'t> {
-    pub(super) fn new(
-        texts: &'t Texts,
-        unit: &'t str,
-        format: &'t dyn Fn(i64, &str) -> String,
-    ) -> TagTable<'t> {
+    pub(super) fn new(texts: &'t Texts, unit: &'t str, output_unit: &'t str) -> TagTable<'t> {
         TagTable {
             texts,
             unit,
-            format,
+            output_unit,
             known: HashMap::default(),
             labels: HashMap::from([(String::new(), 0)]),
             numbers: HashMap::new(),
@@ -132,7 +129,7 @@ impl<'t> TagTable<'t> {
                 Value::Text(text) => pairs.push(format!("{key}:{}", self.texts.get(text))),
                 Value::Number(number, _) if key == "bytes" => {
                     let next = self.numbers.len() as u32;
-                    let text = (self.format)(number, self.unit);
+                    let text = scaled_label(number, self.unit, self.output_unit);
                     numbers.push((*self.numbers.entry(text).or_insert(next), number));
                 }
                 Value::Number(..) => {}
@@ -187,17 +184,16 @@ impl<'t> TagTable<'t> {
         of.numbers.iter().for_each(|number| add(Some(*number)));
     }
 
-    /// Gives nodes what is theirs, and says what tags are called.
-    pub(super) fn finish(mut self, nodes: &mut [Node]) -> Names {
+    /// Gives nodes what is theirs, but parts of which a sum is less than `least`, and says what tags are called.
+    pub(super) fn finish(mut self, nodes: &mut [Node], least: i64) -> Names {
         for (labels, sums) in (0..).zip(std::mem::take(&mut self.sums)) {
             for (id, sum) in (0..).zip(sums).filter(|(_, sum)| *sum != 0) {
                 let tags = &mut nodes[id as usize].tags;
-                let next = tags.len() as u32;
-                let place = *self.of_nodes.entry((id, labels, NO_NUMBER)).or_insert(next);
-                if place == next {
-                    tags.push(Tag { labels, ..Tag::default() });
+                if let Some(place) = self.of_nodes.get(&(id, labels, NO_NUMBER)) {
+                    tags[*place as usize].add(false, sum, 0);
+                } else if sum.wrapping_abs() >= least {
+                    tags.push(Tag { labels, cum: sum, ..Tag::default() });
                 }
-                tags[place as usize].add(false, sum, 0);
             }
         }
         let in_order = |map: HashMap<String, u32>| {

@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::build::{EdgesOf, Options, build};
+use super::build::{Builder, EdgesOf};
 use super::order::Order;
-use super::sites::Sites;
 use super::{EdgeId, Graph, NodeId};
-use crate::filter::Units;
 use crate::measurement::to_integer;
 use crate::profile::Profile;
 
@@ -52,72 +50,63 @@ pub struct Trimmed {
 
 /// Builds a graph and leaves out what weighs little.
 ///
-/// Where nodes go, the rest is built anew from the samples: a graph does not know what goes through two of its edges.
+/// Where nodes go, edges are of the samples and not of the graph before: that does not know what goes through two of its edges.
 #[must_use]
-pub fn trimmed(
-    profile: &Profile,
-    sites: &Sites,
-    units: &Units,
-    options: &Options,
-    trim: Trim,
-) -> Trimmed {
-    let build_of =
-        |options: &Options, kept: Option<&[bool]>| build(profile, sites, units, options, kept);
-    let is_cut = trim.node_fraction > 0.0 && !options.is_tree;
-    // Which nodes weigh too little, and in a text which are shown, is known without edges and tags, which are many before the others are gone.
-    let sums = Options { edges: EdgesOf::Nothing, tag_unit: None, ..options.clone() };
-    let mut graph = build_of(if is_cut { &sums } else { options }, None);
+pub fn trimmed(builder: Builder<'_>, trim: Trim) -> Trimmed {
+    let Builder { profile, options, .. } = builder;
+    debug_assert!(!trim.is_picture || options.edges == EdgesOf::AllNodes);
+    let mut graph = builder.nodes();
     let total = graph.iter().fold(0i64, |sum, node| sum.wrapping_add(node.flat));
     let cutoff = |fraction: f64| to_integer(total as f64 * fraction).wrapping_abs();
     let (node_cutoff, edge_cutoff) = (cutoff(trim.node_fraction), cutoff(trim.edge_fraction));
+    // All, those that are not shown too, until some are left out.
+    let mut kept: Option<Vec<bool>> = None;
     let mut dropped_nodes = 0;
     if node_cutoff > 0 {
         let weighs = |id: &NodeId| graph.node(*id).cum.wrapping_abs() >= node_cutoff;
-        let kept: Vec<NodeId> = graph.shown.iter().copied().filter(weighs).collect();
-        dropped_nodes = graph.shown.len() - kept.len();
-        if options.is_tree && dropped_nodes > 0 {
-            graph.trim_tree(&kept, profile);
-        } else if dropped_nodes > 0 {
-            let mask = mask(&kept, graph.nodes.len());
-            let is_cut_again = !trim.is_picture && trim.count() < kept.len();
-            graph = build_of(if is_cut_again { &sums } else { options }, Some(&mask));
-            // Nodes whose values are none without the others are not shown.
-            if is_cut_again && trim.count() >= graph.shown.len() {
-                graph = build_of(options, Some(&mask));
-            }
+        let heavy: Vec<NodeId> = graph.shown.iter().copied().filter(weighs).collect();
+        dropped_nodes = graph.shown.len() - heavy.len();
+        if dropped_nodes > 0 {
+            kept = Some(graph.keep(heavy, builder));
         }
     }
-    if is_cut && dropped_nodes == 0 {
-        graph = build_of(options, None);
-    }
     let original = graph.shown.len();
+    let connect = |graph: &mut Graph, kept: Option<&[bool]>| {
+        if !options.is_tree {
+            builder.connect(graph, kept, node_cutoff);
+        }
+    };
     let order = match (trim.is_picture, trim.by_cum) {
         (true, _) => Order::Entropy,
         (false, true) => Order::Cum,
         (false, false) => Order::Flat,
     };
+    if trim.is_picture {
+        connect(&mut graph, kept.as_deref());
+    }
     graph.sort(order, &profile.texts);
     if trim.node_count > 0 {
-        // They count when nodes are chosen.
+        // Of a picture, what is left of them counts when nodes are chosen.
         graph.trim_tags(node_cutoff);
         graph.trim_edges(edge_cutoff);
         let count = graph.count_to_show(trim);
         if count < graph.shown.len() {
-            let kept = graph.shown[..count].to_vec();
-            if options.is_tree {
-                graph.trim_tree(&kept, profile);
-            } else {
-                graph = build_of(options, Some(&mask(&kept, graph.nodes.len())));
+            let first = graph.shown[..count].to_vec();
+            kept = Some(graph.keep(first, builder));
+            if trim.is_picture {
+                connect(&mut graph, kept.as_deref());
             }
             graph.sort(order, &profile.texts);
         }
+    }
+    if !trim.is_picture {
+        connect(&mut graph, kept.as_deref());
     }
     graph.trim_tags(node_cutoff);
     let dropped_edges = graph.trim_edges(edge_cutoff);
     if trim.is_picture {
         graph.remove_redundant_edges(profile);
     }
-    debug_assert!(!trim.is_picture || options.edges == EdgesOf::AllNodes);
     Trimmed { graph, original, dropped_nodes, dropped_edges }
 }
 
@@ -128,6 +117,17 @@ fn mask(kept: &[NodeId], len: usize) -> Vec<bool> {
 }
 
 impl Graph {
+    /// Shows these nodes alone, and says which they are.
+    fn keep(&mut self, shown: Vec<NodeId>, builder: Builder<'_>) -> Vec<bool> {
+        let kept = mask(&shown, self.nodes.len());
+        if builder.options.is_tree {
+            self.trim_tree(&shown, builder.profile);
+        } else {
+            self.shown = shown;
+        }
+        kept
+    }
+
     /// How many of the first nodes are shown: in pictures their tags take places too.
     fn count_to_show(&self, trim: Trim) -> usize {
         let most = trim.count();

@@ -67,6 +67,27 @@ impl Samples {
         Samples { width, ..Samples::default() }
     }
 
+    /// Those whose columns these are, each with so many frames and labels.
+    pub(super) fn of_columns(
+        width: usize,
+        values: Vec<i64>,
+        frames: Vec<u32>,
+        labels: Vec<Label>,
+        lengths: &[[u32; 2]],
+    ) -> Samples {
+        debug_assert_eq!(values.len(), width * lengths.len());
+        let spans = |which: usize| {
+            let mut start = 0;
+            let span = move |lengths: &[u32; 2]| {
+                let span = Span { start, len: lengths[which] };
+                start += u64::from(span.len);
+                span
+            };
+            lengths.iter().map(span).collect()
+        };
+        Samples { width, values, frames, stacks: spans(0), labels, label_spans: spans(1) }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

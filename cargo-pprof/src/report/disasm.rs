@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Error, Report};
 use crate::binary::{Binary, Detail, Frame, Instruction, Symbols, Syntax};
 use crate::demangle::{Style, demangle};
-use crate::graph::{Graph, Node, build};
+use crate::graph::{Graph, Node};
 use crate::measurement::percentage;
 use crate::paths::base;
 use crate::pattern::Pattern;
@@ -44,7 +44,7 @@ impl Report {
             return Err(Error::NotFound("disasm needs a regular expression".to_owned()));
         };
         let sites = self.sites();
-        let graph = build(&self.profile, &sites, &self.units, &self.graph_options(&sites), None);
+        let graph = self.builder(&sites, &self.graph_options(&sites)).whole();
         let asked = Asked { address: address_of(symbol.source()), symbol };
         let (mut all, mut has_symbols, mut failures) = (Vec::new(), false, Vec::new());
         for file in self.files_with(&graph, &asked) {

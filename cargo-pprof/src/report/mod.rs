@@ -23,7 +23,7 @@ use std::io::{self, Write};
 
 use crate::draw::{Drawing, Image};
 use crate::filter::Units;
-use crate::graph::{self, EdgesOf, Graph, Info, Sites, Trim, Trimmed};
+use crate::graph::{self, Builder, EdgesOf, Graph, Info, Sites, Trim, Trimmed};
 use crate::graph::{mean, trimmed, without_modules};
 use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
@@ -306,6 +306,10 @@ impl Report {
         }
     }
 
+    fn builder<'p>(&'p self, sites: &'p Sites, options: &'p graph::Options) -> Builder<'p> {
+        Builder { profile: &self.profile, sites, units: &self.units, options }
+    }
+
     fn trimmed_graph(&mut self) -> Trimmed {
         let sites = self.sites();
         let trim = Trim {
@@ -316,7 +320,7 @@ impl Report {
             is_picture: self.options.format == Format::Dot,
         };
         let options = self.graph_options(&sites);
-        let trimmed = trimmed(&self.profile, &sites, &self.units, &options, trim);
+        let trimmed = trimmed(self.builder(&sites, &options), trim);
         self.choose_unit(&trimmed.graph);
         trimmed
     }

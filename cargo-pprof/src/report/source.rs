@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::sources::Reader;
 use super::{Error, Report};
-use crate::graph::{Node, build};
+use crate::graph::Node;
 use crate::measurement::percentage;
 
 /// Lines shown before the first one and after the last one that has samples.
@@ -17,7 +17,7 @@ impl Report {
             return Err(Error::NotFound("list needs a regular expression".to_owned()));
         };
         let sites = self.sites();
-        let graph = build(&self.profile, &sites, &self.units, &self.graph_options(&sites), None);
+        let graph = self.builder(&sites, &self.graph_options(&sites)).whole();
         let texts = &self.profile.texts;
         let mut functions: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
         for node in graph.iter() {

@@ -1,11 +1,16 @@
-//! `profile.proto`, read in two passes over its bytes: the tables, which may come last, and then the samples, straight into their columns.
+//! `profile.proto`, read once and as it comes: samples go straight into their columns, and what they refer to, which may come later, is looked up
+//! at the end.
+
+mod samples;
+mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Read;
 
-use super::{
-    Function, Label, Line, Location, Mapping, Profile, Samples, Text, Texts, Value, ValueType,
-};
+use super::{Function, Line, Location, Mapping, Profile, Text, Texts, ValueType};
+use samples::RawSamples;
+use wire::{Field, fields, fields_of};
 
 /// Why bytes are no profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,106 +57,22 @@ impl Profile {
         if bytes.is_empty() {
             return Err(DecodeError::Empty);
         }
-        let tables = Tables::read(bytes)?;
-        let (mut profile, texts) = tables.resolve()?;
-        profile.samples = read_samples(bytes, &profile, &texts)?;
-        Ok(profile)
-    }
-}
-
-/// What a field holds.
-#[derive(Clone, Copy, Debug)]
-enum Field<'b> {
-    Number(u64),
-    Bytes(&'b [u8]),
-    /// Of a kind that no field here has.
-    Other,
-}
-
-impl<'b> Field<'b> {
-    fn number(self) -> Result<u64> {
-        match self {
-            Field::Number(n) => Ok(n),
-            _ => malformed("a field is no number"),
-        }
+        let mut tables = Tables::default();
+        fields(bytes, |number, field| tables.add(number, field))?;
+        tables.resolve()
     }
 
-    fn signed(self) -> Result<i64> {
-        self.number().map(u64::cast_signed)
-    }
-
-    fn bytes(self) -> Result<&'b [u8]> {
-        match self {
-            Field::Bytes(bytes) => Ok(bytes),
-            _ => malformed("a field is no text and no message"),
-        }
-    }
-
-    /// One number, or many in a row.
-    fn numbers(self, mut each: impl FnMut(u64)) -> Result<()> {
-        match self {
-            Field::Number(n) => each(n),
-            Field::Bytes(mut bytes) => {
-                while !bytes.is_empty() {
-                    each(varint(&mut bytes)?);
-                }
-            }
-            Field::Other => return malformed("a field is no number"),
-        }
-        Ok(())
-    }
-}
-
-#[inline]
-fn varint(bytes: &mut &[u8]) -> Result<u64> {
-    if let [first, rest @ ..] = bytes
-        && *first < 0x80
-    {
-        *bytes = rest;
-        return Ok(u64::from(*first));
-    }
-    let mut value = 0;
-    for (i, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[i + 1..];
-            return Ok(value);
-        }
-    }
-    malformed("a number does not end")
-}
-
-/// Calls `each` with every field of a message and its number.
-#[inline]
-fn fields<'b>(
-    mut bytes: &'b [u8],
-    mut each: impl FnMut(u64, Field<'b>) -> Result<()>,
-) -> Result<()> {
-    while !bytes.is_empty() {
-        let key = varint(&mut bytes)?;
-        let field = match key & 7 {
-            0 => Field::Number(varint(&mut bytes)?),
-            1 => take(&mut bytes, 8).map(|_| Field::Other)?,
-            2 => {
-                let len = varint(&mut bytes)?;
-                Field::Bytes(take(&mut bytes, len)?)
-            }
-            5 => take(&mut bytes, 4).map(|_| Field::Other)?,
-            other => return malformed(format!("unknown wire type {other}")),
-        };
-        each(key >> 3, field)?;
-    }
-    Ok(())
-}
-
-#[inline]
-fn take<'b>(bytes: &mut &'b [u8], len: u64) -> Result<&'b [u8]> {
-    match bytes.split_at_checked(usize::try_from(len).unwrap_or(usize::MAX)) {
-        Some((taken, rest)) => {
-            *bytes = rest;
-            Ok(taken)
-        }
-        None => malformed("a field is longer than what it is in"),
+    /// Reads a profile that is not compressed, of which no more is kept at a time than one of its parts.
+    ///
+    /// # Errors
+    /// As `decode`; what cannot be read is malformed.
+    pub fn decode_from(source: impl Read) -> Result<Profile> {
+        let (mut tables, mut is_empty) = (Tables::default(), true);
+        fields_of(source, |number, field| {
+            is_empty = false;
+            tables.add(number, field)
+        })?;
+        if is_empty { Err(DecodeError::Empty) } else { tables.resolve() }
     }
 }
 
@@ -166,12 +87,15 @@ struct RawLocation {
 }
 
 #[derive(Default)]
-struct Tables<'b> {
+struct Tables {
     sample_types: Vec<[Raw; 2]>,
+    samples: RawSamples,
     mappings: Vec<(Mapping, [Raw; 2])>,
     locations: Vec<RawLocation>,
     functions: Vec<(Function, [Raw; 3])>,
-    texts: Vec<&'b [u8]>,
+    interned: Texts,
+    /// Which of these each text of the file is.
+    texts: Vec<Text>,
     frames: [Raw; 2],
     time_nanos: i64,
     duration_nanos: i64,
@@ -182,48 +106,42 @@ struct Tables<'b> {
     doc_url: Raw,
 }
 
-impl<'b> Tables<'b> {
-    fn read(bytes: &'b [u8]) -> Result<Tables<'b>> {
-        let mut tables = Tables::default();
-        fields(bytes, |number, field| {
-            match number {
-                1 => tables.sample_types.push(value_type(field.bytes()?)?),
-                3 => tables.mappings.push(mapping(field.bytes()?)?),
-                4 => tables.locations.push(location(field.bytes()?)?),
-                5 => tables.functions.push(function(field.bytes()?)?),
-                6 => {
-                    let text = field.bytes()?;
-                    if tables.texts.is_empty() && !text.is_empty() {
-                        return malformed("the first text is not empty");
-                    }
-                    tables.texts.push(text);
+impl Tables {
+    fn add(&mut self, number: u64, field: Field<'_>) -> Result<()> {
+        match number {
+            1 => self.sample_types.push(value_type(field.bytes()?)?),
+            2 => self.samples.add(field.bytes()?)?,
+            3 => self.mappings.push(mapping(field.bytes()?)?),
+            4 => self.locations.push(location(field.bytes()?)?),
+            5 => self.functions.push(function(field.bytes()?)?),
+            6 => {
+                let text = field.bytes()?;
+                if self.texts.is_empty() && !text.is_empty() {
+                    return malformed("the first text is not empty");
                 }
-                7 => tables.frames[0] = field.signed()?,
-                8 => tables.frames[1] = field.signed()?,
-                9 if tables.time_nanos != 0 => return Err(DecodeError::Concatenated),
-                9 => tables.time_nanos = field.signed()?,
-                10 => tables.duration_nanos = field.signed()?,
-                11 => tables.period_type = value_type(field.bytes()?)?,
-                12 => tables.period = field.signed()?,
-                13 => field.numbers(|n| tables.comments.push(n.cast_signed()))?,
-                14 => tables.default_sample_type = field.signed()?,
-                15 => tables.doc_url = field.signed()?,
-                _ => {}
+                self.texts.push(self.interned.intern(&String::from_utf8_lossy(text)));
             }
-            Ok(())
-        })?;
-        Ok(tables)
+            7 => self.frames[0] = field.signed()?,
+            8 => self.frames[1] = field.signed()?,
+            9 if self.time_nanos != 0 => return Err(DecodeError::Concatenated),
+            9 => self.time_nanos = field.signed()?,
+            10 => self.duration_nanos = field.signed()?,
+            11 => self.period_type = value_type(field.bytes()?)?,
+            12 => self.period = field.signed()?,
+            13 => field.numbers(|n| self.comments.push(n.cast_signed()))?,
+            14 => self.default_sample_type = field.signed()?,
+            15 => self.doc_url = field.signed()?,
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// The profile without samples, and which of its texts is which of the file's.
-    fn resolve(self) -> Result<(Profile, Vec<Text>)> {
-        let mut interned = Texts::default();
-        let texts: Vec<Text> =
-            self.texts.iter().map(|t| interned.intern(&String::from_utf8_lossy(t))).collect();
+    fn resolve(self) -> Result<Profile> {
+        let texts = self.texts;
         let text = |raw| text_at(&texts, raw);
         let value_type = |[ty, unit]: [Raw; 2]| Ok(ValueType { ty: text(ty)?, unit: text(unit)? });
         let mut profile = Profile {
-            texts: interned,
+            texts: self.interned,
             sample_types: self.sample_types.into_iter().map(value_type).collect::<Result<_>>()?,
             default_sample_type: text(self.default_sample_type)?,
             comments: self.comments.into_iter().map(text).collect::<Result<_>>()?,
@@ -259,7 +177,10 @@ impl<'b> Tables<'b> {
             }
             profile.locations.push(location);
         }
-        Ok((profile, texts))
+        let locations = Ids::of("location", profile.locations.iter().map(|l| l.id))?;
+        let width = profile.sample_types.len();
+        profile.samples = self.samples.resolve(width, &locations, &texts)?;
+        Ok(profile)
     }
 }
 
@@ -385,68 +306,4 @@ impl Ids {
             None => self.sparse.get(&id).copied(),
         }
     }
-}
-
-fn read_samples(bytes: &[u8], profile: &Profile, texts: &[Text]) -> Result<Samples> {
-    let locations = Ids::of("location", profile.locations.iter().map(|l| l.id))?;
-    let width = profile.sample_types.len();
-    let mut samples = Samples::new(width);
-    let (mut stack, mut values, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    fields(bytes, |number, field| {
-        if number != 2 {
-            return Ok(());
-        }
-        stack.clear();
-        values.clear();
-        labels.clear();
-        let mut is_whole = true;
-        fields(field.bytes()?, |number, field| {
-            match number {
-                1 => field.numbers(|id| match locations.get(id) {
-                    Some(index) => stack.push(index),
-                    None => is_whole = false,
-                })?,
-                2 => field.numbers(|value| values.push(value.cast_signed()))?,
-                3 => labels.extend(label(field.bytes()?, texts)?),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        if width == 0 {
-            return invalid("there are samples, but no sample types");
-        }
-        if values.len() != width {
-            let len = values.len();
-            return invalid(format!("a sample has {len} values where there are {width} types"));
-        }
-        if !is_whole {
-            return invalid("a sample has a location that does not exist");
-        }
-        samples.push(stack.iter().copied(), &values, labels.iter().copied());
-        Ok(())
-    })?;
-    Ok(samples)
-}
-
-fn label(bytes: &[u8], texts: &[Text]) -> Result<Option<Label>> {
-    let (mut key, mut text, mut number, mut unit) = (0, 0, 0, 0);
-    fields(bytes, |field_number, field| {
-        match field_number {
-            1 => key = field.signed()?,
-            2 => text = field.signed()?,
-            3 => number = field.signed()?,
-            4 => unit = field.signed()?,
-            _ => {}
-        }
-        Ok(())
-    })?;
-    let key = text_at(texts, key)?;
-    Ok(if text != 0 {
-        Some(Label { key, value: Value::Text(text_at(texts, text)?) })
-    } else if number != 0 || unit != 0 {
-        let unit = if unit == 0 { Text::EMPTY } else { text_at(texts, unit)? };
-        Some(Label { key, value: Value::Number(number, unit) })
-    } else {
-        None
-    })
 }

@@ -1,0 +1,118 @@
+//! Samples that refer to what may come later.
+
+use indexmap::IndexSet;
+
+use super::wire::fields;
+use super::{Ids, Raw, Result, invalid, text_at};
+use crate::profile::{Label, Samples, Text, Value};
+
+/// Samples as they are in the file, in columns.
+#[derive(Default)]
+pub(super) struct RawSamples {
+    /// Values of the first one, and of one that has not as many.
+    width: usize,
+    other_width: Option<usize>,
+    values: Vec<i64>,
+    /// Ids of locations, or with `LARGE` the place among these.
+    frames: Vec<u32>,
+    large: IndexSet<u64, foldhash::fast::RandomState>,
+    labels: Vec<RawLabel>,
+    /// How many frames and labels each has.
+    lengths: Vec<[u32; 2]>,
+}
+
+/// Marks what is no id, as that takes more than 31 bits.
+const LARGE: u32 = 1 << 31;
+
+#[derive(Clone, Copy, Default)]
+struct RawLabel {
+    key: Raw,
+    text: Raw,
+    number: i64,
+    unit: Raw,
+}
+
+impl RawSamples {
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        let (frames, values, labels) = (self.frames.len(), self.values.len(), self.labels.len());
+        fields(bytes, |number, field| {
+            match number {
+                1 => field.numbers(|id| {
+                    let small = u32::try_from(id).ok().filter(|id| *id < LARGE);
+                    let raw = small.unwrap_or_else(|| self.large.insert_full(id).0 as u32 | LARGE);
+                    self.frames.push(raw);
+                })?,
+                2 => field.numbers(|value| self.values.push(value.cast_signed()))?,
+                3 => self.labels.extend(label(field.bytes()?)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let width = self.values.len() - values;
+        if self.lengths.is_empty() {
+            self.width = width;
+        } else if width != self.width {
+            self.other_width.get_or_insert(width);
+        }
+        let [frames, labels] = [self.frames.len() - frames, self.labels.len() - labels];
+        self.lengths.push([frames as u32, labels as u32]);
+        Ok(())
+    }
+
+    /// All of them, of a profile with so many sample types and these locations and texts.
+    pub(super) fn resolve(self, types: usize, ids: &Ids, texts: &[Text]) -> Result<Samples> {
+        if !self.lengths.is_empty() {
+            if types == 0 {
+                return invalid("there are samples, but no sample types");
+            }
+            let widths = [Some(self.width), self.other_width];
+            if let Some(len) = widths.into_iter().flatten().find(|len| *len != types) {
+                return invalid(format!("a sample has {len} values where there are {types} types"));
+            }
+        }
+        let mut frames = self.frames;
+        for frame in &mut frames {
+            let raw = *frame;
+            let id = match raw & LARGE {
+                0 => u64::from(raw),
+                _ => self.large.get_index((raw & !LARGE) as usize).copied().unwrap_or(0),
+            };
+            let Some(index) = ids.get(id) else {
+                return invalid("a sample has a location that does not exist");
+            };
+            *frame = index;
+        }
+        let labels = self.labels.into_iter().map(|label| label.resolve(texts));
+        let labels = labels.collect::<Result<Vec<Label>>>()?;
+        Ok(Samples::of_columns(types, self.values, frames, labels, &self.lengths))
+    }
+}
+
+/// Nothing if it says nothing.
+fn label(bytes: &[u8]) -> Result<Option<RawLabel>> {
+    let mut label = RawLabel::default();
+    fields(bytes, |number, field| {
+        match number {
+            1 => label.key = field.signed()?,
+            2 => label.text = field.signed()?,
+            3 => label.number = field.signed()?,
+            4 => label.unit = field.signed()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Some(label).filter(|label| label.text != 0 || label.number != 0 || label.unit != 0))
+}
+
+impl RawLabel {
+    fn resolve(self, texts: &[Text]) -> Result<Label> {
+        let key = text_at(texts, self.key)?;
+        let value = if self.text != 0 {
+            Value::Text(text_at(texts, self.text)?)
+        } else {
+            let unit = if self.unit == 0 { Text::EMPTY } else { text_at(texts, self.unit)? };
+            Value::Number(self.number, unit)
+        };
+        Ok(Label { key, value })
+    }
+}
