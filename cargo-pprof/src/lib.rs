@@ -25,6 +25,7 @@ pub mod profile;
 pub mod report;
 pub mod save;
 pub mod shell;
+pub mod signals;
 pub mod symbolize;
 pub mod temporary;
 pub mod viewer;

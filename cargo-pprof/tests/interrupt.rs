@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -40,7 +41,7 @@ fn signal(program: &Child, name: &str) {
 fn an_interrupted_report_leaves_no_file() {
     let (directory, mut program) = begun("");
     signal(&program, "-INT");
-    assert_eq!(program.wait().expect("ours").code(), Some(130));
+    assert_eq!(program.wait().expect("ours").signal(), Some(2), "shells see it");
     assert_eq!(names(directory.path()), ["folded"]);
 }
 
@@ -51,4 +52,9 @@ fn who_is_to_ignore_a_signal_does() {
     signal(&program, "-HUP");
     assert_eq!(program.wait().expect("ours").code(), Some(0));
     assert!(directory.path().join("traces").exists());
+    // It hears others.
+    let (directory, mut program) = begun("trap '' HUP;");
+    signal(&program, "-TERM");
+    assert_eq!(program.wait().expect("ours").signal(), Some(15));
+    assert_eq!(names(directory.path()), ["folded"]);
 }

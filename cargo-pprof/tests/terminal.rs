@@ -3,6 +3,8 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -10,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::pty::openpty;
+use nix::sys::termios::{LocalFlags, tcgetattr};
 
 const PROMPT: &str = "(pprof) ";
 
@@ -17,6 +20,8 @@ const PROMPT: &str = "(pprof) ";
 struct Terminal {
     directory: tempfile::TempDir,
     program: Child,
+    /// Where the program is.
+    side: OwnedFd,
     keys: File,
     /// What is shown, as it comes.
     shown: Receiver<String>,
@@ -51,7 +56,7 @@ impl Terminal {
                 }
             }
         });
-        let mut terminal = Terminal { directory, program, keys, shown };
+        let mut terminal = Terminal { directory, program, side: pty.slave, keys, shown };
         terminal.until(PROMPT);
         terminal
     }
@@ -119,4 +124,25 @@ fn a_terminal_without_means_has_plain_lines() {
     terminal.press("quit\n");
     assert_eq!(terminal.program.wait().expect("ours").code(), Some(0));
     assert!(!terminal.path("state").exists());
+}
+
+#[test]
+fn a_signal_leaves_the_terminal_as_it_was() {
+    // But SIGINT, which takes the line away as its key does.
+    for (name, number) in [("-TERM", 15), ("-HUP", 1)] {
+        let mut terminal = Terminal::new("xterm");
+        let is_plain = |terminal: &Terminal| {
+            let flags = tcgetattr(&terminal.side).expect("it is open").local_flags;
+            flags.contains(LocalFlags::ICANON | LocalFlags::ECHO)
+        };
+        // The prompt is shown after the terminal has been changed.
+        assert!(!is_plain(&terminal));
+        terminal.press("half a li");
+        let pid = terminal.program.id().to_string();
+        let kill = Command::new("kill").args([name, &pid]).status();
+        assert!(kill.expect("it runs").success());
+        assert_eq!(terminal.program.wait().expect("ours").signal(), Some(number));
+        assert!(is_plain(&terminal), "{name}");
+        terminal.until("\u{1b}[?2004l");
+    }
 }

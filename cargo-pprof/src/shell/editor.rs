@@ -17,6 +17,7 @@ use super::completion::{Candidate, Completion};
 use crate::driver::Error;
 use crate::profile::Profile;
 use crate::save::save;
+use crate::signals;
 
 /// Lines that are remembered.
 const REMEMBERED: usize = 1000;
@@ -61,7 +62,8 @@ impl Editor {
     }
 
     pub(super) fn read(&mut self, prompt: &str) -> io::Result<Read> {
-        match self.editor.readline(prompt) {
+        let line = signals::restoring_terminal(|| self.editor.readline(prompt));
+        match line {
             Ok(line) => {
                 if is_memorable(&line) && self.last != line {
                     let _ = self.editor.add_history_entry(&line);
