@@ -65,6 +65,10 @@ fn known(name: &str, style: Style) -> Option<String> {
         options = options.no_params().no_return_type();
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
+    out.0 = without_empty_packs(with_standard_names(name, out.0));
+    if style != Style::Full {
+        out.0 = without_outer_parameters(&out.0);
+    }
     if is_special {
         let name = special(&out.0).unwrap_or(out.0);
         return Some(if style == Style::Short { without_templates(&name) } else { name });
@@ -82,8 +86,114 @@ fn known(name: &str, style: Style) -> Option<String> {
     Some(if style == Style::Short { without_templates(short) } else { short.to_owned() })
 }
 
+/// What manglings have a letter for by its short name, but where it is constructed or destroyed; literals with the suffix of their type.
+fn with_standard_names(mangled: &str, mut name: String) -> String {
+    const STREAM: &str = "<char, std::char_traits<char> >";
+    const STRING: &str = "<char, std::char_traits<char>, std::allocator<char> >";
+    const CLASSES: [(&str, &str, &str); 4] = [
+        ("istream", "basic_istream", STREAM),
+        ("iostream", "basic_iostream", STREAM),
+        ("ostream", "basic_ostream", STREAM),
+        ("string", "basic_string", STRING),
+    ];
+    for (short, class, arguments) in CLASSES {
+        let whole = format!("std::{class}{arguments}");
+        // Unless it was written out.
+        if short != "string" && name.contains(&whole) && !mangled.contains(class) {
+            name = name.replace(&whole, &format!("std::{short}"));
+        }
+        for (sign, own) in [("", short), ("~", short), ("", class), ("~", class)] {
+            let special = format!("std::{short}::{sign}{own}");
+            let at = match name.find(&special) {
+                // After `virtual thunk to` and the like.
+                Some(at) if at == 0 || name[..at].ends_with(' ') => at,
+                _ => continue,
+            };
+            let end = at + special.len();
+            if !name[end..].starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+                name.replace_range(at..end, &format!("{whole}::{sign}{class}"));
+            }
+        }
+    }
+    if mangled.contains("Dn") {
+        name = name.replace("std::nullptr_t", "decltype(nullptr)");
+    }
+    const SUFFIXES: [(&str, &str); 5] = [
+        ("(long)", "l"),
+        ("(unsigned long)", "ul"),
+        ("(unsigned int)", "u"),
+        ("(long long)", "ll"),
+        ("(unsigned long long)", "ull"),
+    ];
+    for (cast, suffix) in SUFFIXES {
+        name = with_suffix(name, cast, suffix);
+    }
+    name
+}
+
+/// Arguments that are packs of none take no place in a list.
+fn without_empty_packs(mut name: String) -> String {
+    for (empty, none) in [(", , ", ", "), ("<, ", "<"), ("(, ", "("), (", )", ")")] {
+        while name.contains(empty) {
+            name = name.replace(empty, none);
+        }
+    }
+    while let Some(at) = name.find(", >") {
+        let bracket = if name[..at].ends_with('>') { " >" } else { ">" };
+        name.replace_range(at..at + ", >".len(), bracket);
+    }
+    name
+}
+
+/// `f()::x` for `f(int)::x`: parameters of a function in which another thing is.
+fn without_outer_parameters(name: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(name.len()), name);
+    while let Some(end) = [")::", ") const::"].iter().filter_map(|end| rest.find(end)).min() {
+        let mut depth = 0usize;
+        let start = rest[..=end].char_indices().rev().find(|(_, c)| {
+            match c {
+                ')' => depth += 1,
+                '(' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+        let start = start.map_or(end, |(start, _)| start);
+        let before = rest[..start].chars().next_back();
+        // Not of `(anonymous namespace)`.
+        let is_call = before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '>' | ')'));
+        out += &rest[..if is_call { start + 1 } else { end }];
+        out.push(')');
+        rest = &rest[end + 1..];
+    }
+    out + rest
+}
+
+/// `1l` for `(long)1`.
+fn with_suffix(name: String, cast: &str, suffix: &str) -> String {
+    if !name.contains(cast) {
+        return name;
+    }
+    let mut parts = name.split(cast);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let sign = usize::from(part.starts_with('-'));
+        let digits = part[sign..].bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(sign + digits);
+        // It may be a cast, or a parameter of a function.
+        let (before, after) = if digits == 0 { (cast, "") } else { ("", suffix) };
+        out.extend([before, number, after, rest]);
+    }
+    out
+}
+
 /// `vtable for A` of `{vtable(A)}`: as all other tools have it.
 fn special(name: &str) -> Option<String> {
+    if let Some(pair) = name.strip_prefix("construction vtable for ") {
+        // They come the other way round.
+        let (derived, base) = pair.split_once("-in-")?;
+        return Some(format!("construction vtable for {base}-in-{derived}"));
+    }
     let inner = name.strip_prefix('{')?.strip_suffix(")}")?;
     let (kind, of) = inner.split_once('(')?;
     Some(match kind {
@@ -248,6 +358,14 @@ mod tests {
             ("_ZNO3foo3barEv", "foo::bar"),
             ("_ZlsIcEvT_", "operator<<"),
             ("_ZgtIcEvT_", "operator>"),
+            ("_ZNSi3getEv", "std::istream::get"),
+            ("_ZNSsC1Ev", "std::basic_string::basic_string"),
+            ("_ZNSsixEm", "std::string::operator[]"),
+            ("_ZTv0_n24_NSiD1Ev", "virtual thunk to std::basic_istream::~basic_istream()"),
+            ("_ZTC1A0_1B", "construction vtable for B-in-A"),
+            ("_ZZ1fiE1x", "f()::x"),
+            ("_ZZN1A1fEiENK1B1gEv", "A::f()::B::g"),
+            ("_ZN12_GLOBAL__N_11gEi", "(anonymous namespace)::g"),
             ("_ZptI1AEvT_", "operator->"),
             ("_Z11my_operatorIiEvv", "my_operator"),
             ("_RINvNtCs1234_4core3ptr13drop_in_placeNtC1a1BEC1c", "core::ptr::drop_in_place::<>"),
@@ -259,6 +377,15 @@ mod tests {
         ];
         for (mangled, name) in cases {
             assert_eq!(demangle(mangled, Style::Short), name);
+        }
+        let templates = [
+            ("_ZN1AILm5ELj6ELln7ELb1ELi8EE1fEv", "A<5ul, 6u, -7l, true, 8>::f"),
+            ("_ZN1AIiJEE1fEv", "A<int>::f"),
+            ("_ZN1AI1BIiEJEE1fEv", "A<B<int> >::f"),
+            ("_ZN1AIDnE1fEv", "A<decltype(nullptr)>::f"),
+        ];
+        for (mangled, name) in templates {
+            assert_eq!(demangle(mangled, Style::Templates), name);
         }
     }
 }
