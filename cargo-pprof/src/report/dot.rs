@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use crate::draw::{Arrow, Node, Picture, Shape};
 
 pub(super) fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
-    let title = &picture.title;
-    let name = if title.is_empty() { "unnamed" } else { title };
+    let title = quotable(&picture.title);
+    let name = if title.is_empty() { "unnamed" } else { &title };
     writeln!(out, "digraph \"{name}\" {{")?;
     writeln!(out, "node [style=filled fillcolor=\"#f8f8f8\"]")?;
     let first = picture.legend.first().map_or("", String::as_str);
@@ -38,8 +38,9 @@ fn write_node(node: &Node, out: &mut dyn Write) -> io::Result<()> {
         ),
         Shape::Tag(_) => writeln!(
             out,
-            "{name} [label = \"{label}\" id=\"{id}\" fontsize={font_size} shape=box3d \
+            "{name} [label = \"{}\" id=\"{id}\" fontsize={font_size} shape=box3d \
              tooltip=\"{tooltip}\"]",
+            quotable(label),
         ),
     }
 }
@@ -65,4 +66,40 @@ fn write_arrow(picture: &Picture, arrow: &Arrow, out: &mut dyn Write) -> io::Res
         write!(out, " minlen={}", arrow.min_length)?;
     }
     writeln!(out, "]")
+}
+
+/// Without a sign that ends the text before its end; others stay as they are, also those that Graphviz makes something of.
+fn quotable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut is_escaped = false;
+    for c in text.chars() {
+        if c == '"' {
+            out += if is_escaped { r"\\" } else { r"\" };
+        }
+        out.push(c);
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    if is_escaped {
+        out.push('\\');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_end_where_they_end() {
+        for (text, quoted) in [
+            (r"a\nb", r"a\nb"),
+            (r#"a"b"#, r#"a\"b"#),
+            (r#"a\"b"#, r#"a\\\"b"#),
+            (r#"a\\"b"#, r#"a\\\"b"#),
+            (r"a\", r"a\\"),
+            (r"a\\", r"a\\"),
+        ] {
+            assert_eq!(quotable(text), quoted, "{text}");
+        }
+    }
 }
