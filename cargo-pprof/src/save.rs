@@ -1,13 +1,14 @@
 //! Files that are whole, or not there.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::driver::Error;
 use crate::temporary::Temporary;
 
-/// Writes a file under another name first: no half of it is ever there. What cannot be replaced is written where it is.
+/// Writes a file under another name first: no half of it is ever there. What cannot be replaced, as it has more names than one or another owner, is
+/// written over once all is known.
 ///
 /// # Errors
 /// It cannot be written.
@@ -16,35 +17,94 @@ pub fn save(
     write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let failed = |error: io::Error| format!("cannot write {}: {error}", path.display());
-    // A link stays one; and what is in these two may be anything.
-    let is_special = ["/dev", "/proc"].iter().any(|special| path.starts_with(special));
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = followed(path);
     let there = fs::metadata(&target).ok();
-    let is_special = is_special || there.as_ref().is_some_and(|there| !there.is_file());
-    let new = if is_special { None } else { part_of(&target).map_err(failed)? };
-    let Some((part, file)) = new else {
+    if is_stream(path) || there.as_ref().is_some_and(|there| !there.is_file()) {
         let file = File::create(path).map_err(failed)?;
         return write(&mut Named { path, file });
-    };
-    // Before there is anything in it that not all are to read.
-    if let Some(there) = there {
+    }
+    // Who may not write it may not replace it either.
+    let old = there.as_ref().map(|_| OpenOptions::new().write(true).open(&target));
+    let old = old.transpose().map_err(failed)?;
+    let (part, file, is_beside) = part_of(&target, old.is_some()).map_err(failed)?;
+    let mut is_like = true;
+    if let Some(there) = &there {
+        is_like = is_owned_alike(part.path(), there);
+        // Before there is anything in it that not all are to read.
         fs::set_permissions(part.path(), there.permissions()).map_err(failed)?;
     }
     write(&mut Named { path, file })?;
-    fs::rename(part.path(), &target).map_err(failed)?;
-    part.keep();
+    if is_beside && is_like {
+        match (fs::rename(part.path(), &target), &old) {
+            (Ok(()), _) => {
+                part.keep();
+                return Ok(());
+            }
+            (Err(error), None) => return Err(failed(error).into()),
+            // It may be a place where something is mounted.
+            (Err(_), Some(_)) => {}
+        }
+    }
+    let Some(mut old) = old else { return Ok(()) };
+    let copied = File::open(part.path())
+        .and_then(|mut whole| old.set_len(0).and_then(|()| io::copy(&mut whole, &mut old)));
+    if let Err(error) = copied {
+        let (error, whole) = (failed(error), part.path().to_owned());
+        part.keep();
+        return Err(format!("{error}; all of it is in {}", whole.display()).into());
+    }
     Ok(())
 }
 
-/// Nothing where the directory does not take a new file.
-fn part_of(target: &Path) -> io::Result<Option<(Temporary, File)>> {
+/// Where links lead, also if nothing is there yet.
+fn followed(path: &Path) -> PathBuf {
+    /// As systems have it.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if let Ok(found) = fs::canonicalize(&path) {
+            return found;
+        }
+        let Ok(link) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(link);
+    }
+    path
+}
+
+/// Whether a path stands for what is open, whatever that is.
+fn is_stream(path: &Path) -> bool {
+    let streams = ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"];
+    streams.iter().any(|stream| path.starts_with(stream))
+}
+
+/// A new file beside `target`, or elsewhere if the directory takes none and it is `there` already.
+fn part_of(target: &Path, there: bool) -> io::Result<(Temporary, File, bool)> {
     match Temporary::part_of(target) {
-        Err(error) => match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+        Err(error) if there => match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                let elsewhere = Temporary::part_of(&std::env::temp_dir().join("report"));
+                elsewhere.map(|(part, file)| (part, file, false))
+            }
             _ => Err(error),
         },
-        Ok(new) => Ok(Some(new)),
+        new => new.map(|(part, file)| (part, file, true)),
     }
+}
+
+/// Gives a new file the owner of another; whether it can stand in its place.
+#[cfg(unix)]
+fn is_owned_alike(part: &Path, there: &Metadata) -> bool {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    let owners = |file: &Metadata| (file.uid(), file.gid());
+    let is_same = fs::metadata(part).is_ok_and(|part| owners(&part) == owners(there));
+    let (user, group) = owners(there);
+    there.nlink() == 1 && (is_same || chown(part, Some(user), Some(group)).is_ok())
+}
+
+#[cfg(not(unix))]
+fn is_owned_alike(_: &Path, _: &Metadata) -> bool {
+    true
 }
 
 /// A file whose errors say its name.
@@ -109,6 +169,29 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("it is there"), "before");
         assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2);
         drop(left);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let [path, other, link] = ["report", "other", "link"].map(|n| directory.path().join(n));
+        let text = |path: &Path| fs::read_to_string(path).expect("it is there");
+        // One that leads to nothing yet.
+        std::os::unix::fs::symlink("report", &link).expect("a directory of ours");
+        save(&link, |file| Ok(file.write_all(b"first and long")?)).expect("a directory of ours");
+        assert_eq!(text(&path), "first and long");
+        fs::hard_link(&path, &other).expect("a directory of ours");
+        let half = save(&link, |file| {
+            file.write_all(b"half")?;
+            Err(Error::Message("stopped".to_owned()))
+        });
+        assert!(half.is_err());
+        assert_eq!([text(&path), text(&other)], ["first and long", "first and long"]);
+        save(&link, |file| Ok(file.write_all(b"second")?)).expect("a directory of ours");
+        assert_eq!([text(&path), text(&other)], ["second", "second"]);
+        assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+        assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 3);
     }
 
     #[cfg(unix)]

@@ -60,6 +60,10 @@ pub fn run(
         let line = match read {
             Read::Line(line) => line,
             Read::Cancelled => continue,
+            Read::Odd => {
+                ui.say("what was typed is no UTF-8: the line is left out");
+                continue;
+            }
             Read::End => return Ok(()),
         };
         for line in shell.expand(line.trim()) {

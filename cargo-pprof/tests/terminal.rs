@@ -127,6 +127,24 @@ fn a_terminal_without_means_has_plain_lines() {
 }
 
 #[test]
+fn lines_that_come_together_are_each_done() {
+    let mut terminal = Terminal::new("xterm");
+    terminal.press("granularity=lines\rpeek leaf\r");
+    let text = terminal.until("| leaf");
+    assert!(!text.contains("unrecognized"), "{text}");
+    terminal.press("\u{1b}[200~tags\nfolded\npeek other\n\u{1b}[201~\r");
+    let text = terminal.until("| other");
+    assert!(text.contains("main;leaf 3"), "{text}");
+    // A byte of no character costs its line, and no more.
+    terminal.keys.write_all(b"peek \xff").expect("it reads");
+    terminal.until("no UTF-8");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.program.wait().expect("ours").code(), Some(0));
+    let history = fs::read_to_string(terminal.path("state/pprof/history")).expect("it is kept");
+    assert!(history.contains("tags\nfolded\npeek other\n"), "{history}");
+}
+
+#[test]
 fn a_signal_leaves_the_terminal_as_it_was() {
     // But SIGINT, which takes the line away as its key does.
     for (name, number) in [("-TERM", 15), ("-HUP", 1)] {

@@ -1,5 +1,6 @@
 //! Lines from a terminal: edited, completed by the tabulator key, and remembered.
 
+use std::collections::VecDeque;
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -35,6 +36,8 @@ pub(super) enum Read {
     Line(String),
     /// The user wants to begin anew.
     Cancelled,
+    /// What was typed is no text.
+    Odd,
     End,
 }
 
@@ -42,6 +45,8 @@ pub(super) struct Editor {
     editor: rustyline::Editor<Completion, MemHistory>,
     history: Option<History>,
     last: String,
+    /// What came with the line before.
+    pasted: VecDeque<String>,
 }
 
 impl Editor {
@@ -58,25 +63,38 @@ impl Editor {
         for line in lines.unwrap_or_default() {
             let _ = editor.add_history_entry(line);
         }
-        Ok(Editor { editor, history, last: String::new() })
+        Ok(Editor { editor, history, last: String::new(), pasted: VecDeque::new() })
     }
 
     pub(super) fn read(&mut self, prompt: &str) -> io::Result<Read> {
+        if let Some(line) = self.pasted.pop_front() {
+            return Ok(self.remembered(line));
+        }
         let line = signals::restoring_terminal(|| self.editor.readline(prompt));
         match line {
-            Ok(line) => {
-                if is_memorable(&line) && self.last != line {
-                    let _ = self.editor.add_history_entry(&line);
-                    // Now, as a signal may end the shell at any time.
-                    let _ = self.history.as_ref().map(|history| history.add(&line));
-                    self.last.clone_from(&line);
-                }
-                Ok(Read::Line(line))
+            Ok(text) => {
+                let lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+                self.pasted.extend(lines.map(str::to_owned));
+                let first = self.pasted.pop_front().unwrap_or_default();
+                Ok(self.remembered(first))
             }
             Err(ReadlineError::Interrupted) => Ok(Read::Cancelled),
             Err(ReadlineError::Eof) => Ok(Read::End),
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Ok(Read::Odd)
+            }
             Err(error) => Err(io::Error::other(error)),
         }
+    }
+
+    fn remembered(&mut self, line: String) -> Read {
+        if is_memorable(&line) && self.last != line {
+            let _ = self.editor.add_history_entry(&line);
+            // Now, as a signal may end the shell at any time.
+            let _ = self.history.as_ref().map(|history| history.add(&line));
+            self.last.clone_from(&line);
+        }
+        Read::Line(line)
     }
 }
 
