@@ -33,7 +33,16 @@ struct Order {
     place: Vec<usize>,
     below: Vec<Vec<usize>>,
     above: Vec<Vec<usize>>,
+    /// In which search a node was last seen.
+    seen: Vec<usize>,
+    search: usize,
+    /// How many edges may still be looked at.
+    left: usize,
 }
+
+/// Edges that are looked at, all together: a second. In graphs that take more, edges that do not agree with the order by then point upwards, whether
+/// they close a cycle or not.
+const WORK: usize = 200_000_000;
 
 impl Order {
     fn new(nodes: usize) -> Order {
@@ -41,6 +50,9 @@ impl Order {
             place: (0..nodes).collect(),
             below: vec![Vec::new(); nodes],
             above: vec![Vec::new(); nodes],
+            seen: vec![0; nodes],
+            search: 0,
+            left: WORK,
         }
     }
 
@@ -48,11 +60,8 @@ impl Order {
     fn add(&mut self, from: usize, to: usize) -> bool {
         let (high, low) = (self.place[from], self.place[to]);
         if low <= high {
-            let after = self.reach(to, &self.below, |place| place <= high);
-            if after.contains(&from) {
-                return false;
-            }
-            let before = self.reach(from, &self.above, |place| place >= low);
+            let Some(after) = self.reach(to, from, true) else { return false };
+            let Some(before) = self.reach(from, to, false) else { return false };
             self.rearrange(before, after);
         }
         self.below[from].push(to);
@@ -60,21 +69,31 @@ impl Order {
         true
     }
 
-    fn reach(
-        &self,
-        start: usize,
-        next: &[Vec<usize>],
-        is_between: impl Fn(usize) -> bool,
-    ) -> Vec<usize> {
-        let mut seen = std::collections::HashSet::from([start]);
+    /// All nodes that can be reached from `start` without leaving the places between the two, downwards or upwards; nothing if `end` is one of
+    /// them, or not all can be looked at.
+    fn reach(&mut self, start: usize, end: usize, is_down: bool) -> Option<Vec<usize>> {
+        self.search += 1;
+        self.seen[start] = self.search;
+        let bound = self.place[end];
+        let next = if is_down { &self.below } else { &self.above };
         let mut found = vec![start];
         let mut at = 0;
         while let Some(node) = found.get(at).copied() {
             at += 1;
-            let new = next[node].iter().filter(|n| is_between(self.place[**n]) && seen.insert(**n));
-            found.extend(new);
+            if node == end {
+                return None;
+            }
+            self.left = self.left.checked_sub(next[node].len())?;
+            for other in next[node].iter().copied() {
+                let place = self.place[other];
+                let is_between = if is_down { place <= bound } else { place >= bound };
+                if is_between && self.seen[other] != self.search {
+                    self.seen[other] = self.search;
+                    found.push(other);
+                }
+            }
         }
-        found
+        Some(found)
     }
 
     /// Gives the places that these nodes have to the same nodes, those of `before` first.

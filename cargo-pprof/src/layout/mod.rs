@@ -158,7 +158,7 @@ fn connected(nodes: &[Size], edges: &[Edge]) -> Result<Layout, TooLarge> {
             false => *edge,
         })
         .collect();
-    let ranks = ranks::ranks(nodes.len(), &downward);
+    let ranks = ranks::ranks(nodes.len(), &downward, MOST_PASSED)?;
     let passed = downward.iter().map(|edge| ranks[edge.to] - ranks[edge.from]).sum();
     if passed > MOST_PASSED {
         return Err(TooLarge(passed));

@@ -1,22 +1,36 @@
 //! Which rank each box is on.
 
-use super::Edge;
-use super::simplex::{Constraint, solve};
+use super::simplex::{Constraint, earliest, solve};
+use super::{Edge, TooLarge};
 
 /// Exchanges of the simplex. Graphs of profiles take about as many as they have boxes.
 const MOST: usize = 20_000;
 
+/// Edges that all exchanges look at, if each looks at all: some seconds.
+const WORK: usize = 1_000_000_000;
+
+/// Ranks that edges pass before the simplex makes them shorter are at most so many times those that they pass then.
+const SHORTENED: i64 = 4;
+
 /// Edges go down; the sum of their weights times their lengths is least.
-pub(super) fn ranks(nodes: usize, edges: &[Edge]) -> Vec<usize> {
+///
+/// # Errors
+/// The ranks that all edges pass, where these are more than `most` by far.
+pub(super) fn ranks(nodes: usize, edges: &[Edge], most: usize) -> Result<Vec<usize>, TooLarge> {
     let constraints: Vec<Constraint> = edges
         .iter()
         .map(|e| Constraint { from: e.from, to: e.to, length: e.min_length, weight: e.weight })
         .collect();
-    let mut ranks = solve(nodes, &constraints, MOST);
+    let first = earliest(nodes, &constraints);
+    let passed = constraints.iter().map(|edge| first[edge.to] - first[edge.from]).sum::<i64>();
+    if passed / SHORTENED > most as i64 {
+        return Err(TooLarge(passed as usize));
+    }
+    let mut ranks = solve(nodes, &constraints, MOST.min(WORK / edges.len().max(1)));
     let first = ranks.iter().copied().min().unwrap_or(0);
     ranks.iter_mut().for_each(|rank| *rank -= first);
     spread(&mut ranks, &constraints);
-    ranks.into_iter().map(|rank| rank as usize).collect()
+    Ok(ranks.into_iter().map(|rank| rank as usize).collect())
 }
 
 /// Boxes that pull as much up as down go to the emptiest of the ranks that they may be on.

@@ -38,6 +38,28 @@ pub(super) fn solve_centered(nodes: usize, constraints: &[Constraint], most: usi
     simplex.at
 }
 
+/// Each node as early as can be.
+pub(super) fn earliest(nodes: usize, constraints: &[Constraint]) -> Vec<i64> {
+    let mut at = vec![0; nodes];
+    let mut waiting = vec![0u32; nodes];
+    let mut leaving = vec![Vec::new(); nodes];
+    for Constraint { from, to, length, .. } in constraints {
+        waiting[*to] += 1;
+        leaving[*from].push((*to, *length));
+    }
+    let mut ready: Vec<usize> = (0..nodes).filter(|node| waiting[*node] == 0).collect();
+    while let Some(node) = ready.pop() {
+        for (to, length) in &leaving[node] {
+            at[*to] = at[*to].max(at[node] + length);
+            waiting[*to] -= 1;
+            if waiting[*to] == 0 {
+                ready.push(*to);
+            }
+        }
+    }
+    at
+}
+
 struct Simplex<'c> {
     constraints: &'c [Constraint],
     /// The solution.
@@ -68,7 +90,7 @@ impl<'c> Simplex<'c> {
         }
         let mut simplex = Simplex {
             constraints,
-            at: vec![0; nodes],
+            at: earliest(nodes, constraints),
             touching,
             branches: vec![Vec::new(); nodes],
             tree: Vec::with_capacity(nodes),
@@ -80,7 +102,6 @@ impl<'c> Simplex<'c> {
             next: 0,
         };
         if nodes > 0 {
-            simplex.start();
             simplex.grow_tree();
             simplex.renumber(0, 0);
             simplex.set_cuts();
@@ -96,28 +117,6 @@ impl<'c> Simplex<'c> {
     fn other(&self, constraint: usize, node: usize) -> usize {
         let Constraint { from, to, .. } = self.constraints[constraint];
         if from == node { to } else { from }
-    }
-
-    /// Each node as early as can be.
-    fn start(&mut self) {
-        let mut waiting = vec![0u32; self.at.len()];
-        for constraint in self.constraints {
-            waiting[constraint.to] += 1;
-        }
-        let mut ready: Vec<usize> = (0..waiting.len()).filter(|n| waiting[*n] == 0).collect();
-        while let Some(node) = ready.pop() {
-            for index in &self.touching[node] {
-                let Constraint { from, to, length, .. } = self.constraints[*index];
-                if from != node {
-                    continue;
-                }
-                self.at[to] = self.at[to].max(self.at[from] + length);
-                waiting[to] -= 1;
-                if waiting[to] == 0 {
-                    ready.push(to);
-                }
-            }
-        }
     }
 
     /// Joins nodes along edges without slack, and then the smallest of the groups, moved as far as that takes, to the one that is nearest to it.
