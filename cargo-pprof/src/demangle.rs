@@ -115,6 +115,14 @@ fn with_standard_names(mangled: &str, mut name: String) -> String {
             }
         }
     }
+    // What a literal of one's own is made by.
+    if let Some(at) = name.find("::operator \"\"")
+        && let Some(start) = name[..at].rfind("operator")
+    {
+        let suffix = name[start + "operator".len()..at].to_owned();
+        let end = at + "::operator \"\"".len();
+        name.replace_range(start..end, &format!("operator\"\" {suffix}"));
+    }
     if mangled.contains("Dn") {
         name = name.replace("std::nullptr_t", "decltype(nullptr)");
     }
@@ -251,8 +259,13 @@ fn without_templates(name: &str) -> String {
 fn without_generics(name: &str) -> String {
     let (mut out, mut depth) = (String::with_capacity(name.len()), 0usize);
     let mut before = ' ';
-    for c in name.chars() {
+    let mut chars = name.char_indices();
+    while let Some((at, c)) = chars.next() {
         match c {
+            '\'' | '"' if depth > 0 => {
+                let literal = literal(&name[at..]).chars().count();
+                chars.by_ref().take(literal.saturating_sub(1)).for_each(drop);
+            }
             '<' if depth > 0 => depth += 1,
             // After a name they are arguments, and elsewhere the type that a function is of.
             '<' if before.is_alphanumeric() || matches!(before, '_' | ':' | '}') => {
@@ -265,7 +278,25 @@ fn without_generics(name: &str) -> String {
         }
         before = c;
     }
-    out
+    if depth == 0 { out } else { name.to_owned() }
+}
+
+/// The characters or the text that starts here, whole; nothing if it is a lifetime.
+fn literal(text: &str) -> &str {
+    let mut chars = text.char_indices();
+    let quote = chars.next().map(|(_, c)| c);
+    let mut is_escaped = false;
+    for (at, c) in chars {
+        if Some(c) == quote && !is_escaped {
+            return &text[..=at];
+        }
+        let is_last = text[at + c.len_utf8()..].starts_with('\'');
+        if at == 1 && quote == Some('\'') && c != '\\' && !is_last {
+            return "";
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    ""
 }
 
 /// A name as far as anybody would read it: some bytes of a mangled one can stand for more than there is memory.
@@ -369,6 +400,12 @@ mod tests {
             ("_ZptI1AEvT_", "operator->"),
             ("_Z11my_operatorIiEvv", "my_operator"),
             ("_RINvNtCs1234_4core3ptr13drop_in_placeNtC1a1BEC1c", "core::ptr::drop_in_place::<>"),
+            ("_RNvINtC1a1bKc3c_E1f", "a::b::<>::f"),
+            ("_RNCINvC1a1fKc3e_E0", "a::f::<>::{closure#0}"),
+            ("_RNvMC1aINtC1a1BKc3c_E3foo", "<a::B<>>::foo"),
+            ("_RNvINtC1a1bKc27_E1f", "a::b::<>::f"),
+            ("_Zli3_kmy", "operator\"\" _km"),
+            ("_ZN1Ali2_sEy", "A::operator\"\" _s"),
             ("foo::bar(int)", "foo::bar"),
             ("std::vector<int>::push(int)", "std::vector::push"),
             ("main.(*T).Run", "main.(*T).Run"),

@@ -123,4 +123,14 @@ mod tests {
         assert_eq!(upward(4, &edges), [true, false, false, false, false]);
         assert_eq!(upward(2, &[edge(1, 0, 7), edge(0, 1, 8)]), [true, false]);
     }
+
+    #[test]
+    fn what_takes_too_long_to_find_points_upwards() {
+        let edges = [edge(2, 0, 5), edge(0, 1, 4), edge(1, 2, 3), edge(3, 2, 2), edge(4, 3, 1)];
+        let mut order = Order::new(5);
+        order.left = 1;
+        let kept: Vec<bool> = edges.iter().map(|edge| order.add(edge.from, edge.to)).collect();
+        // The last but one closes no cycle; for the last there is nothing to look at.
+        assert_eq!(kept, [true, true, false, false, true]);
+    }
 }

@@ -306,12 +306,10 @@ mod tests {
             edges.push(Edge { from, to, ..Edge::default() });
         }
         let nodes = 4 * leaves;
-        let ranks = crate::layout::ranks::ranks(nodes, &{
-            let mut tied = edges.clone();
-            tied.push(Edge { from: 0, to: 1, ..Edge::default() });
-            tied.push(Edge { from: 0, to: 2 * leaves, ..Edge::default() });
-            tied
-        });
+        let mut tied = edges.clone();
+        tied.push(Edge { from: 0, to: 1, ..Edge::default() });
+        tied.push(Edge { from: 0, to: 2 * leaves, ..Edge::default() });
+        let ranks = crate::layout::ranks::ranks(nodes, &tied, usize::MAX).expect("without bounds");
         let mut layers = Layers::new(&vec![Size::default(); nodes], &edges, &ranks);
         order(&mut layers);
         let mut search = Search::new(&layers);

@@ -23,7 +23,7 @@ pub(super) fn ranks(nodes: usize, edges: &[Edge], most: usize) -> Result<Vec<usi
         .collect();
     let first = earliest(nodes, &constraints);
     let passed = constraints.iter().map(|edge| first[edge.to] - first[edge.from]).sum::<i64>();
-    if passed / SHORTENED > most as i64 {
+    if usize::try_from(passed / SHORTENED).is_ok_and(|passed| passed > most) {
         return Err(TooLarge(passed as usize));
     }
     let mut ranks = solve(nodes, &constraints, MOST.min(WORK / edges.len().max(1)));
