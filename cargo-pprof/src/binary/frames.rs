@@ -49,18 +49,30 @@ impl Binary {
         addresses: &[u64],
         detail: Detail,
     ) -> Vec<Vec<Frame>> {
+        self.frames_as(symbols, addresses, detail, |frames| frames)
+    }
+
+    /// What `each` makes of the frames at each address: all of them may be many times as much.
+    pub fn frames_as<T: Send>(
+        &self,
+        symbols: &Symbols<'_>,
+        addresses: &[u64],
+        detail: Detail,
+        each: impl Fn(Vec<Frame>) -> T + Sync,
+    ) -> Vec<T> {
         if detail == Detail::Names {
-            return addresses.iter().map(|address| named(symbols, *address)).collect();
+            return addresses.iter().map(|address| each(named(symbols, *address))).collect();
         }
         let mut debug = self.debug();
         if debug.may_be_split() {
             let split = split_units(&debug, addresses);
             debug.load_split(split, self.path().parent());
         }
-        let look_up = |addresses: &[u64]| -> Vec<Vec<Frame>> {
+        let look_up = |addresses: &[u64]| -> Vec<T> {
             let lines = Lines::new(&debug);
             let frames = |address: &u64| lines.as_ref().map(|lines| lines.frames(*address));
-            let of = |address| completed(frames(address).unwrap_or_default(), symbols, *address);
+            let of =
+                |address| each(completed(frames(address).unwrap_or_default(), symbols, *address));
             addresses.iter().map(of).collect()
         };
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -71,7 +83,7 @@ impl Binary {
         thread::scope(|scope| {
             let parts = addresses.chunks(share);
             let parts: Vec<_> = parts.map(|part| (part, scope.spawn(|| look_up(part)))).collect();
-            let nothing = |part: &[u64]| vec![Vec::new(); part.len()];
+            let nothing = |part: &[u64]| part.iter().map(|_| each(Vec::new())).collect();
             let join = |(part, thread): (&[u64], thread::ScopedJoinHandle<'_, _>)| {
                 thread.join().unwrap_or_else(|_| nothing(part))
             };

@@ -22,8 +22,8 @@ struct Routine<'g> {
     /// By their addresses in the binary.
     nodes: Vec<(u64, &'g Node)>,
     code: Vec<Instruction>,
-    /// Of each instruction.
-    frames: Vec<Vec<Frame>>,
+    /// Function and line of each instruction, as they are shown.
+    places: Vec<Box<str>>,
 }
 
 /// What a report is asked for.
@@ -136,7 +136,7 @@ impl Report {
         };
         let routine = |((start, end), names)| {
             let nodes = nodes_of(start, end);
-            Routine { names, start, end, nodes, code: Vec::new(), frames: Vec::new() }
+            Routine { names, start, end, nodes, code: Vec::new(), places: Vec::new() }
         };
         routines.into_iter().map(routine).collect()
     }
@@ -158,15 +158,16 @@ impl Report {
                 return Err("too much code matches: ask for less".to_owned());
             }
         }
-        let mut frames = binary.frames(symbols, &addresses, Detail::Lines).into_iter();
+        let places = binary.frames_as(symbols, &addresses, Detail::Lines, place);
+        let mut places = places.into_iter();
         for routine in routines {
-            routine.frames = frames.by_ref().take(routine.code.len()).collect();
+            routine.places = places.by_ref().take(routine.code.len()).collect();
         }
         Ok(())
     }
 
     fn routine(&self, out: &mut dyn Write, routine: &Routine<'_>) -> Result<(), Error> {
-        let Routine { names, nodes, code, frames, .. } = routine;
+        let Routine { names, nodes, code, places, .. } = routine;
         let mut all = Node::default();
         nodes.iter().for_each(|(_, node)| add(&mut all, node));
         let (name, others) = names.split_first().map_or(("", &[][..]), |(n, o)| (n.as_str(), o));
@@ -178,8 +179,8 @@ impl Report {
         let (flat, cum) = (self.value(all.flat_value()), self.value(all.cum_value()));
         writeln!(out, "{flat:>10} {cum:>10} (flat, cum) {share} of Total")?;
         let mut nodes = nodes.iter().peekable();
-        let mut last = String::new();
-        for (instruction, frames) in code.iter().zip(frames) {
+        let mut last = "";
+        for (instruction, place) in code.iter().zip(places) {
             let Instruction { address, length, text } = instruction;
             // Samples may be of the middle of an instruction: of a call they are.
             let end = address.saturating_add(*length);
@@ -187,17 +188,9 @@ impl Report {
             while let Some((_, node)) = nodes.next_if(|(address, _)| *address < end) {
                 add(&mut at, node);
             }
-            let place = frames.first().map_or_else(String::new, |frame| {
-                let name = demangle(&frame.name, Style::Short);
-                match (frame.file.as_str(), frame.line) {
-                    ("", _) => name.into_owned(),
-                    (file, 0) => format!("{name} {}", base(file)),
-                    (file, line) => format!("{name} {}:{line}", base(file)),
-                }
-            });
             let values = (self.value_or_dot(at.flat_value()), self.value_or_dot(at.cum_value()));
             let head = format!("{:>10} {:>10} {address:>10x}: ", values.0, values.1);
-            if place == last || place.is_empty() {
+            if **place == *last || place.is_empty() {
                 writeln!(out, "{head}{text}")?;
             } else if text.len() < WIDEST {
                 writeln!(out, "{head}{text:<WIDEST$};{place}")?;
@@ -208,6 +201,17 @@ impl Report {
             last = place;
         }
         Ok(())
+    }
+}
+
+/// Of the innermost of some frames.
+fn place(frames: Vec<Frame>) -> Box<str> {
+    let Some(frame) = frames.first() else { return Box::default() };
+    let name = demangle(&frame.name, Style::Short);
+    match (frame.file.as_str(), frame.line) {
+        ("", _) => name.into(),
+        (file, 0) => format!("{name} {}", base(file)).into(),
+        (file, line) => format!("{name} {}:{line}", base(file)).into(),
     }
 }
 
