@@ -82,7 +82,7 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Runs a program once. Must be the first child of this process that takes long.
+/// Runs a program once.
 fn measure(program: &Path, size: &str, shape: &Shape, words: &[&str]) -> Figures {
     let directory = target().join("analysis");
     fs::create_dir_all(&directory).expect("the target directory can be written");
@@ -99,20 +99,21 @@ fn measure(program: &Path, size: &str, shape: &Shape, words: &[&str]) -> Figures
         .iter()
         .map(|w| w.replace("{one}", &one).replace("{other}", &other).replace("{out}", &out))
         .collect();
-    let before = children().0;
     let mut command = Command::new(program);
     command.args(&words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    assert!(command.status().expect("it runs").success(), "{words:?}");
-    let (after, peak_mb) = children();
-    Figures { value: after - before, peak_mb, extra: None }
-}
-
-/// CPU time of all children that have ended, in milliseconds, and the most memory that one had.
-fn children() -> (f64, f64) {
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it is waited for below, which tells its memory too"
+    )]
+    let child = command.spawn().expect("it runs");
+    let pid = child.id().cast_signed();
     // SAFETY: all-zero is a valid value, which the call below fills.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` is a local for the call to fill.
-    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) }, 0);
+    let mut status = 0;
+    // SAFETY: both are locals for the call to fill; nobody else waits for the child.
+    assert_eq!(unsafe { libc::wait4(pid, &mut status, 0, &mut usage) }, pid);
+    assert_eq!(status, 0, "{words:?}");
     let ms = |time: libc::timeval| time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3;
-    (ms(usage.ru_utime) + ms(usage.ru_stime), usage.ru_maxrss as f64 / 1024.0)
+    let peak_mb = usage.ru_maxrss as f64 / 1024.0;
+    Figures { value: ms(usage.ru_utime) + ms(usage.ru_stime), peak_mb, extra: None }
 }

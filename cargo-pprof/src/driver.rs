@@ -12,7 +12,7 @@ use crate::paths::base;
 use crate::pattern::Pattern;
 use crate::profile::{Granularity, Profile};
 use crate::report::{self, Format, Report};
-use crate::save::{save, save_new};
+use crate::save::{Named, save, save_new};
 use crate::viewer::{self, Shown};
 
 /// A command and what goes with it.
@@ -109,7 +109,10 @@ pub fn generate(
                 write_to(report, then, config.graphviz, &mut file)?;
                 return Ok(Some(viewer.show(temporary)?));
             }
-            _ => return write_to(report, then, config.graphviz, ui.out).map(|()| None),
+            _ => {
+                let mut out = Named::new("to standard output", &mut *ui.out);
+                return write_to(report, then, config.graphviz, &mut out).map(|()| None);
+            }
         }
     }
     ui.say(&format!("Generating report in {}", output.display()));

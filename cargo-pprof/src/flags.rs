@@ -167,7 +167,11 @@ pub fn parse(words: &[impl AsRef<OsStr>]) -> Result<Arguments, Refusal> {
             with_help: true,
         })?;
     }
-    let rest = words.get(at..).unwrap_or_default();
+    let (options, rest) = words.split_at(at.min(words.len()));
+    // One that is lost in the text would be another name.
+    if let Some(word) = options.iter().find(|word| word.as_ref().to_str().is_none()) {
+        return wrong(format!("{} is no UTF-8, as options must be", word.as_ref().display()));
+    }
     finish(parsed, rest.iter().map(|word| word.as_ref().to_owned()).collect())
 }
 
@@ -419,6 +423,21 @@ mod tests {
         let config = config("-nodecount=1_0 -nodefraction=0x1p-2 -edgefraction=.5 p");
         let numbers = (config.nodecount, config.nodefraction, config.edgefraction);
         assert_eq!(numbers, (10, 0.25, 0.5));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn options_are_text_and_profiles_are_not() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let odd = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+        let refused = parse(&[OsStr::new("-output"), odd(b"o\xff"), OsStr::new("p")]);
+        assert!(
+            matches!(refused, Err(Refusal::Wrong { message, .. }) if message.contains("UTF-8"))
+        );
+        let profiles = [OsStr::new("-top"), odd(b"p\xff")];
+        let sources = parse(&profiles).expect("any name is one").sources;
+        assert_eq!(sources.profiles, profiles[1..]);
     }
 
     #[test]

@@ -16,12 +16,13 @@ pub fn save(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let failed = |error: io::Error| format!("cannot write {}: {error}", path.display());
+    let name = path.display().to_string();
+    let failed = |error: io::Error| format!("cannot write {name}: {error}");
     let target = followed(path);
     let there = fs::metadata(&target).ok();
     if is_stream(path) || there.as_ref().is_some_and(|there| !there.is_file()) {
         let file = File::create(path).map_err(failed)?;
-        return write(&mut Named { path, file });
+        return write(&mut Named::new(&name, file));
     }
     // Who may not write it may not replace it either.
     let old = there.as_ref().map(|_| OpenOptions::new().write(true).open(&target));
@@ -33,7 +34,7 @@ pub fn save(
         // Before there is anything in it that not all are to read.
         fs::set_permissions(part.path(), there.permissions()).map_err(failed)?;
     }
-    write(&mut Named { path, file })?;
+    write(&mut Named::new(&name, file))?;
     if is_beside && is_like {
         match (fs::rename(part.path(), &target), &old) {
             (Ok(()), _) => {
@@ -107,29 +108,33 @@ fn is_owned_alike(_: &Path, _: &Metadata) -> bool {
     true
 }
 
-/// A file whose errors say its name.
-struct Named<'p> {
-    path: &'p Path,
-    file: File,
+/// What is written to, with errors that say its name.
+pub(crate) struct Named<'n, W> {
+    name: &'n str,
+    to: W,
 }
 
-impl Named<'_> {
+impl<'n, W: Write> Named<'n, W> {
+    pub(crate) fn new(name: &'n str, to: W) -> Named<'n, W> {
+        Named { name, to }
+    }
+
     fn named<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| {
-            let message = format!("cannot write {}: {error}", self.path.display());
+            let message = format!("cannot write {}: {error}", self.name);
             io::Error::new(error.kind(), message)
         })
     }
 }
 
-impl Write for Named<'_> {
+impl<W: Write> Write for Named<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes);
+        let written = self.to.write(bytes);
         self.named(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.file.flush();
+        let flushed = self.to.flush();
         self.named(flushed)
     }
 }
@@ -145,9 +150,10 @@ pub fn save_new(
 ) -> Result<PathBuf, Error> {
     let mut names = names.into_iter().peekable();
     let path = names.peek().cloned().unwrap_or_default();
-    let failed = |error: io::Error| format!("cannot write {}: {error}", path.display());
+    let name = path.display().to_string();
+    let failed = |error: io::Error| format!("cannot write {name}: {error}");
     let (part, file) = Temporary::part_of(&path).map_err(failed)?;
-    write(&mut Named { path: &path, file })?;
+    write(&mut Named::new(&name, file))?;
     Ok(part.keep_as(names).map_err(failed)?)
 }
 

@@ -283,7 +283,7 @@ fn read_bytes(
 pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         // Without all of it in memory, as it may be large. If there is more to say, it is read again.
-        if let Ok(profile) = Profile::decode_from(inflated(&bytes, LARGEST)) {
+        if let Ok(profile) = Profile::decode_from(inflated(&bytes, most_inflated(&bytes))) {
             return Ok(profile);
         }
         bytes = decompress(&bytes).map_err(|error| format!("decompressing profile: {error}"))?;
@@ -295,18 +295,31 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
                 return Ok(profile);
             }
             let foreign = profile::parse_foreign(&bytes).map_err(failed)?;
-            foreign.ok_or_else(|| failed(format!("unrecognized profile format ({why})")))
+            foreign.ok_or_else(|| {
+                failed(format!("unrecognized profile format (as profile.proto: {why}); {FORMATS}"))
+            })
         }
         Err(error) => Err(format!("parsing profile: {error}")),
         Ok(profile) => Ok(profile),
     }
 }
 
-/// Bytes of a profile without compression: twenty times what a million stacks take. Of what is made to fill the memory, a thousandth is in the file.
+const FORMATS: &str = "other formats that are read are folded stacks, perf.data and perf script, jemalloc's, DHAT's, and those of gperftools";
+
+/// Bytes of a profile without compression: twenty times what a million stacks take.
 const LARGEST: u64 = 4 << 30;
 
+/// A profile may be so many times its size without compression, and a bit: most are three to twenty times. Of what is made to fill the memory, a
+/// thousandth is in the file.
+const MOST_INFLATED: u64 = 100;
+const FREE_BYTES: u64 = 256 << 20;
+
+fn most_inflated(bytes: &[u8]) -> u64 {
+    (bytes.len() as u64 * MOST_INFLATED + FREE_BYTES).min(LARGEST)
+}
+
 pub(crate) fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    decompress_within(bytes, LARGEST)
+    decompress_within(bytes, most_inflated(bytes))
 }
 
 fn decompress_within(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
@@ -330,7 +343,10 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
         let Some(left) = self.left.checked_sub(read as u64) else {
-            return Err(io::Error::other(format!("it has more than {} bytes", self.limit)));
+            let limit = self.limit;
+            let message =
+                format!("it has more than {limit} bytes, which no profile of its size has");
+            return Err(io::Error::other(message));
         };
         self.left = left;
         Ok(read)

@@ -157,7 +157,9 @@ fn check_same_types(one: &Profile, other: &Profile) -> Result<(), String> {
     let period = |p: &Profile| named(p, p.period_type);
     if period(one) != period(other) {
         let ((a, b), (c, d)) = (period(one), period(other));
-        return Err(format!("incompatible period types {a}/{b} and {c}/{d}"));
+        return Err(format!(
+            "incompatible period types {a}/{b} and {c}/{d}: profiles of one kind can be merged and compared"
+        ));
     }
     let types = |p: &Profile| p.sample_types.iter().map(|t| named(p, *t)).collect::<Vec<_>>();
     if types(one) != types(other) {
