@@ -47,13 +47,15 @@ pub fn save(
         }
     }
     let Some(mut old) = old else { return Ok(()) };
-    let copied = File::open(part.path())
+    // A signal takes away what is temporary: from here on this is the only whole one.
+    let whole = part.path().to_owned();
+    part.keep();
+    let copied = File::open(&whole)
         .and_then(|mut whole| old.set_len(0).and_then(|()| io::copy(&mut whole, &mut old)));
     if let Err(error) = copied {
-        let (error, whole) = (failed(error), part.path().to_owned());
-        part.keep();
-        return Err(format!("{error}; all of it is in {}", whole.display()).into());
+        return Err(format!("{}; all of it is in {}", failed(error), whole.display()).into());
     }
+    let _ = fs::remove_file(whole);
     Ok(())
 }
 

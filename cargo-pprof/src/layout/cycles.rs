@@ -8,11 +8,11 @@ use super::Edge;
 
 pub(super) fn upward(nodes: usize, edges: &[Edge]) -> Vec<bool> {
     let mut order = Order::new(nodes);
-    let mut upward = vec![false; edges.len()];
     for index in by_worth(nodes, edges) {
-        upward[index] = !order.add(edges[index].from, edges[index].to);
+        order.add(edges[index].from, edges[index].to);
     }
-    upward
+    // By the order at the end: one that was not looked at may agree with it by now, or no longer.
+    edges.iter().map(|edge| order.place[edge.from] >= order.place[edge.to]).collect()
 }
 
 /// Edges, the heaviest first. One that leads to where much more happens than where it starts is most likely a recursion: it is worth that much less.
