@@ -65,7 +65,8 @@ fn known(name: &str, style: Style) -> Option<String> {
         options = options.no_params().no_return_type();
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
-    out.0 = without_empty_packs(with_standard_names(name, out.0));
+    out.0 = with_suffixes(with_literal_operator(with_standard_names(name, out.0)));
+    out.0 = without_empty_packs(out.0);
     if style != Style::Full {
         out.0 = without_outer_parameters(&out.0);
     }
@@ -86,8 +87,11 @@ fn known(name: &str, style: Style) -> Option<String> {
     Some(if style == Style::Short { without_templates(short) } else { short.to_owned() })
 }
 
-/// What manglings have a letter for by its short name, but where it is constructed or destroyed; literals with the suffix of their type.
+/// What manglings have a letter for by its short name, but where it is constructed or destroyed.
 fn with_standard_names(mangled: &str, mut name: String) -> String {
+    if !name.contains("std::") {
+        return name;
+    }
     const STREAM: &str = "<char, std::char_traits<char> >";
     const STRING: &str = "<char, std::char_traits<char>, std::allocator<char> >";
     const CLASSES: [(&str, &str, &str); 4] = [
@@ -115,7 +119,14 @@ fn with_standard_names(mangled: &str, mut name: String) -> String {
             }
         }
     }
-    // What a literal of one's own is made by.
+    if mangled.contains("Dn") {
+        name = name.replace("std::nullptr_t", "decltype(nullptr)");
+    }
+    name
+}
+
+/// `operator"" _km` for what such a literal is made by.
+fn with_literal_operator(mut name: String) -> String {
     if let Some(at) = name.find("::operator \"\"")
         && let Some(start) = name[..at].rfind("operator")
     {
@@ -123,9 +134,11 @@ fn with_standard_names(mangled: &str, mut name: String) -> String {
         let end = at + "::operator \"\"".len();
         name.replace_range(start..end, &format!("operator\"\" {suffix}"));
     }
-    if mangled.contains("Dn") {
-        name = name.replace("std::nullptr_t", "decltype(nullptr)");
-    }
+    name
+}
+
+/// `1l` for `(long)1`.
+fn with_suffixes(mut name: String) -> String {
     const SUFFIXES: [(&str, &str); 5] = [
         ("(long)", "l"),
         ("(unsigned long)", "ul"),
@@ -141,7 +154,11 @@ fn with_standard_names(mangled: &str, mut name: String) -> String {
 
 /// Arguments that are packs of none take no place in a list.
 fn without_empty_packs(mut name: String) -> String {
-    for (empty, none) in [(", , ", ", "), ("<, ", "<"), ("(, ", "("), (", )", ")")] {
+    // Those of an operator are none.
+    if !name.contains("operator<, ") {
+        name = name.replace("<, ", "<");
+    }
+    for (empty, none) in [(", , ", ", "), ("(, ", "("), (", )", ")")] {
         while name.contains(empty) {
             name = name.replace(empty, none);
         }
@@ -177,7 +194,6 @@ fn without_outer_parameters(name: &str) -> String {
     out + rest
 }
 
-/// `1l` for `(long)1`.
 fn with_suffix(name: String, cast: &str, suffix: &str) -> String {
     if !name.contains(cast) {
         return name;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::driver::Error;
-use crate::temporary::Temporary;
+use crate::temporary::{self, Temporary};
 
 /// Writes a file under another name first: no half of it is ever there. What cannot be replaced, as it has more names than one or another owner, is
 /// written over once all is known.
@@ -18,7 +18,7 @@ pub fn save(
 ) -> Result<(), Error> {
     let name = path.display().to_string();
     let failed = |error: io::Error| format!("cannot write {name}: {error}");
-    let target = followed(path);
+    let target = followed(path).map_err(failed)?;
     let there = fs::metadata(&target).ok();
     if is_stream(path) || there.as_ref().is_some_and(|there| !there.is_file()) {
         let file = File::create(path).map_err(failed)?;
@@ -47,31 +47,31 @@ pub fn save(
         }
     }
     let Some(mut old) = old else { return Ok(()) };
-    // A signal takes away what is temporary: from here on this is the only whole one.
+    // If this does not come to its end, it is the only whole one.
     let whole = part.path().to_owned();
     part.keep();
-    let copied = File::open(&whole)
-        .and_then(|mut whole| old.set_len(0).and_then(|()| io::copy(&mut whole, &mut old)));
-    if let Err(error) = copied {
-        return Err(format!("{}; all of it is in {}", failed(error), whole.display()).into());
-    }
-    let _ = fs::remove_file(whole);
-    Ok(())
+    temporary::undisturbed(|| {
+        let mut from = File::open(&whole)?;
+        old.set_len(0)?;
+        io::copy(&mut from, &mut old)?;
+        fs::remove_file(&whole)
+    })
+    .map_err(|error| format!("{}; all of it is in {}", failed(error), whole.display()).into())
 }
 
 /// Where links lead, also if nothing is there yet.
-fn followed(path: &Path) -> PathBuf {
+fn followed(path: &Path) -> io::Result<PathBuf> {
     /// As systems have it.
     const MOST_LINKS: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         if let Ok(found) = fs::canonicalize(&path) {
-            return found;
+            return Ok(found);
         }
-        let Ok(link) = fs::read_link(&path) else { break };
+        let Ok(link) = fs::read_link(&path) else { return Ok(path) };
         path = path.parent().unwrap_or(Path::new("")).join(link);
     }
-    path
+    Err(io::Error::other("links lead in a circle"))
 }
 
 /// Whether a path stands for what is open, whatever that is.
@@ -198,6 +198,10 @@ mod tests {
         assert_eq!([text(&path), text(&other)], ["first and long", "first and long"]);
         save(&link, |file| Ok(file.write_all(b"second")?)).expect("a directory of ours");
         assert_eq!([text(&path), text(&other)], ["second", "second"]);
+        let circle = directory.path().join("circle");
+        std::os::unix::fs::symlink("circle", &circle).expect("a directory of ours");
+        assert!(save(&circle, |_| Ok(())).is_err());
+        fs::remove_file(&circle).expect("it is still a link");
         assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
         assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 3);
     }

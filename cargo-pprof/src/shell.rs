@@ -61,7 +61,7 @@ pub fn run(
             Read::Line(line) => line,
             Read::Cancelled => continue,
             Read::Odd => {
-                ui.say("what was typed is no UTF-8: the line is left out");
+                ui.say("what was typed is no UTF-8: it is left out, and all that came with it");
                 continue;
             }
             Read::End => return Ok(()),

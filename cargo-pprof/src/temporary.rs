@@ -101,6 +101,12 @@ impl Drop for Temporary {
     }
 }
 
+/// Does what is to be whole: a signal ends the process after it.
+pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    let _held = files();
+    work()
+}
+
 /// Removes all that there are. None is made while what it returns is held.
 pub fn remove_all() -> impl Sized {
     let mut files = files();

@@ -300,6 +300,20 @@ fn what_comes_in_pieces_is_read_as_what_is_there_at_once() {
 }
 
 #[test]
+fn what_is_wrong_a_million_times_is_not_kept() {
+    // Mappings without an id, and samples without a value.
+    for (record, why) in [([0x1a, 0], "a mapping has the id 0"), ([0x12, 0], "no sample types")] {
+        let end = Profile::decode(&[&record[..], &[0x32, 0]].concat()).map(drop);
+        let message = end.expect_err("it is wrong").to_string();
+        assert!(message.contains(why), "{message}");
+        let many = record.repeat(16 << 20);
+        let error = Profile::decode_from(Read::chain(&many[..], &[0x32, 0][..])).map(drop);
+        assert_eq!(error.expect_err("it is wrong").to_string(), message);
+    }
+    assert_little_memory();
+}
+
+#[test]
 fn reports_of_odd_profiles_end() {
     let mut random = Random(2);
     for _ in 0..250 {

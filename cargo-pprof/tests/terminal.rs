@@ -135,7 +135,7 @@ fn lines_that_come_together_are_each_done() {
     terminal.press("\u{1b}[200~tags\nfolded\npeek other\n\u{1b}[201~\r");
     let text = terminal.until("| other");
     assert!(text.contains("main;leaf 3"), "{text}");
-    // A byte of no character costs its line, and no more.
+    // A byte of no character costs what comes with it, and not the shell.
     terminal.keys.write_all(b"peek \xff").expect("it reads");
     terminal.until("no UTF-8");
     terminal.press("\u{4}");

@@ -282,9 +282,13 @@ fn read_bytes(
 /// It is none.
 pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        // Without all of it in memory, as it may be large. If there is more to say, it is read again.
-        if let Ok(profile) = Profile::decode_from(inflated(&bytes, most_inflated(&bytes))) {
-            return Ok(profile);
+        // Without all of it in memory, as it may be large. If it is none, it is read again.
+        match Profile::decode_from(inflated(&bytes, most_inflated(&bytes))) {
+            Ok(profile) => return Ok(profile),
+            Err(error @ DecodeError::Invalid(_)) => {
+                return Err(format!("parsing profile: {error}"));
+            }
+            Err(_) => {}
         }
         bytes = decompress(&bytes).map_err(|error| format!("decompressing profile: {error}"))?;
     }
@@ -309,10 +313,9 @@ const FORMATS: &str = "other formats that are read are folded stacks, perf.data 
 /// Bytes of a profile without compression: twenty times what a million stacks take.
 const LARGEST: u64 = 4 << 30;
 
-/// A profile may be so many times its size without compression, and a bit: most are three to twenty times. Of what is made to fill the memory, a
-/// thousandth is in the file.
+/// A profile may be so many times its size without compression, and a bit: most are three to twenty times.
 const MOST_INFLATED: u64 = 100;
-const FREE_BYTES: u64 = 256 << 20;
+const FREE_BYTES: u64 = 64 << 20;
 
 fn most_inflated(bytes: &[u8]) -> u64 {
     (bytes.len() as u64 * MOST_INFLATED + FREE_BYTES).min(LARGEST)

@@ -106,7 +106,7 @@ impl Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge(pub usize);
 
-/// Ranks passed by all edges at most: with so many a layout takes ten seconds and a gigabyte.
+/// Ranks passed by all edges at most: with so many a layout takes half a minute and a gigabyte at most.
 const MOST_PASSED: usize = 500_000;
 
 /// Lays a graph out.

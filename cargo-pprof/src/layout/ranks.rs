@@ -6,8 +6,8 @@ use super::{Edge, TooLarge};
 /// Exchanges of the simplex. Graphs of profiles take about as many as they have boxes.
 const MOST: usize = 20_000;
 
-/// Edges that all exchanges look at, if each looks at all: some seconds.
-const WORK: usize = 1_000_000_000;
+/// Boxes and edges that all exchanges look at, if each looks at all: some seconds.
+const WORK: usize = 200_000_000;
 
 /// Ranks that edges pass before the simplex makes them shorter are at most so many times those that they pass then.
 const SHORTENED: i64 = 4;
@@ -26,7 +26,7 @@ pub(super) fn ranks(nodes: usize, edges: &[Edge], most: usize) -> Result<Vec<usi
     if usize::try_from(passed / SHORTENED).is_ok_and(|passed| passed > most) {
         return Err(TooLarge(passed as usize));
     }
-    let mut ranks = solve(nodes, &constraints, MOST.min(WORK / edges.len().max(1)));
+    let mut ranks = solve(nodes, &constraints, MOST.min(WORK / (nodes + edges.len()).max(1)));
     let first = ranks.iter().copied().min().unwrap_or(0);
     ranks.iter_mut().for_each(|rank| *rank -= first);
     spread(&mut ranks, &constraints);

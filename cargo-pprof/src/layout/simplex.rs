@@ -34,7 +34,7 @@ pub(super) fn solve(nodes: usize, constraints: &[Constraint], most: usize) -> Ve
 pub(super) fn solve_centered(nodes: usize, constraints: &[Constraint], most: usize) -> Vec<i64> {
     let mut simplex = Simplex::new(nodes, constraints);
     simplex.descend(most);
-    simplex.center();
+    simplex.center(most);
     simplex.at
 }
 
@@ -348,12 +348,20 @@ impl<'c> Simplex<'c> {
         node
     }
 
-    /// Where a cut costs nothing, its parts are moved by half of what they may.
-    fn center(&mut self) {
+    /// Where a cut costs nothing, its parts are moved by half of what they may. It ends early where that looks at more nodes than so many exchanges.
+    fn center(&mut self, most: usize) {
+        let nodes = self.postorder.len();
+        let mut left = most.saturating_mul(nodes);
         for place in 0..self.tree.len() {
             let branch = self.tree[place];
             if self.cut[branch] != 0 {
                 continue;
+            }
+            let (root, _) = self.below(branch);
+            let below = self.number[root] - self.lowest[root] + 1;
+            match left.checked_sub(below.min(nodes - below)) {
+                Some(rest) => left = rest,
+                None => return,
             }
             let Some(entering) = self.entering(branch) else { continue };
             let room = self.slack(entering);

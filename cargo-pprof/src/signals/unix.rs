@@ -3,7 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::{fs, io, process, thread};
 
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -17,6 +19,10 @@ pub fn watch() {
     let heard: Vec<i32> = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_heard).collect();
     let (ready, is_ready) = mpsc::channel();
     let wait = move || {
+        // This thread changes the terminal back even if it comes to the background just then.
+        let mut stop = SigSet::empty();
+        stop.add(Signal::SIGTTOU);
+        let _ = stop.thread_block();
         let signals = Signals::new(heard);
         let _ = ready.send(());
         if let Some(signal) = signals.ok().and_then(|mut signals| signals.forever().next()) {
@@ -32,7 +38,9 @@ fn end(signal: i32) -> ! {
     let _no_more_files = temporary::remove_all();
     // Held to the end: it does not change again.
     let terminal = terminal();
-    if let Some(before) = &*terminal {
+    // In the background it is another's, as of the shell that has suspended this one.
+    let is_ours = tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp());
+    if let Some(before) = terminal.as_ref().filter(|_| is_ours) {
         let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
         // What is pasted comes without marks again. Not through the stream, which is locked by who writes reports.
         let _ = nix::unistd::write(io::stdout(), b"\x1b[?2004l\r\n");

@@ -93,6 +93,9 @@ struct Tables {
     mappings: Vec<(Mapping, [Raw; 2])>,
     locations: Vec<RawLocation>,
     functions: Vec<(Function, [Raw; 3])>,
+    mapping_ids: Ids,
+    location_ids: Ids,
+    function_ids: Ids,
     interned: Texts,
     /// Which of these each text of the file is.
     texts: Vec<Text>,
@@ -111,9 +114,24 @@ impl Tables {
         match number {
             1 => self.sample_types.push(value_type(field.bytes()?)?),
             2 => self.samples.add(field.bytes()?)?,
-            3 => self.mappings.push(mapping(field.bytes()?)?),
-            4 => self.locations.push(location(field.bytes()?)?),
-            5 => self.functions.push(function(field.bytes()?)?),
+            3 => {
+                let mapping = mapping(field.bytes()?)?;
+                if self.mapping_ids.add(mapping.0.id, self.mappings.len()) {
+                    self.mappings.push(mapping);
+                }
+            }
+            4 => {
+                let location = location(field.bytes()?)?;
+                if self.location_ids.add(location.location.id, self.locations.len()) {
+                    self.locations.push(location);
+                }
+            }
+            5 => {
+                let function = function(field.bytes()?)?;
+                if self.function_ids.add(function.0.id, self.functions.len()) {
+                    self.functions.push(function);
+                }
+            }
             6 => {
                 let text = field.bytes()?;
                 if self.texts.is_empty() && !text.is_empty() {
@@ -164,12 +182,12 @@ impl Tables {
             function.filename = text(filename)?;
             profile.functions.push(function);
         }
-        let mappings = Ids::of("mapping", profile.mappings.iter().map(|m| m.id))?;
-        let functions = Ids::of("function", profile.functions.iter().map(|f| f.id))?;
+        self.mapping_ids.check("mapping")?;
+        self.function_ids.check("function")?;
         for RawLocation { mut location, mapping, lines } in self.locations {
-            location.mapping = mappings.get(mapping);
+            location.mapping = self.mapping_ids.get(mapping);
             for (function, line) in lines {
-                let Some(function) = functions.get(function) else {
+                let Some(function) = self.function_ids.get(function) else {
                     let id = location.id;
                     return invalid(format!("location {id} has a line of no function"));
                 };
@@ -177,9 +195,9 @@ impl Tables {
             }
             profile.locations.push(location);
         }
-        let locations = Ids::of("location", profile.locations.iter().map(|l| l.id))?;
+        self.location_ids.check("location")?;
         let width = profile.sample_types.len();
-        profile.samples = self.samples.resolve(width, &locations, &texts)?;
+        profile.samples = self.samples.resolve(width, &self.location_ids, &texts)?;
         Ok(profile)
     }
 }
@@ -273,37 +291,50 @@ fn function(bytes: &[u8]) -> Result<(Function, [Raw; 3])> {
 }
 
 /// From ids to indices: ids are mostly those from 1 on.
+#[derive(Default)]
 struct Ids {
     dense: Vec<u32>,
     sparse: HashMap<u64, u32>,
+    /// The first that says nothing or is there twice.
+    wrong: Option<u64>,
 }
 
 const NONE: u32 = u32::MAX;
 
 impl Ids {
-    fn of(what: &str, ids: impl ExactSizeIterator<Item = u64>) -> Result<Ids> {
-        let mut known = Ids { dense: vec![NONE; ids.len() + 1], sparse: HashMap::new() };
-        for (index, id) in ids.enumerate() {
-            if id == 0 {
-                return invalid(format!("a {what} has the id 0, which says that there is none"));
-            }
-            let dense = usize::try_from(id).ok().and_then(|id| known.dense.get_mut(id));
-            let before = match dense {
-                Some(place) => std::mem::replace(place, index as u32) != NONE,
-                None => known.sparse.insert(id, index as u32).is_some(),
-            };
-            if before {
-                return invalid(format!("more than one {what} has the id {id}"));
-            }
+    /// Whether it is one of its own: if not, what has it is not to be kept, as a file is small that has it a million times.
+    fn add(&mut self, id: u64, index: usize) -> bool {
+        if id == 0 || self.get(id).is_some() {
+            self.wrong.get_or_insert(id);
+            return false;
         }
-        Ok(known)
+        let near = 2 * index + 1024;
+        match usize::try_from(id).ok().filter(|id| *id < near) {
+            Some(id) => {
+                if self.dense.len() <= id {
+                    self.dense.resize(id + 1, NONE);
+                }
+                self.dense[id] = index as u32;
+            }
+            None => drop(self.sparse.insert(id, index as u32)),
+        }
+        true
+    }
+
+    fn check(&self, what: &str) -> Result<()> {
+        match self.wrong {
+            None => Ok(()),
+            Some(0) => invalid(format!("a {what} has the id 0, which says that there is none")),
+            Some(id) => invalid(format!("more than one {what} has the id {id}")),
+        }
     }
 
     #[inline]
     fn get(&self, id: u64) -> Option<u32> {
-        match self.dense.get(id as usize) {
-            Some(index) => Some(*index).filter(|index| *index != NONE),
-            None => self.sparse.get(&id).copied(),
+        match usize::try_from(id).ok().and_then(|id| self.dense.get(id)) {
+            Some(index) if *index != NONE => Some(*index),
+            _ if self.sparse.is_empty() => None,
+            _ => self.sparse.get(&id).copied(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct RawSamples {
     frames: Vec<u32>,
     large: IndexSet<u64, foldhash::fast::RandomState>,
     labels: Vec<RawLabel>,
+    /// The least and the greatest key of labels that say nothing.
+    other_keys: [Raw; 2],
     /// How many frames and labels each has.
     lengths: Vec<[u32; 2]>,
 }
@@ -43,12 +45,27 @@ impl RawSamples {
                     self.frames.push(raw);
                 })?,
                 2 => field.numbers(|value| self.values.push(value.cast_signed()))?,
-                3 => self.labels.extend(label(field.bytes()?)?),
+                3 => {
+                    let label = label(field.bytes()?)?;
+                    if label.says_nothing() {
+                        let [least, greatest] = self.other_keys;
+                        self.other_keys = [least.min(label.key), greatest.max(label.key)];
+                    } else {
+                        self.labels.push(label);
+                    }
+                }
                 _ => {}
             }
             Ok(())
         })?;
         let width = self.values.len() - values;
+        if width == 0 {
+            // It is wrong in any profile, and not to be kept: a file is small that has it a million times.
+            self.frames.truncate(frames);
+            self.labels.truncate(labels);
+            self.other_width = Some(width);
+            return Ok(());
+        }
         if self.lengths.is_empty() {
             self.width = width;
         } else if width != self.width {
@@ -61,11 +78,12 @@ impl RawSamples {
 
     /// All of them, of a profile with so many sample types and these locations and texts.
     pub(super) fn resolve(self, types: usize, ids: &Ids, texts: &[Text]) -> Result<Samples> {
-        if !self.lengths.is_empty() {
+        let width = (!self.lengths.is_empty()).then_some(self.width);
+        if width.or(self.other_width).is_some() {
             if types == 0 {
                 return invalid("there are samples, but no sample types");
             }
-            let widths = [Some(self.width), self.other_width];
+            let widths = [width, self.other_width];
             if let Some(len) = widths.into_iter().flatten().find(|len| *len != types) {
                 return invalid(format!("a sample has {len} values where there are {types} types"));
             }
@@ -82,14 +100,16 @@ impl RawSamples {
             };
             *frame = index;
         }
+        for key in self.other_keys.into_iter().filter(|key| *key != 0) {
+            text_at(texts, key)?;
+        }
         let labels = self.labels.into_iter().map(|label| label.resolve(texts));
         let labels = labels.collect::<Result<Vec<Label>>>()?;
         Ok(Samples::of_columns(types, self.values, frames, labels, &self.lengths))
     }
 }
 
-/// Nothing if it says nothing.
-fn label(bytes: &[u8]) -> Result<Option<RawLabel>> {
+fn label(bytes: &[u8]) -> Result<RawLabel> {
     let mut label = RawLabel::default();
     fields(bytes, |number, field| {
         match number {
@@ -101,10 +121,14 @@ fn label(bytes: &[u8]) -> Result<Option<RawLabel>> {
         }
         Ok(())
     })?;
-    Ok(Some(label).filter(|label| label.text != 0 || label.number != 0 || label.unit != 0))
+    Ok(label)
 }
 
 impl RawLabel {
+    fn says_nothing(&self) -> bool {
+        [self.text, self.number, self.unit] == [0; 3]
+    }
+
     fn resolve(self, texts: &[Text]) -> Result<Label> {
         let key = text_at(texts, self.key)?;
         let value = if self.text != 0 {
