@@ -154,14 +154,14 @@ fn with_suffixes(mut name: String) -> String {
 
 /// Arguments that are packs of none take no place in a list.
 fn without_empty_packs(mut name: String) -> String {
-    // Those of an operator are none.
-    if !name.contains("operator<, ") {
-        name = name.replace("<, ", "<");
-    }
     for (empty, none) in [(", , ", ", "), ("(, ", "("), (", )", ")")] {
         while name.contains(empty) {
             name = name.replace(empty, none);
         }
+    }
+    // Those of an operator are none.
+    if !name.contains("operator<, ") {
+        name = name.replace("<, ", "<");
     }
     while let Some(at) = name.find(", >") {
         let bracket = if name[..at].ends_with('>') { " >" } else { ">" };
@@ -435,6 +435,8 @@ mod tests {
             ("_ZN1AILm5ELj6ELln7ELb1ELi8EE1fEv", "A<5ul, 6u, -7l, true, 8>::f"),
             ("_ZN1AIiJEE1fEv", "A<int>::f"),
             ("_ZN1AI1BIiEJEE1fEv", "A<B<int> >::f"),
+            ("_ZN1AIJEJEiE1fEv", "A<int>::f"),
+            ("_ZN1AIJEJEE1fEv", "A<>::f"),
             ("_ZN1AIDnE1fEv", "A<decltype(nullptr)>::f"),
         ];
         for (mangled, name) in templates {
