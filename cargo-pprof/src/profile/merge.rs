@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
+use std::mem;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::{
     Function, Label, Line, Location, Mapping, Profile, Sample, Samples, Text, Value, ValueType,
@@ -183,7 +185,7 @@ pub fn merge(profiles: Vec<Profile>) -> Result<Profile, String> {
     let most = profiles.iter().map(|profile| profile.samples.len()).max().unwrap_or(0);
     merger.samples.reserve(most, |_| 0);
     for profile in profiles {
-        merger.add(&profile);
+        merger.add(profile);
     }
     let merged = merger.merged;
     if merged.samples.iter().any(|sample| is_zero(sample.values)) {
@@ -272,7 +274,8 @@ struct Seen {
 }
 
 impl Merger {
-    fn add(&mut self, profile: &Profile) {
+    fn add(&mut self, mut profile: Profile) {
+        let mut samples = mem::take(&mut profile.samples);
         let mut seen = Seen {
             texts: vec![None; profile.texts.len()],
             mappings: vec![None; profile.mappings.len()],
@@ -281,41 +284,41 @@ impl Merger {
         };
         // The first one is the main program, whichever is used first.
         if self.merged.mappings.is_empty() && !profile.mappings.is_empty() {
-            self.mapping(profile, &mut seen, 0);
+            self.mapping(&profile, &mut seen, 0);
         }
-        let (mut stack, mut labels) = (Vec::new(), Vec::new());
-        for sample in profile.samples.iter().filter(|sample| !is_zero(sample.values)) {
-            stack.clear();
-            for &location in sample.stack {
-                stack.push(self.location(profile, &mut seen, location));
+        samples.retain(|sample| !is_zero(sample.values));
+        samples.rewrite(|stack, labels| {
+            for location in stack {
+                *location = self.location(&profile, &mut seen, *location);
             }
-            labels.clear();
-            for label in sample.labels {
-                labels.push(self.label(profile, &mut seen, label));
+            for label in &mut *labels {
+                *label = self.label(&profile, &mut seen, label);
             }
             labels.sort_by_key(|label| (matches!(label.value, Value::Number(..)), label.key));
-            self.sample(&stack, sample.values, &labels);
-        }
+        });
+        self.unite(samples);
     }
 
-    fn sample(&mut self, stack: &[u32], values: &[i64], labels: &[Label]) {
-        let Merger { merged, samples, hasher, .. } = self;
-        let hash = hasher.hash_one((stack, labels));
-        let known = samples.find(hash, |&index| {
-            let sample = merged.samples.get(index as usize);
-            sample.stack == stack && sample.labels == labels
-        });
-        if let Some(&index) = known {
-            for (sum, value) in merged.samples.values_mut(index as usize).iter_mut().zip(values) {
-                *sum = sum.wrapping_add(*value);
-            }
-            return;
-        }
-        merged.samples.push(stack.iter().copied(), values, labels.iter().copied());
-        let index = merged.samples.len() as u32 - 1;
-        samples.insert_unique(hash, index, |&index| {
-            let Sample { stack, labels, .. } = merged.samples.get(index as usize);
+    fn unite(&mut self, samples: Samples) {
+        let Merger { merged, samples: known, hasher, .. } = self;
+        let hash = |samples: &Samples, index: usize| {
+            let Sample { stack, labels, .. } = samples.get(index);
             hasher.hash_one((stack, labels))
+        };
+        merged.samples.absorb(samples, |samples, index| {
+            let sample = samples.get(index);
+            let is_same = |other: &u32| {
+                let other = samples.get(*other as usize);
+                other.stack == sample.stack && other.labels == sample.labels
+            };
+            let rehash = |other: &u32| hash(samples, *other as usize);
+            match known.entry(hash(samples, index), is_same, rehash) {
+                Entry::Occupied(other) => Some(*other.get() as usize),
+                Entry::Vacant(place) => {
+                    place.insert(index as u32);
+                    None
+                }
+            }
         });
     }
 
@@ -332,10 +335,15 @@ impl Merger {
         Label { key: self.text(profile, seen, label.key), value }
     }
 
+    #[inline]
     fn location(&mut self, profile: &Profile, seen: &mut Seen, index: u32) -> u32 {
-        if let Some(known) = seen.locations[index as usize] {
-            return known;
+        match seen.locations[index as usize] {
+            Some(known) => known,
+            None => self.new_location(profile, seen, index),
         }
+    }
+
+    fn new_location(&mut self, profile: &Profile, seen: &mut Seen, index: u32) -> u32 {
         let location = &profile.locations[index as usize];
         let mapping = location.mapping.map(|m| self.mapping(profile, seen, m as usize));
         let from_start = match location.mapping {
