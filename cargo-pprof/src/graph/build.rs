@@ -150,7 +150,7 @@ impl<'p> Builder<'p> {
             graph.edges = self.edges(graph, kept, &of_callers, &of_callees);
         }
         if let Some(mut table) = self.tag_table() {
-            table.expect_nodes(count);
+            table.expect_nodes(count, |id| kept.is_none_or(|kept| kept[id as usize]));
             self.add_tags(graph, kept, &mut table);
             graph.names = table.finish(&mut graph.nodes, least_part);
         }

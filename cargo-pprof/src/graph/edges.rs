@@ -188,8 +188,11 @@ impl Edges {
     /// All, and each with the nodes that it is between.
     pub(super) fn finish(mut self, nodes: &mut [Node]) -> Vec<Edge> {
         self.flush();
-        let mut all = Vec::with_capacity(self.of_nodes.iter().map(Vec::len).sum());
-        for (caller, mut calls) in (0..).zip(self.of_nodes) {
+        // There is no room for more than one of both.
+        let Edges { of_nodes, divisors, long, frames, by_caller, .. } = self;
+        drop((long, frames, by_caller));
+        let mut all = Vec::with_capacity(of_nodes.iter().map(Vec::len).sum());
+        for (caller, mut calls) in (0..).zip(of_nodes) {
             // Not as they came to the front.
             calls.sort_unstable_by_key(|call| call.callee.node());
             for call in calls {
@@ -200,7 +203,7 @@ impl Edges {
                     caller,
                     callee,
                     weight: call.weight,
-                    weight_div: self.divisors.get(&(caller, callee)).copied().unwrap_or(0),
+                    weight_div: divisors.get(&(caller, callee)).copied().unwrap_or(0),
                     is_residual: call.callee.0 & Callee::RESIDUAL != 0,
                     is_inline: call.callee.0 & Callee::NOT_INLINE == 0,
                 });

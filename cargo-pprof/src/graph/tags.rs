@@ -76,8 +76,10 @@ pub(super) struct TagTable<'t> {
     labels: HashMap<String, u32>,
     numbers: HashMap<String, u32>,
     of_nodes: HashMap<(NodeId, u32, u32), u32, Hasher>,
-    /// How many nodes there will be, and for each of the first sets of labels, what each of them has with its callees: nearly all that is added.
-    nodes: usize,
+    /// The rows of nodes in `sums`, and whose each row is.
+    rows: Vec<u32>,
+    row_nodes: Vec<NodeId>,
+    /// For each of the first sets of labels, what each row has with its callees: nearly all that is added.
     sums: Vec<Vec<i64>>,
 }
 
@@ -107,14 +109,19 @@ impl<'t> TagTable<'t> {
             labels: HashMap::from([(String::new(), 0)]),
             numbers: HashMap::new(),
             of_nodes: HashMap::default(),
-            nodes: 0,
+            rows: Vec::new(),
+            row_nodes: Vec::new(),
             sums: Vec::new(),
         }
     }
 
-    /// Makes room for sums: without it there are none, and all goes to the nodes one by one.
-    pub(super) fn expect_nodes(&mut self, nodes: usize) {
-        self.nodes = nodes;
+    /// Says which of so many nodes parts are added of, so that there are sums: without it there are none, and all goes to the nodes one by one.
+    pub(super) fn expect_nodes(&mut self, count: usize, is_kept: impl Fn(NodeId) -> bool) {
+        self.row_nodes = (0..count as NodeId).filter(|id| is_kept(*id)).collect();
+        self.rows = vec![0; count];
+        for (row, id) in (0..).zip(&self.row_nodes) {
+            self.rows[*id as usize] = row;
+        }
     }
 
     pub(super) fn of(&mut self, labels: &[Label]) -> SampleTags {
@@ -153,15 +160,16 @@ impl<'t> TagTable<'t> {
     ) {
         let set = of.labels as usize;
         let is_sum = !flat && divisor == 0 && set != 0 && of.numbers.is_empty();
-        if is_sum && set * self.nodes < MOST_SUMS && self.nodes > 0 {
+        let rows = self.row_nodes.len();
+        if is_sum && rows > 0 && set * rows < MOST_SUMS {
             if self.sums.len() <= set {
                 self.sums.resize_with(set + 1, Vec::new);
             }
             let sums = &mut self.sums[set];
             if sums.is_empty() {
-                sums.resize(self.nodes, 0);
+                sums.resize(rows, 0);
             }
-            let sum = &mut sums[id as usize];
+            let sum = &mut sums[self.rows[id as usize] as usize];
             *sum = sum.wrapping_add(value);
             return;
         }
@@ -187,7 +195,7 @@ impl<'t> TagTable<'t> {
     /// Gives nodes what is theirs, but parts of which a sum is less than `least`, and says what tags are called.
     pub(super) fn finish(mut self, nodes: &mut [Node], least: i64) -> Names {
         for (labels, sums) in (0..).zip(std::mem::take(&mut self.sums)) {
-            for (id, sum) in (0..).zip(sums).filter(|(_, sum)| *sum != 0) {
+            for (&id, sum) in self.row_nodes.iter().zip(sums).filter(|(_, sum)| *sum != 0) {
                 let tags = &mut nodes[id as usize].tags;
                 if let Some(place) = self.of_nodes.get(&(id, labels, NO_NUMBER)) {
                     tags[*place as usize].add(false, sum, 0);
