@@ -203,8 +203,11 @@ fn negated(name: &str) -> Option<&'static str> {
 /// Beyond this no flag is near.
 const LONGEST_NAME: usize = 40;
 
-/// Flags of the reference that are not here yet.
-const NOT_YET: [&str; 2] = ["http", "no_browser"];
+/// As `OTHERS`: flags of the reference that are not here yet, and what there is instead.
+const NOT_YET: [(&str, &str, &str); 2] = [
+    ("http", "host:port", "The web interface; -web and -flamegraph show a profile in a browser"),
+    ("no_browser", "", "For -http"),
+];
 
 /// What it says is told as it was typed: with underscores, or with two dashes and more of them.
 fn unknown(name: &str, is_long: bool) -> Result<Arguments, Refusal> {
@@ -212,8 +215,8 @@ fn unknown(name: &str, is_long: bool) -> Result<Arguments, Refusal> {
         true => format!("--{}", name.replace('_', "-")),
         false => format!("-{name}"),
     };
-    if NOT_YET.contains(&name) {
-        return wrong(format!("-{name} of go tool pprof is not there yet"));
+    if let Some((_, _, what)) = NOT_YET.iter().find(|flag| flag.0 == name) {
+        return wrong(format!("{} is not in this version: {what}", as_typed(name)));
     }
     let mut names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
     for field in FIELDS {

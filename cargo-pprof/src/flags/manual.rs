@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{OTHERS, VALUES};
+use super::{NOT_YET, OTHERS, VALUES};
 use crate::commands::COMMANDS;
 use crate::config::FIELDS;
 
@@ -37,6 +37,28 @@ const DEMANGLE: [(&str, &str); 4] = [
     ("none", "As linkers see them"),
 ];
 
+/// Variables of the environment.
+const ENVIRONMENT: [(&str, &str); 7] = [
+    (
+        "PPROF_TMPDIR",
+        "Where profiles from servers are kept; without it, the directory\n\
+         pprof in that of HOME, or else in TMPDIR",
+    ),
+    (
+        "PPROF_BINARY_PATH",
+        "Directories where programs are looked for, with colons between them\n\
+         (default: $HOME/pprof/binaries); in each one it\n\
+         searches for $buildid/$name, $buildid/*, $path/$buildid, ${buildid:0:2}/${buildid:2}.debug,\n\
+         $name, $path, $path.debug, $dir/.debug/$name.debug and\n\
+         usr/lib/debug/$dir/$name.debug",
+    ),
+    ("TMPDIR", "Where files for other programs to show are, as long as they show them"),
+    ("BROWSER", "What -web opens; without it, browsers that are known"),
+    ("DISPLAY", "If it is set, one of those is xdg-open"),
+    ("TERM", "Where it is empty or dumb the shell reads plain lines"),
+    ("TZ", "Of times in reports"),
+];
+
 /// Flags of one kind, or words.
 struct Section {
     title: String,
@@ -67,12 +89,14 @@ fn sections() -> Vec<Section> {
         let title = format!("{}: {}, one of", field.name, field.help);
         sections.push(section(&title, choices.collect()));
     }
-    let others = OTHERS.iter().map(|(name, value, what)| (with(name, value), (*what).to_owned()));
+    let flag = |(name, value, what): &(&str, &str, &str)| (with(name, value), (*what).to_owned());
+    let others = OTHERS.iter().map(flag);
     let values = VALUES.iter().map(|(name, value)| {
         let mean = if *name == "mean_delay" { "-mean " } else { "" };
         (with(name, ""), format!("The same as {mean}-sample_index={value}"))
     });
     sections.push(section("Other options", others.chain(values).collect()));
+    sections.push(section("Not in this version", NOT_YET.iter().map(flag).collect()));
     let words = |words: &[(&str, &str)]| {
         words.iter().map(|(word, what)| ((*word).to_owned(), (*what).to_owned())).collect()
     };
@@ -96,6 +120,11 @@ pub fn help() -> String {
             let what = what.split('\n').next().unwrap_or_default();
             let _ = writeln!(text, "  {flag:<22} {what}");
         }
+    }
+    text += "\nEnvironment:\n";
+    for (name, what) in ENVIRONMENT {
+        let what = what.replace('\n', &format!("\n{:25}", ""));
+        let _ = writeln!(text, "  {name:<22} {what}");
     }
     text
 }
@@ -140,33 +169,9 @@ const AFTER: &str = r#".SH EXIT STATUS
 .B \-lint
 1 if a profile is refused. 130 if a signal ends it.
 .SH ENVIRONMENT
-.TP
-.BR PPROF_TMPDIR ", " HOME
-Where profiles from servers are kept: the first, or else
-.I pprof
-in the second, or else
-.BR TMPDIR .
-.TP
-.B PPROF_BINARY_PATH
-Directories where programs are looked for, by build id or by path, with colons between them. Without it,
-.I ~/pprof/binaries
-is one.
-.TP
-.B TMPDIR
-Where files for other programs to show are, as long as they show them.
-.TP
-.BR BROWSER ", " DISPLAY
-What
-.B web
-opens; without it browsers that are known, and if the second is given
-.BR xdg\-open .
-.TP
-.B TERM
-Where it is empty or dumb the shell reads plain lines.
-.TP
-.B TZ
-Of times in reports.
-.SH FILES
+"#;
+
+const END: &str = r#".SH FILES
 .TP
 .I $XDG_STATE_HOME/pprof/history
 Lines of the shell, or else in
@@ -186,7 +191,11 @@ pub fn manual() -> String {
             let _ = writeln!(text, ".TP\n.B {}\n{}", roff(&flag), roff(&what));
         }
     }
-    text + AFTER
+    text += AFTER;
+    for (name, what) in ENVIRONMENT {
+        let _ = writeln!(text, ".TP\n.B {name}\n{}", roff(&what.replace('\n', " ")));
+    }
+    text + END
 }
 
 /// Without what means something there: backslashes, dashes, and what would begin a request.
@@ -212,7 +221,8 @@ mod tests {
             choices => choices.iter().map(|choice| choice.0).collect(),
         });
         let commands = COMMANDS.iter().map(|command| command.name);
-        let others = OTHERS.iter().map(|other| other.0).chain(VALUES.iter().map(|value| value.0));
+        let others = OTHERS.iter().chain(&NOT_YET).map(|other| other.0);
+        let others = others.chain(VALUES.iter().map(|value| value.0));
         for name in commands.chain(fields).chain(others) {
             let has = |text: &str, flag: String| {
                 text.lines().any(|line| {
