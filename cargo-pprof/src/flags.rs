@@ -205,8 +205,8 @@ const LONGEST_NAME: usize = 40;
 
 /// As `OTHERS`: flags of the reference that are not here yet, and what there is instead.
 const NOT_YET: [(&str, &str, &str); 2] = [
-    ("http", "host:port", "The web interface; -web and -flamegraph show a profile in a browser"),
-    ("no_browser", "", "For -http"),
+    ("http", "host:port", "The web interface; what -web and -flamegraph draw is seen in a browser"),
+    ("no_browser", "", "The web interface, without a browser"),
 ];
 
 /// What it says is told as it was typed: with underscores, or with two dashes and more of them.
@@ -215,8 +215,11 @@ fn unknown(name: &str, is_long: bool) -> Result<Arguments, Refusal> {
         true => format!("--{}", name.replace('_', "-")),
         false => format!("-{name}"),
     };
-    if let Some((_, _, what)) = NOT_YET.iter().find(|flag| flag.0 == name) {
-        return wrong(format!("{} is not in this version: {what}", as_typed(name)));
+    if NOT_YET.iter().any(|flag| flag.0 == name) {
+        return wrong(format!(
+            "{}: there is no web interface in this version; -web opens a graph in a browser, -flamegraph -output=out.html writes a page",
+            as_typed(name)
+        ));
     }
     let mut names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
     for field in FIELDS {
@@ -225,7 +228,7 @@ fn unknown(name: &str, is_long: bool) -> Result<Arguments, Refusal> {
             choices => names.extend(choices.iter().map(|choice| choice.0)),
         }
     }
-    names.extend(OTHERS.iter().map(|other| other.0));
+    names.extend(OTHERS.iter().chain(&NOT_YET).map(|other| other.0));
     names.extend(VALUES.iter().map(|value| value.0));
     let nearest = names
         .iter()

@@ -53,10 +53,7 @@ pub fn run(words: &[impl AsRef<OsStr>], input: &mut dyn BufRead, ui: &mut Ui<'_>
 pub fn run_with(words: &[impl AsRef<OsStr>], input: Input<'_>, ui: &mut Ui<'_>) -> u8 {
     let arguments = match flags::parse(words) {
         Ok(arguments) => arguments,
-        Err(Refusal::Help) => {
-            ui.say(&flags::help());
-            return 0;
-        }
+        Err(Refusal::Help) => return print(&flags::help(), ui),
         Err(Refusal::Manual) => return print(&flags::manual(), ui),
         Err(Refusal::Version) => return print(VERSION, ui),
         Err(Refusal::Wrong { message, with_help }) => {

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::driver::Error;
-use crate::temporary::{self, Temporary};
+use crate::temporary::Temporary;
 
-/// Writes a file under another name first: no half of it is ever there. What cannot be replaced, as it has more names than one or another owner, is
-/// written over once all is known.
+/// Writes a file under another name first: no half of it is ever there, whatever ends the process. What cannot be replaced, as it is another owner's,
+/// something is mounted there or its directory takes no files, is written over once all is known; if that is ended, the other file stays.
 ///
 /// # Errors
 /// It cannot be written.
@@ -47,10 +47,9 @@ pub fn save(
         }
     }
     let Some(mut old) = old else { return Ok(()) };
-    // If this does not come to its end, it is the only whole one.
     let whole = part.path().to_owned();
-    part.keep();
-    temporary::undisturbed(|| {
+    // If this does not come to its end, it is the only whole one.
+    part.keep_while(|| {
         let mut from = File::open(&whole)?;
         old.set_len(0)?;
         io::copy(&mut from, &mut old)?;
@@ -102,7 +101,7 @@ fn is_owned_alike(part: &Path, there: &Metadata) -> bool {
     let owners = |file: &Metadata| (file.uid(), file.gid());
     let is_same = fs::metadata(part).is_ok_and(|part| owners(&part) == owners(there));
     let (user, group) = owners(there);
-    there.nlink() == 1 && (is_same || chown(part, Some(user), Some(group)).is_ok())
+    is_same || chown(part, Some(user), Some(group)).is_ok()
 }
 
 #[cfg(not(unix))]
@@ -181,7 +180,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_stay() {
+    fn links_to_a_file_stay_and_other_names_of_it_keep_what_was_there() {
         let directory = tempfile::tempdir().expect("a directory");
         let [path, other, link] = ["report", "other", "link"].map(|n| directory.path().join(n));
         let text = |path: &Path| fs::read_to_string(path).expect("it is there");
@@ -197,7 +196,7 @@ mod tests {
         assert!(half.is_err());
         assert_eq!([text(&path), text(&other)], ["first and long", "first and long"]);
         save(&link, |file| Ok(file.write_all(b"second")?)).expect("a directory of ours");
-        assert_eq!([text(&path), text(&other)], ["second", "second"]);
+        assert_eq!([text(&path), text(&other)], ["second", "first and long"]);
         let circle = directory.path().join("circle");
         std::os::unix::fs::symlink("circle", &circle).expect("a directory of ours");
         assert!(save(&circle, |_| Ok(())).is_err());

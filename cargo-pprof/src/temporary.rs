@@ -91,6 +91,13 @@ impl Temporary {
     pub fn keep(self) {
         files().remove(&self.0);
     }
+
+    /// The same, before work that is to come to its end: a signal ends the process after it.
+    pub fn keep_while<T>(self, work: impl FnOnce() -> T) -> T {
+        let mut files = files();
+        files.remove(&self.0);
+        work()
+    }
 }
 
 impl Drop for Temporary {
@@ -99,12 +106,6 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.0);
         }
     }
-}
-
-/// Does what is to be whole: a signal ends the process after it.
-pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
-    let _held = files();
-    work()
 }
 
 /// Removes all that there are. None is made while what it returns is held.

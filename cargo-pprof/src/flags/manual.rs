@@ -48,8 +48,8 @@ const ENVIRONMENT: [(&str, &str); 7] = [
         "PPROF_BINARY_PATH",
         "Directories where programs are looked for, with colons between them\n\
          (default: $HOME/pprof/binaries); in each one it\n\
-         searches for $buildid/$name, $buildid/*, $path/$buildid, ${buildid:0:2}/${buildid:2}.debug,\n\
-         $name, $path, $path.debug, $dir/.debug/$name.debug and\n\
+         searches for $buildid/$name, $buildid/*, $path/$buildid,\n\
+         ${buildid:0:2}/${buildid:2}.debug, $name, $path, $path.debug, $dir/.debug/$name.debug and\n\
          usr/lib/debug/$dir/$name.debug",
     ),
     ("TMPDIR", "Where files for other programs to show are, as long as they show them"),

@@ -88,6 +88,9 @@ const MOST_SUMS: usize = 4 << 20;
 
 type Hasher = foldhash::fast::RandomState;
 
+/// Of a node that no sums are of.
+const NO_ROW: u32 = u32::MAX;
+
 /// In the place of the number of what has none.
 const NO_NUMBER: u32 = u32::MAX;
 
@@ -118,7 +121,7 @@ impl<'t> TagTable<'t> {
     /// Says which of so many nodes parts are added of, so that there are sums: without it there are none, and all goes to the nodes one by one.
     pub(super) fn expect_nodes(&mut self, count: usize, is_kept: impl Fn(NodeId) -> bool) {
         self.row_nodes = (0..count as NodeId).filter(|id| is_kept(*id)).collect();
-        self.rows = vec![0; count];
+        self.rows = vec![NO_ROW; count];
         for (row, id) in (0..).zip(&self.row_nodes) {
             self.rows[*id as usize] = row;
         }
@@ -161,7 +164,8 @@ impl<'t> TagTable<'t> {
         let set = of.labels as usize;
         let is_sum = !flat && divisor == 0 && set != 0 && of.numbers.is_empty();
         let rows = self.row_nodes.len();
-        if is_sum && rows > 0 && set * rows < MOST_SUMS {
+        let row = self.rows.get(id as usize).copied().unwrap_or(NO_ROW);
+        if is_sum && row != NO_ROW && set * rows < MOST_SUMS {
             if self.sums.len() <= set {
                 self.sums.resize_with(set + 1, Vec::new);
             }
@@ -169,7 +173,7 @@ impl<'t> TagTable<'t> {
             if sums.is_empty() {
                 sums.resize(rows, 0);
             }
-            let sum = &mut sums[self.rows[id as usize] as usize];
+            let sum = &mut sums[row as usize];
             *sum = sum.wrapping_add(value);
             return;
         }

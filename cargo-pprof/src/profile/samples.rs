@@ -4,26 +4,35 @@ use std::ops::Range;
 
 use super::Text;
 
-/// Stacks, values and labels of all samples, one after the other. Of profiles that are merged each has a column of stacks: there may be more of them
-/// than of all else, and they are not copied.
+/// Stacks, values and labels of all samples.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
     /// Values of each sample.
     width: usize,
     values: Vec<i64>,
-    /// Indices of locations, each stack in one of the columns, leaf first.
-    columns: Vec<Vec<u32>>,
-    stacks: Vec<Span>,
-    labels: Vec<Label>,
-    label_spans: Vec<Span>,
+    /// Indices of locations, leaf first.
+    stacks: Lists<u32>,
+    labels: Lists<Label>,
 }
 
-/// Where something of a sample lies.
+/// A list for each sample, one after the other in a few long vectors: of profiles that are merged each has one, so that nothing is copied.
+#[derive(Clone, Debug)]
+struct Lists<T> {
+    columns: Vec<Vec<T>>,
+    spans: Vec<Span>,
+}
+
+impl<T> Default for Lists<T> {
+    fn default() -> Self {
+        Lists { columns: Vec::new(), spans: Vec::new() }
+    }
+}
+
+/// Where a list lies.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: u64,
     len: u32,
-    /// Of a stack: which of the columns.
     column: u32,
 }
 
@@ -31,6 +40,84 @@ impl Span {
     fn range(self) -> Range<usize> {
         let start = self.start as usize;
         start..start + self.len as usize
+    }
+}
+
+impl<T: Copy> Lists<T> {
+    /// Those of this vector, with so many in each.
+    fn of(column: Vec<T>, lengths: impl Iterator<Item = u32>) -> Self {
+        let mut start = 0;
+        let span = |len| {
+            let span = Span { start, len, column: 0 };
+            start += u64::from(len);
+            span
+        };
+        Lists { spans: lengths.map(span).collect(), columns: vec![column] }
+    }
+
+    fn get(&self, index: usize) -> &[T] {
+        let span = self.spans[index];
+        &self.columns[span.column as usize][span.range()]
+    }
+
+    fn get_mut(&mut self, index: usize) -> &mut [T] {
+        let span = self.spans[index];
+        &mut self.columns[span.column as usize][span.range()]
+    }
+
+    fn push(&mut self, list: impl IntoIterator<Item = T>) {
+        if self.columns.is_empty() {
+            self.columns.push(Vec::new());
+        }
+        let last = self.columns.len() - 1;
+        let column = &mut self.columns[last];
+        let start = column.len();
+        column.extend(list);
+        let len = (column.len() - start) as u32;
+        self.spans.push(Span { start: start as u64, len, column: last as u32 });
+    }
+
+    /// Leaves of a list what `keep` says; how many.
+    fn retain(&mut self, index: usize, mut keep: impl FnMut(&T) -> bool) -> usize {
+        let list = self.get_mut(index);
+        let mut left = 0;
+        for from in 0..list.len() {
+            if keep(&list[from]) {
+                list[left] = list[from];
+                left += 1;
+            }
+        }
+        self.spans[index].len = left as u32;
+        left
+    }
+
+    fn append(&mut self, mut other: Lists<T>) {
+        let first = self.columns.len() as u32;
+        self.columns.append(&mut other.columns);
+        let moved = |span: Span| Span { column: span.column + first, ..span };
+        self.spans.extend(other.spans.into_iter().map(moved));
+    }
+
+    /// Frees columns, from `column` on, of which less than half is in use, by lists from `first` on.
+    fn shrink(&mut self, first: usize, column: usize) {
+        let mut used = vec![0; self.columns.len()];
+        for span in &self.spans[first..] {
+            used[span.column as usize] += span.len as usize;
+        }
+        let is_wasted =
+            |(index, old): (usize, &Vec<T>)| index >= column && used[index] < old.len() / 2;
+        let wasted: Vec<bool> = self.columns.iter().enumerate().map(is_wasted).collect();
+        let mut smaller: Vec<Vec<T>> = vec![Vec::new(); wasted.len()];
+        for span in &mut self.spans[first..] {
+            let index = span.column as usize;
+            if wasted[index] {
+                let start = smaller[index].len() as u64;
+                smaller[index].extend_from_slice(&self.columns[index][span.range()]);
+                span.start = start;
+            }
+        }
+        let places = self.columns.iter_mut().zip(smaller).zip(wasted);
+        places.filter(|(_, is_wasted)| *is_wasted).for_each(|((old, new), _)| *old = new);
     }
 }
 
@@ -79,43 +166,34 @@ impl Samples {
         lengths: &[[u32; 2]],
     ) -> Samples {
         debug_assert_eq!(values.len(), width * lengths.len());
-        let spans = |which: usize| {
-            let mut start = 0;
-            let span = move |lengths: &[u32; 2]| {
-                let span = Span { start, len: lengths[which], column: 0 };
-                start += u64::from(span.len);
-                span
-            };
-            lengths.iter().map(span).collect()
-        };
-        let columns = vec![frames];
-        Samples { width, values, columns, stacks: spans(0), labels, label_spans: spans(1) }
+        Samples {
+            width,
+            values,
+            stacks: Lists::of(frames, lengths.iter().map(|[frames, _]| *frames)),
+            labels: Lists::of(labels, lengths.iter().map(|[_, labels]| *labels)),
+        }
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.stacks.len()
+        self.stacks.spans.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.stacks.is_empty()
+        self.len() == 0
     }
 
     /// The one at `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> Sample<'_> {
         Sample {
-            stack: self.stack(self.stacks[index]),
+            stack: self.stacks.get(index),
             values: self.values_at(index),
-            labels: &self.labels[self.label_spans[index].range()],
+            labels: self.labels.get(index),
         }
-    }
-
-    fn stack(&self, span: Span) -> &[u32] {
-        &self.columns[span.column as usize][span.range()]
     }
 
     /// The values of the one at `index`.
@@ -142,17 +220,9 @@ impl Samples {
         labels: impl IntoIterator<Item = Label>,
     ) {
         debug_assert_eq!(values.len(), self.width);
-        if self.columns.is_empty() {
-            self.columns.push(Vec::new());
-        }
-        let column = self.columns.len() - 1;
-        let frames = &mut self.columns[column];
-        let (start, label_start) = (frames.len(), self.labels.len());
-        frames.extend(stack);
-        self.labels.extend(labels);
+        self.stacks.push(stack);
+        self.labels.push(labels);
         self.values.extend_from_slice(values);
-        self.stacks.push(span(start, frames.len(), column as u32));
-        self.label_spans.push(span(label_start, self.labels.len(), 0));
     }
 
     /// Keeps those for which `keep` says so.
@@ -169,28 +239,23 @@ impl Samples {
 
     /// Changes locations and labels where they are.
     pub fn rewrite(&mut self, mut change: impl FnMut(&mut [u32], &mut [Label])) {
-        for (stack, labels) in self.stacks.iter().zip(&self.label_spans) {
-            let frames = &mut self.columns[stack.column as usize];
-            change(&mut frames[stack.range()], &mut self.labels[labels.range()]);
+        for index in 0..self.len() {
+            change(self.stacks.get_mut(index), self.labels.get_mut(index));
         }
     }
 
-    /// Takes others, whose stacks stay where they are. One for which `find` gives another one before it is left out, and its values are added to
-    /// that.
+    /// Takes others, whose stacks and labels stay where they are. One for which `find` gives another one before it is left out, and its values are
+    /// added to that.
     pub fn absorb(
         &mut self,
         other: Samples,
         mut find: impl FnMut(&Samples, usize) -> Option<usize>,
     ) {
         debug_assert_eq!(self.width, other.width);
-        let (first, first_column) = (self.len(), self.columns.len());
-        let first_label = self.labels.len() as u64;
-        let of_column = |span: Span| Span { column: span.column + first_column as u32, ..span };
-        let of_label = |span: Span| Span { start: span.start + first_label, ..span };
-        self.columns.extend(other.columns);
-        self.stacks.extend(other.stacks.into_iter().map(of_column));
-        self.labels.extend(other.labels);
-        self.label_spans.extend(other.label_spans.into_iter().map(of_label));
+        let first = self.len();
+        let columns = [self.stacks.columns.len(), self.labels.columns.len()];
+        self.stacks.append(other.stacks);
+        self.labels.append(other.labels);
         self.values.extend(other.values);
         let mut kept = first;
         for index in first..self.len() {
@@ -201,28 +266,8 @@ impl Samples {
             }
         }
         self.truncate(kept);
-        self.shrink(first, first_column);
-    }
-
-    /// Frees columns, from `column` on, of which less than half is in use, by the samples from `first` on.
-    fn shrink(&mut self, first: usize, column: usize) {
-        let mut used = vec![0; self.columns.len()];
-        for span in &self.stacks[first..] {
-            used[span.column as usize] += span.len as usize;
-        }
-        let is_wasted = |index: usize| used[index] < self.columns[index].len() / 2;
-        let wasted: Vec<usize> = (column..used.len()).filter(|index| is_wasted(*index)).collect();
-        for index in wasted {
-            let mut frames = Vec::with_capacity(used[index]);
-            for span in self.stacks[first..].iter_mut() {
-                if span.column as usize == index {
-                    let start = frames.len();
-                    frames.extend_from_slice(&self.columns[index][span.range()]);
-                    span.start = start as u64;
-                }
-            }
-            self.columns[index] = frames;
-        }
+        self.stacks.shrink(first, columns[0]);
+        self.labels.shrink(first, columns[1]);
     }
 
     fn add_values(&mut self, to: usize, from: usize) {
@@ -237,11 +282,12 @@ impl Samples {
     pub fn cut(&mut self, mut part: impl FnMut(&[u32]) -> Option<Range<usize>>) {
         let mut kept = 0;
         for index in 0..self.len() {
-            let span = self.stacks[index];
-            if let Some(part) = part(self.stack(span)) {
+            let span = self.stacks.spans[index];
+            if let Some(part) = part(self.stacks.get(index)) {
                 let start = span.start + part.start as u64;
                 self.put(kept, index);
-                self.stacks[kept] = Span { start, len: (part.end - part.start) as u32, ..span };
+                self.stacks.spans[kept] =
+                    Span { start, len: (part.end - part.start) as u32, ..span };
                 kept += 1;
             }
         }
@@ -252,18 +298,8 @@ impl Samples {
     pub fn retain_frames(&mut self, keep: impl Fn(u32) -> bool) {
         let mut kept = 0;
         for index in 0..self.len() {
-            let stack = self.stacks[index];
-            let frames = &mut self.columns[stack.column as usize][stack.range()];
-            let mut left = 0;
-            for from in 0..frames.len() {
-                if keep(frames[from]) {
-                    frames[left] = frames[from];
-                    left += 1;
-                }
-            }
-            if left > 0 {
+            if self.stacks.retain(index, |location| keep(*location)) > 0 {
                 self.put(kept, index);
-                self.stacks[kept] = Span { len: left as u32, ..stack };
                 kept += 1;
             }
         }
@@ -272,50 +308,36 @@ impl Samples {
 
     /// Takes labels away.
     pub fn retain_labels(&mut self, mut keep: impl FnMut(&Label) -> bool) {
-        for span in &mut self.label_spans {
-            let range = span.range();
-            let mut end = range.start;
-            for from in range.clone() {
-                if keep(&self.labels[from]) {
-                    self.labels[end] = self.labels[from];
-                    end += 1;
-                }
-            }
-            span.len = (end - range.start) as u32;
+        for index in 0..self.len() {
+            self.labels.retain(index, &mut keep);
         }
     }
 
     /// Gives all of them a text label, in the place of those that they have of that key.
     pub fn set_label(&mut self, key: Text, value: Text) {
         let is_other = |label: &&Label| label.key != key || !matches!(label.value, Value::Text(_));
-        let mut labels = Vec::with_capacity(self.labels.len() + self.len());
-        for span in &mut self.label_spans {
-            let start = labels.len();
-            labels.extend(self.labels[span.range()].iter().filter(is_other));
-            labels.push(Label { key, value: Value::Text(value) });
-            *span = self::span(start, labels.len(), 0);
+        let mut all = Lists::default();
+        for index in 0..self.len() {
+            let others = self.labels.get(index).iter().filter(is_other).copied();
+            all.push(others.chain([Label { key, value: Value::Text(value) }]));
         }
-        self.labels = labels;
+        self.labels = all;
     }
 
     fn put(&mut self, to: usize, from: usize) {
         if to != from {
-            self.stacks[to] = self.stacks[from];
-            self.label_spans[to] = self.label_spans[from];
+            self.stacks.spans[to] = self.stacks.spans[from];
+            self.labels.spans[to] = self.labels.spans[from];
             let width = self.width;
             self.values.copy_within(from * width..(from + 1) * width, to * width);
         }
     }
 
     fn truncate(&mut self, len: usize) {
-        self.stacks.truncate(len);
-        self.label_spans.truncate(len);
+        self.stacks.spans.truncate(len);
+        self.labels.spans.truncate(len);
         self.values.truncate(len * self.width);
     }
-}
-
-fn span(start: usize, end: usize, column: u32) -> Span {
-    Span { start: start as u64, len: (end - start) as u32, column }
 }
 
 #[cfg(test)]
@@ -325,7 +347,11 @@ mod tests {
     fn samples(stacks: &[&[u32]]) -> Samples {
         let mut samples = Samples::new(1);
         for stack in stacks {
-            samples.push(stack.iter().copied(), &[1], []);
+            let label = |key: &u32| Label {
+                key: Text::EMPTY,
+                value: Value::Number(i64::from(*key), Text::EMPTY),
+            };
+            samples.push(stack.iter().copied(), &[1], stack.iter().map(label));
         }
         samples
     }
@@ -351,8 +377,9 @@ mod tests {
         for _ in 0..100 {
             all.absorb(samples(&[&[1, 2, 3], &[4, 5, 6], &[1, 2, 3]]), of_same_stack);
         }
-        let frames: usize = all.columns.iter().map(Vec::len).sum();
-        assert!(frames <= 9, "{frames}");
+        let frames: usize = all.stacks.columns.iter().map(Vec::len).sum();
+        let labels: usize = all.labels.columns.iter().map(Vec::len).sum();
+        assert!(frames <= 9 && labels <= 9, "{frames} {labels}");
         assert_eq!(all.iter().map(|sample| sample.values[0]).collect::<Vec<_>>(), [200, 100]);
     }
 }

@@ -109,10 +109,18 @@ struct Tables {
     doc_url: Raw,
 }
 
+/// Of what is shown as a list: small files may say the same thing a hundred million times.
+const MOST_LISTED: usize = 1 << 20;
+
 impl Tables {
     fn add(&mut self, number: u64, field: Field<'_>) -> Result<()> {
         match number {
-            1 => self.sample_types.push(value_type(field.bytes()?)?),
+            1 => {
+                self.sample_types.push(value_type(field.bytes()?)?);
+                if self.sample_types.len() > MOST_LISTED {
+                    return invalid("there are more than a million sample types");
+                }
+            }
             2 => self.samples.add(field.bytes()?)?,
             3 => {
                 let mapping = mapping(field.bytes()?)?;
@@ -146,7 +154,17 @@ impl Tables {
             10 => self.duration_nanos = field.signed()?,
             11 => self.period_type = value_type(field.bytes()?)?,
             12 => self.period = field.signed()?,
-            13 => field.numbers(|n| self.comments.push(n.cast_signed()))?,
+            13 => {
+                let comments = &mut self.comments;
+                field.numbers(|n| {
+                    if comments.len() <= MOST_LISTED {
+                        comments.push(n.cast_signed());
+                    }
+                })?;
+                if comments.len() > MOST_LISTED {
+                    return invalid("there are more than a million comments");
+                }
+            }
             14 => self.default_sample_type = field.signed()?,
             15 => self.doc_url = field.signed()?,
             _ => {}
@@ -336,5 +354,27 @@ impl Ids {
             _ if self.sparse.is_empty() => None,
             _ => self.sparse.get(&id).copied(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field of less than two million bytes.
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let len = content.len();
+        let head = [number << 3 | 2, len as u8 | 0x80, (len >> 7) as u8 | 0x80, (len >> 14) as u8];
+        [&head, content].concat()
+    }
+
+    #[test]
+    fn what_is_listed_a_million_times_is_refused() {
+        let comments = field(13, &vec![0; MOST_LISTED]);
+        let few = [field(1, b""), field(6, b""), comments.clone()].concat();
+        assert_eq!(Profile::decode(&few).expect("valid").comments.len(), MOST_LISTED);
+        let many = [few, comments].concat();
+        let Err(DecodeError::Invalid(why)) = Profile::decode(&many) else { panic!("accepted") };
+        assert_eq!(why, "there are more than a million comments");
     }
 }
