@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::edges::{Edges, Kind, Weight};
+use super::edges::{Divisors, Edges, Kind, Weight};
 use super::sites::Sites;
 use super::tags::{Names, TagTable};
 use super::{Edge, Graph, Node, NodeId};
@@ -137,8 +137,14 @@ impl<'p> Builder<'p> {
         for node in &mut graph.nodes {
             (node.callers, node.callees, node.tags) = Default::default();
         }
-        graph.edges = Vec::new();
+        (graph.edges, graph.divisors) = Default::default();
         let count = graph.nodes.len();
+        // First: what they take is free again before there are edges.
+        if let Some(mut table) = self.tag_table() {
+            table.expect_nodes(count, |id| kept.is_none_or(|kept| kept[id as usize]));
+            self.add_tags(graph, kept, &mut table);
+            graph.names = table.finish(&mut graph.nodes, least_part);
+        }
         // Of nodes whose edges are of use, from and to.
         let (of_callers, of_callees) = match &self.options.edges {
             EdgesOf::Nothing => (vec![false; count], vec![false; count]),
@@ -147,12 +153,7 @@ impl<'p> Builder<'p> {
             EdgesOf::Nodes(nodes) => (nodes.clone(), nodes.clone()),
         };
         if of_callers.iter().chain(&of_callees).any(|is_asked| *is_asked) {
-            graph.edges = self.edges(graph, kept, &of_callers, &of_callees);
-        }
-        if let Some(mut table) = self.tag_table() {
-            table.expect_nodes(count, |id| kept.is_none_or(|kept| kept[id as usize]));
-            self.add_tags(graph, kept, &mut table);
-            graph.names = table.finish(&mut graph.nodes, least_part);
+            (graph.edges, graph.divisors) = self.edges(graph, kept, &of_callers, &of_callees);
         }
     }
 
@@ -162,7 +163,7 @@ impl<'p> Builder<'p> {
         kept: Option<&[bool]>,
         of_callers: &[bool],
         of_callees: &[bool],
-    ) -> Vec<Edge> {
+    ) -> (Vec<Edge>, Divisors) {
         let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
         let mut edges = Edges::default();
         for (number, sample) in (1..).zip(self.profile.samples.iter()) {
@@ -266,8 +267,8 @@ impl<'p> Builder<'p> {
                 add(&mut nodes, parent, true);
             }
         }
-        let edges = edges.finish(&mut nodes);
+        let (edges, divisors) = edges.finish(&mut nodes);
         let names = table.map_or_else(Names::default, |table| table.finish(&mut nodes, 0));
-        Graph { nodes, edges, names, ..Graph::default() }
+        Graph { nodes, edges, divisors, names, ..Graph::default() }
     }
 }

@@ -5,6 +5,9 @@
 //! first, and then looked at in the order of their callers.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
 
 use super::{Edge, EdgeId, Node, NodeId};
 
@@ -19,16 +22,40 @@ struct Call {
 
 /// A node, and in the two highest bits what is known of the calls to it.
 #[derive(Clone, Copy, Debug)]
-struct Callee(u32);
+pub(super) struct Callee(u32);
+
+/// By caller and callee.
+pub(super) type Divisors = HashMap<(NodeId, NodeId), i64, foldhash::fast::RandomState>;
 
 impl Callee {
     const RESIDUAL: u32 = 1 << 31;
     const NOT_INLINE: u32 = 1 << 30;
 
     #[inline]
-    fn node(self) -> NodeId {
+    pub(super) fn node(self) -> NodeId {
         self.0 & !(Callee::RESIDUAL | Callee::NOT_INLINE)
     }
+
+    pub(super) fn is_residual(self) -> bool {
+        self.0 & Callee::RESIDUAL != 0
+    }
+
+    pub(super) fn is_inline(self) -> bool {
+        self.0 & Callee::NOT_INLINE == 0
+    }
+
+    /// Called by another, over what was between.
+    pub(super) fn over(self, between: Callee) -> Callee {
+        Callee(self.0 | Callee::RESIDUAL | between.0 & Callee::NOT_INLINE)
+    }
+}
+
+/// Calls from one node.
+#[derive(Debug, Default)]
+struct Calls {
+    list: Vec<Call>,
+    /// Where each is in a long list.
+    places: HashTable<u32>,
 }
 
 /// A list that is longer than this is looked up in a table.
@@ -36,11 +63,10 @@ const LONG: usize = 24;
 
 #[derive(Debug, Default)]
 pub(super) struct Edges {
-    of_nodes: Vec<Vec<Call>>,
+    of_nodes: Vec<Calls>,
+    hasher: foldhash::fast::RandomState,
     /// What weights are a mean over, where that is asked for.
-    divisors: HashMap<(NodeId, NodeId), i64, foldhash::fast::RandomState>,
-    /// Of nodes with long lists: where in these.
-    long: HashMap<(NodeId, NodeId), u32, foldhash::fast::RandomState>,
+    divisors: Divisors,
     frames: Vec<Frame>,
     /// The samples that these are of.
     samples: Vec<Weight>,
@@ -99,7 +125,7 @@ impl Edges {
     fn flush(&mut self) {
         let nodes = self.frames.iter().map(|frame| frame.caller as usize + 1).max().unwrap_or(0);
         if self.of_nodes.len() < nodes {
-            self.of_nodes.resize_with(nodes, Vec::new);
+            self.of_nodes.resize_with(nodes, Calls::default);
         }
         let frames = std::mem::take(&mut self.frames);
         if nodes > BLOCK {
@@ -147,33 +173,7 @@ impl Edges {
     #[inline]
     fn count(&mut self, caller: NodeId, flagged: Callee, sample: u32) {
         let (callee, weight) = (flagged.node(), self.samples[sample as usize]);
-        let calls = &mut self.of_nodes[caller as usize];
-        let call = if calls.len() > LONG {
-            let next = calls.len() as u32;
-            let at = *self.long.entry((caller, callee)).or_insert(next);
-            if at == next {
-                calls.push(Call::to(callee));
-            }
-            &mut calls[at as usize]
-        } else {
-            match calls.iter().position(|call| call.callee.node() == callee) {
-                Some(0) => &mut calls[0],
-                Some(at) => {
-                    calls.swap(at, at - 1);
-                    &mut calls[at - 1]
-                }
-                None => {
-                    calls.push(Call::to(callee));
-                    let last = calls.len() - 1;
-                    if last == LONG {
-                        let places = calls.iter().zip(0..);
-                        let places = places.map(|(call, at)| ((caller, call.callee.node()), at));
-                        self.long.extend(places);
-                    }
-                    &mut calls[last]
-                }
-            }
-        };
+        let call = self.of_nodes[caller as usize].find(callee, &self.hasher);
         if call.seen != weight.sample {
             call.seen = weight.sample;
             call.weight = call.weight.wrapping_add(weight.value);
@@ -186,30 +186,70 @@ impl Edges {
     }
 
     /// All, and each with the nodes that it is between.
-    pub(super) fn finish(mut self, nodes: &mut [Node]) -> Vec<Edge> {
+    pub(super) fn finish(mut self, nodes: &mut [Node]) -> (Vec<Edge>, Divisors) {
         self.flush();
-        // There is no room for more than one of both.
-        let Edges { of_nodes, divisors, long, frames, by_caller, .. } = self;
-        drop((long, frames, by_caller));
-        let mut all = Vec::with_capacity(of_nodes.iter().map(Vec::len).sum());
-        for (caller, mut calls) in (0..).zip(of_nodes) {
+        let Edges { of_nodes, divisors, frames, by_caller, .. } = self;
+        // What is not needed any more is not to be there beside the result.
+        drop((frames, by_caller));
+        let lists: Vec<Vec<Call>> = of_nodes.into_iter().map(|calls| calls.list).collect();
+        let mut all = Vec::with_capacity(lists.iter().map(Vec::len).sum());
+        for (caller, mut calls) in (0..).zip(lists) {
             // Not as they came to the front.
             calls.sort_unstable_by_key(|call| call.callee.node());
             for call in calls {
                 let (id, callee) = (all.len() as EdgeId, call.callee.node());
                 nodes[caller as usize].callees.push(id);
                 nodes[callee as usize].callers.push(id);
-                all.push(Edge {
-                    caller,
-                    callee,
-                    weight: call.weight,
-                    weight_div: divisors.get(&(caller, callee)).copied().unwrap_or(0),
-                    is_residual: call.callee.0 & Callee::RESIDUAL != 0,
-                    is_inline: call.callee.0 & Callee::NOT_INLINE == 0,
-                });
+                all.push(Edge { caller, callee: call.callee, weight: call.weight });
             }
         }
-        all
+        (all, divisors)
+    }
+}
+
+impl Calls {
+    #[inline]
+    fn find(&mut self, callee: NodeId, hasher: &impl BuildHasher) -> &mut Call {
+        let Calls { list, places } = self;
+        if list.len() > LONG {
+            return Calls::find_long(list, places, callee, hasher);
+        }
+        let at = match list.iter().position(|call| call.callee.node() == callee) {
+            Some(0) => 0,
+            Some(at) => {
+                list.swap(at, at - 1);
+                at - 1
+            }
+            None => {
+                list.push(Call::to(callee));
+                if list.len() > LONG {
+                    for (call, at) in list.iter().zip(0..) {
+                        let hash = |at: &u32| hasher.hash_one(list[*at as usize].callee.node());
+                        places.insert_unique(hasher.hash_one(call.callee.node()), at, hash);
+                    }
+                }
+                list.len() - 1
+            }
+        };
+        &mut list[at]
+    }
+
+    fn find_long<'c>(
+        list: &'c mut Vec<Call>,
+        places: &mut HashTable<u32>,
+        callee: NodeId,
+        hasher: &impl BuildHasher,
+    ) -> &'c mut Call {
+        let hash = hasher.hash_one(callee);
+        let known = places.find(hash, |at| list[*at as usize].callee.node() == callee);
+        let at = known.copied().unwrap_or_else(|| {
+            let at = list.len() as u32;
+            list.push(Call::to(callee));
+            let rehash = |at: &u32| hasher.hash_one(list[*at as usize].callee.node());
+            places.insert_unique(hash, at, rehash);
+            at
+        });
+        &mut list[at as usize]
     }
 }
 

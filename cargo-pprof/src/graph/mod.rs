@@ -12,6 +12,8 @@ mod sites;
 mod tags;
 mod trim;
 
+use edges::{Callee, Divisors};
+
 pub use build::{Builder, EdgesOf, Options};
 pub use info::Info;
 pub use shorten::{shorten, without_modules};
@@ -72,28 +74,33 @@ impl Node {
     }
 }
 
-/// Calls from one node to another.
+/// Calls from one node to another: small, as there may be more than caches hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Edge {
     /// Who calls.
     pub caller: NodeId,
-    /// Who is called.
-    pub callee: NodeId,
+    callee: Callee,
     /// Spent in these calls.
     pub weight: i64,
-    /// What `weight` is a mean over; zero if it is none.
-    pub weight_div: i64,
-    /// It goes over nodes that are left out.
-    pub is_residual: bool,
-    /// The calls were inlined, all of them.
-    pub is_inline: bool,
 }
 
 impl Edge {
-    /// `weight`, or its mean.
+    /// Who is called.
     #[must_use]
-    pub fn value(&self) -> i64 {
-        mean(self.weight, self.weight_div)
+    pub fn callee(&self) -> NodeId {
+        self.callee.node()
+    }
+
+    /// It goes over nodes that are left out.
+    #[must_use]
+    pub fn is_residual(&self) -> bool {
+        self.callee.is_residual()
+    }
+
+    /// The calls were inlined, all of them.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.callee.is_inline()
     }
 }
 
@@ -109,6 +116,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// All edges, also those that no node names any more.
     pub edges: Vec<Edge>,
+    /// What weights of edges are a mean over, where that is asked for.
+    divisors: Divisors,
     /// The nodes that are shown, in order.
     pub shown: Vec<NodeId>,
     /// What tags of nodes are called.
@@ -131,5 +140,12 @@ impl Graph {
     #[must_use]
     pub fn edge(&self, id: EdgeId) -> &Edge {
         &self.edges[id as usize]
+    }
+
+    /// The weight of an edge, or its mean.
+    #[must_use]
+    pub fn value_of(&self, edge: &Edge) -> i64 {
+        let divisor = self.divisors.get(&(edge.caller, edge.callee()));
+        mean(edge.weight, divisor.copied().unwrap_or(0))
     }
 }

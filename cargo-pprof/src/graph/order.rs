@@ -83,10 +83,10 @@ impl Graph {
             let sizes = signed(size(y.weight)).cmp(&signed(size(x.weight)));
             sizes
                 .then_with(|| name(x.caller).cmp(&name(y.caller)))
-                .then_with(|| name(x.callee).cmp(&name(y.callee)))
+                .then_with(|| name(x.callee()).cmp(&name(y.callee())))
                 .then(y.weight.cmp(&x.weight))
                 .then_with(|| self.node(x.caller).info.cmp(&self.node(y.caller).info))
-                .then_with(|| self.node(x.callee).info.cmp(&self.node(y.callee).info))
+                .then_with(|| self.node(x.callee()).info.cmp(&self.node(y.callee()).info))
                 .then(a.cmp(&b))
         });
         edges

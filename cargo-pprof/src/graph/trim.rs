@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::build::{Builder, EdgesOf};
 use super::order::Order;
-use super::{EdgeId, Graph, NodeId};
+use super::{Edge, EdgeId, Graph, NodeId};
 use crate::measurement::to_integer;
 use crate::profile::Profile;
 
@@ -173,7 +173,7 @@ impl Graph {
     fn remove_edge(&mut self, id: EdgeId) {
         let edge = self.edges[id as usize];
         self.nodes[edge.caller as usize].callees.retain(|other| *other != id);
-        self.nodes[edge.callee as usize].callers.retain(|other| *other != id);
+        self.nodes[edge.callee() as usize].callers.retain(|other| *other != id);
     }
 
     /// Takes away edges over left out nodes where another way leads to the same node: from the end of the nodes, and of each the lightest first, up
@@ -181,11 +181,11 @@ impl Graph {
     fn remove_redundant_edges(&mut self, profile: &Profile) {
         for index in (0..self.shown.len()).rev() {
             let callers = &self.node(self.shown[index]).callers;
-            if !callers.iter().any(|id| self.edge(*id).is_residual) {
+            if !callers.iter().any(|id| self.edge(*id).is_residual()) {
                 continue;
             }
             for id in self.sorted_edges(callers, &profile.texts).into_iter().rev() {
-                if !self.edge(id).is_residual {
+                if !self.edge(id).is_residual() {
                     break;
                 }
                 if self.is_redundant(id) {
@@ -198,8 +198,8 @@ impl Graph {
     fn is_redundant(&self, id: EdgeId) -> bool {
         let edge = self.edge(id);
         let mut seen = vec![false; self.nodes.len()];
-        seen[edge.callee as usize] = true;
-        let mut queue = VecDeque::from([edge.callee]);
+        seen[edge.callee() as usize] = true;
+        let mut queue = VecDeque::from([edge.callee()]);
         while let Some(node) = queue.pop_front() {
             for &other in &self.node(node).callers {
                 let caller = self.edge(other).caller;
@@ -231,19 +231,19 @@ impl Graph {
             let callees: Vec<EdgeId> = callees.collect();
             let Some(&from_parent) = self.node(id).callers.first() else {
                 for edge in callees {
-                    let child = self.edge(edge).callee;
+                    let child = self.edge(edge).callee();
                     self.nodes[child as usize].callers.clear();
                 }
                 continue;
             };
-            let (parent, inline) =
-                (self.edge(from_parent).caller, self.edge(from_parent).is_inline);
+            let Edge { caller: parent, callee: between, .. } = *self.edge(from_parent);
             is_gone[from_parent as usize] = true;
             for id in callees {
                 let edge = &mut self.edges[id as usize];
-                edge.caller = parent;
-                edge.is_residual = true;
-                edge.is_inline &= inline;
+                if let Some(divisor) = self.divisors.remove(&(edge.caller, edge.callee())) {
+                    self.divisors.insert((parent, edge.callee()), divisor);
+                }
+                (edge.caller, edge.callee) = (parent, edge.callee.over(between));
                 self.nodes[parent as usize].callees.push(id);
             }
         }

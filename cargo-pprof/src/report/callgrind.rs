@@ -56,8 +56,8 @@ impl Report {
             writeln!(out, "{address} {} {}", info.line, cost(node.flat_value()))?;
             for edge in graph.sorted_edges(&node.callees, texts) {
                 let edge = graph.edge(edge);
-                let callee = graph.node(edge.callee).info;
-                let name = names.get(&edge.callee).map_or("", String::as_str);
+                let callee = graph.node(edge.callee()).info;
+                let name = names.get(&edge.callee()).map_or("", String::as_str);
                 writeln!(out, "cfl={}", files.get(texts.get(callee.file)))?;
                 writeln!(out, "cfn={}", functions.get(name))?;
                 let address = self::address(previous, callee.address);

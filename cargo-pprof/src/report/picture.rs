@@ -38,7 +38,7 @@ impl Report {
         let calls = edges.into_iter().map(|id| {
             let edge = graph.edge(id);
             let min_length = if has_tags[edge.caller as usize] { 2 } else { 1 };
-            let (from, to) = (places[edge.caller as usize], places[edge.callee as usize]);
+            let (from, to) = (places[edge.caller as usize], places[edge.callee() as usize]);
             Arrow { from, to, min_length, ..self.call(graph, edge) }
         });
         picture.calls = calls.collect();
@@ -151,22 +151,22 @@ impl Report {
     }
 
     fn call(&self, graph: &Graph, edge: &Edge) -> Arrow {
-        let value = edge.value();
+        let value = graph.value_of(edge);
         let weight = self.value(value);
         let share = |of: i64| match self.total {
             0 => 1,
             total => 1 + value.wrapping_mul(of).wrapping_div(total).wrapping_abs().min(of),
         };
         let score = value as f64 / self.total.wrapping_abs() as f64;
-        let arrow = if edge.is_residual { "..." } else { "->" };
+        let arrow = if edge.is_residual() { "..." } else { "->" };
         let name = |id: NodeId| escape(&graph.node(id).info.printable(&self.profile.texts));
         Arrow {
-            label: format!(" {weight}{}", if edge.is_inline { "\\n (inline)" } else { "" }),
-            tooltip: format!("{} {arrow} {} ({weight})", name(edge.caller), name(edge.callee)),
+            label: format!(" {weight}{}", if edge.is_inline() { "\\n (inline)" } else { "" }),
+            tooltip: format!("{} {arrow} {} ({weight})", name(edge.caller), name(edge.callee())),
             weight: share(100),
             width: share(5),
             color: (self.total != 0).then(|| color(score, false)),
-            is_dotted: edge.is_residual,
+            is_dotted: edge.is_residual(),
             ..Arrow::default()
         }
     }

@@ -42,7 +42,7 @@ impl Report {
             writeln!(out, "{}                | {name}", self.figures(flat, sum, cum))?;
             for id in graph.sorted_edges(&node.callees, texts) {
                 let edge = graph.edge(id);
-                self.edge(out, graph, edge, edge.callee, cum)?;
+                self.edge(out, graph, edge, edge.callee(), cum)?;
             }
         }
         if !graph.shown.is_empty() {
@@ -59,7 +59,7 @@ impl Report {
         other: u32,
         cum: i64,
     ) -> Result<(), Error> {
-        let inline = if edge.is_inline { " (inline)" } else { "" };
+        let inline = if edge.is_inline() { " (inline)" } else { "" };
         let name = graph.node(other).info.printable(&self.profile.texts);
         let (value, share) = (self.value(edge.weight), percentage(edge.weight, cum));
         writeln!(out, "{value:>50} {share} |   {name}{inline}")?;
