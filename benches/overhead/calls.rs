@@ -97,6 +97,39 @@ fn counted_by_hand(x: u64) -> u64 {
     bare(x)
 }
 
+/// A function that is called from somewhere, and how often.
+struct Path {
+    function: u32,
+    calls: Cell<u64>,
+    last_callee: Cell<Option<&'static Path>>,
+}
+
+impl Path {
+    fn new(function: u32, last_callee: Option<&'static Path>) -> &'static Path {
+        let (calls, last_callee) = (Cell::new(0), Cell::new(last_callee));
+        Box::leak(Box::new(Path { function, calls, last_callee }))
+    }
+}
+
+thread_local! {
+    static RUNNING: Cell<Option<&'static Path>> = const { Cell::new(None) };
+}
+
+/// What counting calls by their paths cannot do without: the path that runs, whether it called this function the last time, a counter, and the
+/// path that runs put back.
+#[inline(never)]
+fn counted_on_its_path(x: u64) -> u64 {
+    const THIS: u32 = 1;
+    let caller = RUNNING.get();
+    let path = caller.and_then(|caller| caller.last_callee.get());
+    let path = path.filter(|path| path.function == THIS).expect("it was called before");
+    path.calls.set(path.calls.get() + 1);
+    RUNNING.set(Some(path));
+    let value = black_box(x) ^ (x >> 3);
+    RUNNING.set(caller);
+    value
+}
+
 /// What a timed call cannot do without.
 #[cfg(target_arch = "x86_64")]
 fn between_reads(x: u64) -> u64 {
@@ -179,6 +212,10 @@ pub(crate) fn sync() -> Vec<Contender> {
     let mut contenders = vec![
         ns("bare", || time!(bare)),
         ns("bare, and a counter of the thread", || time!(counted_by_hand)),
+        ns("bare, and a counter of its call path", || {
+            RUNNING.set(Some(Path::new(0, Some(Path::new(1, None)))));
+            time!(counted_on_its_path)
+        }),
         #[cfg(target_arch = "x86_64")]
         ns("bare, between two reads of the clock", || time!(between_reads)),
         ns("ours, off", || time!(ours)),

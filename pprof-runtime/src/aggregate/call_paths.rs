@@ -113,11 +113,17 @@ impl Node {
     /// thread.
     #[inline]
     pub(crate) fn recent_child(&self, site: &'static Site, set: usize) -> Option<&Node> {
+        let recent = self.last_child();
+        recent.is(site, set).then_some(recent)
+    }
+
+    /// The child entered last; `NOWHERE` if there is none. By the tree's own thread.
+    #[inline]
+    pub(crate) fn last_child(&self) -> &Node {
         // ORDERING: Relaxed: written by this thread.
         let recent = self.recent_child.load(Ordering::Relaxed);
         // SAFETY: a static, or a node of this node's tree, whose nodes live as long as each other.
-        let recent = unsafe { &*recent };
-        recent.is(site, set).then_some(recent)
+        unsafe { &*recent }
     }
 
     #[inline]

@@ -173,26 +173,29 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
             if KIND == LOOKED_AT && before & CPU != 0 {
                 local.cpu.sampling.set(0);
             }
-            if local.has_strays() {
-                out_of_the_way();
-                local.leave_strays();
+            // Last: no register has to be kept for what is rare.
+            if local.has_strays() || panicking() {
+                end_rarely();
             }
         });
-        // Last, as above.
-        if panicking() {
-            note_panic(node);
-        }
     }
 }
 
-/// The end of a call by a panic: none begins here that way while the thread unwinds.
+/// The end of a call by a panic, as none begins here while the thread unwinds, or with spans still to be left. The call is that which the path that
+/// runs again made last.
 #[cold]
 #[inline(never)]
-fn note_panic(node: *const Node) {
-    // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
-    if let Some(node) = unsafe { node.as_ref() } {
-        node.add(Column::Panics, 1);
-    }
+fn end_rarely() {
+    with_local(|local| {
+        if panicking()
+            && let Some(caller) = local.running()
+        {
+            caller.last_child().add(Column::Panics, 1);
+        }
+        if local.has_strays() {
+            local.leave_strays();
+        }
+    });
 }
 
 /// What a call has to know at its end if it is not an ordinary one.
@@ -228,6 +231,7 @@ impl LightFrame {
     }
 
     /// See [`Frame::open`](super::guard::Frame::open).
+    #[cold]
     #[inline(never)]
     fn open(&mut self, site: &'static Site, address: u64) -> *const Node {
         with_local(|local| self.open_on(local, site, Entry::Call, None, address))
@@ -313,6 +317,7 @@ impl LightFrame {
         self.looked().weights
     }
 
+    #[cold]
     #[inline(never)]
     fn close(&mut self, node: *const Node) {
         with_local(|local| self.close_on(local, node));
