@@ -57,7 +57,7 @@ fn ms(ms: i64) -> i64 {
     ms * 1_000_000
 }
 
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -303,6 +303,47 @@ fn a_panic_is_no_cancellation_and_counts_for_all_it_ends() {
     );
     grown.assert_counts("cancelled", &[(&["panics"], 0), (&["joins_a_panic"], 0), (&["waits"], 0)]);
     grown.assert_counts("calls", &[(&["done", "drop_of_another"], 1)]);
+}
+
+struct CountedInDrop;
+
+impl Drop for CountedInDrop {
+    #[profile(time = off)]
+    fn drop(&mut self) {}
+}
+
+type Boxed = Pin<Box<dyn Future<Output = ()>>>;
+
+#[profile(time = off)]
+fn drops_and_panics(another: Option<Boxed>) {
+    if another.is_some() {
+        drop(another);
+        panic!("expected");
+    }
+}
+
+#[profile]
+async fn meets(another: Option<Boxed>) {
+    let _held = CountedInDrop;
+    waits().await;
+    // The second time it is known.
+    drops_and_panics(None);
+    drops_and_panics(another);
+}
+
+#[test]
+fn a_panic_is_of_the_call_that_it_ends_whatever_was_dropped_on_its_callers_path_meanwhile() {
+    let grown = Grown::during(|| {
+        let mut first: Boxed = Box::pin(meets(None));
+        assert!(poll(first.as_mut()).is_pending());
+        let mut second: Boxed = Box::pin(meets(Some(first)));
+        assert!(poll(second.as_mut()).is_pending());
+        let end = AssertUnwindSafe(|| poll(second.as_mut()));
+        assert!(std::panic::catch_unwind(end).is_err());
+    });
+    let dropped = &["drop", "meets"];
+    grown.assert_counts("calls", &[(&["drops_and_panics"], 2), (dropped, 2)]);
+    grown.assert_counts("panics", &[(&["drops_and_panics", "meets"], 1), (dropped, 0)]);
 }
 
 #[test]

@@ -126,6 +126,11 @@ impl Node {
         unsafe { &*recent }
     }
 
+    /// Says which that was. By the tree's own thread; `child` is what `last_child` gave.
+    pub(crate) fn set_last_child(&self, child: *const Node) {
+        self.recent_child.store(child.cast_mut(), Ordering::Relaxed);
+    }
+
     #[inline]
     fn is(&self, site: &'static Site, set: usize) -> bool {
         ptr::eq(self.site, site) && self.set == set
@@ -292,7 +297,7 @@ impl Tree {
         let known = |set| {
             let node = children.borrow().find(parent, site, set)?;
             // ORDERING: Relaxed: read by this thread.
-            parent.recent_child.store(ptr::from_ref(node).cast_mut(), Ordering::Relaxed);
+            parent.set_last_child(node);
             Some(node)
         };
         if let Some(node) = known(set) {
@@ -351,7 +356,7 @@ impl Tree {
         made.next_sibling.store(parent.first_child.load(Ordering::Relaxed), Ordering::Relaxed);
         // ORDERING: Release pairs with the Acquire in `walk`: the node is whole.
         parent.first_child.store(node, Ordering::Release);
-        parent.recent_child.store(node, Ordering::Relaxed);
+        parent.set_last_child(node);
         let mut children = children.borrow_mut();
         children.put(labels.set, made);
         if labels.nth != 0 {
