@@ -315,7 +315,7 @@ const LARGEST: u64 = 4 << 30;
 
 /// A profile may be so many times its size without compression, and a bit: most are three to twenty times.
 const MOST_INFLATED: u64 = 100;
-const FREE_BYTES: u64 = 128 << 20;
+const FREE_BYTES: u64 = 64 << 20;
 
 fn most_inflated(bytes: &[u8]) -> u64 {
     (bytes.len() as u64 * MOST_INFLATED + FREE_BYTES).min(LARGEST)
@@ -348,7 +348,7 @@ impl<R: Read> Read for Bounded<R> {
         let Some(left) = self.left.checked_sub(read as u64) else {
             let limit = self.limit;
             let message = format!(
-                "it has more than {limit} bytes, as no profile of its size should; if it is to be trusted, decompress it with gzip -d"
+                "it has more than {limit} bytes, as no profile of its size should; if it is to be trusted, decompress it first, with gzip -dc"
             );
             return Err(io::Error::other(message));
         };

@@ -113,22 +113,11 @@ impl Node {
     /// thread.
     #[inline]
     pub(crate) fn recent_child(&self, site: &'static Site, set: usize) -> Option<&Node> {
-        let recent = self.last_child();
-        recent.is(site, set).then_some(recent)
-    }
-
-    /// The child entered last; `NOWHERE` if there is none. By the tree's own thread.
-    #[inline]
-    pub(crate) fn last_child(&self) -> &Node {
         // ORDERING: Relaxed: written by this thread.
         let recent = self.recent_child.load(Ordering::Relaxed);
         // SAFETY: a static, or a node of this node's tree, whose nodes live as long as each other.
-        unsafe { &*recent }
-    }
-
-    /// Says which that was. By the tree's own thread; `child` is what `last_child` gave.
-    pub(crate) fn set_last_child(&self, child: *const Node) {
-        self.recent_child.store(child.cast_mut(), Ordering::Relaxed);
+        let recent = unsafe { &*recent };
+        recent.is(site, set).then_some(recent)
     }
 
     #[inline]
@@ -297,7 +286,7 @@ impl Tree {
         let known = |set| {
             let node = children.borrow().find(parent, site, set)?;
             // ORDERING: Relaxed: read by this thread.
-            parent.set_last_child(node);
+            parent.recent_child.store(ptr::from_ref(node).cast_mut(), Ordering::Relaxed);
             Some(node)
         };
         if let Some(node) = known(set) {
@@ -356,7 +345,7 @@ impl Tree {
         made.next_sibling.store(parent.first_child.load(Ordering::Relaxed), Ordering::Relaxed);
         // ORDERING: Release pairs with the Acquire in `walk`: the node is whole.
         parent.first_child.store(node, Ordering::Release);
-        parent.set_last_child(node);
+        parent.recent_child.store(node, Ordering::Relaxed);
         let mut children = children.borrow_mut();
         children.put(labels.set, made);
         if labels.nth != 0 {

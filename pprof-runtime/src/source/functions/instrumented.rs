@@ -178,8 +178,6 @@ struct Stretch<'c> {
     /// Null if nothing is recorded; what follows is then not set.
     node: *const Node,
     frame: LightFrame,
-    /// Of a drop on the path that it was polled on: what that called last before. Else null.
-    callee: *const Node,
     /// How many futures were left pending in the stretch around this one.
     suspended: u32,
     allocations: Allocations,
@@ -202,7 +200,6 @@ impl<'c> Stretch<'c> {
             call,
             node: ptr::null(),
             frame: LightFrame::new(),
-            callee: ptr::null(),
             suspended: 0,
             allocations: Allocations::NONE,
             end: End::Dropped,
@@ -266,10 +263,7 @@ impl<'c> Stretch<'c> {
         let Some(last) = self.call.last().filter(|last| !last.is_over) else { return };
         let weights = Weights { time: last.weight, cpu: 0 };
         self.node = if local.number.get() == last.place.tree {
-            let node = self.frame.open_again(local, last.place.node, self.call.site, weights);
-            // SAFETY: null, or a node of this thread's tree.
-            self.callee = unsafe { node.as_ref() }.map_or(ptr::null(), |node| node.last_child());
-            node
+            self.frame.open_again(local, last.place.node, self.call.site, weights)
         } else {
             self.frame.open_on(local, self.call.site, Entry::Again, Some(weights), 0)
         };
@@ -348,12 +342,6 @@ impl<'c> Stretch<'c> {
     #[inline(always)]
     fn end_on(&mut self, local: &Local) {
         let end = self.frame.close_on(local, self.node);
-        if !self.callee.is_null() {
-            // SAFETY: not null, a node of this thread's tree.
-            let node = unsafe { &*self.node };
-            // A call on this path may run around the drop, and is found at its end as the last.
-            node.set_last_child(self.callee);
-        }
         // SAFETY: set where `node` is not null.
         let last = unsafe { self.call.last.assume_init_mut() };
         local.stretch.set(last.around);

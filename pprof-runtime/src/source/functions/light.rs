@@ -173,25 +173,25 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
             if KIND == LOOKED_AT && before & CPU != 0 {
                 local.cpu.sampling.set(0);
             }
-            // Last: no register has to be kept for what is rare.
+            // Last, and one call: few registers have to be kept for what is rare.
             if local.has_strays() || panicking() {
-                end_rarely();
+                end_rarely(node);
             }
         });
     }
 }
 
-/// The end of a call by a panic, as none begins here while the thread unwinds, or with spans still to be left. The call is that which the path that
-/// runs again made last.
+/// The end of a call by a panic, as none begins here while the thread unwinds, or with spans still to be left.
 #[cold]
 #[inline(never)]
-fn end_rarely() {
+fn end_rarely(node: *const Node) {
+    // SAFETY: a node of this thread's tree, which outlives every call on the thread's stack.
+    if let Some(node) = unsafe { node.as_ref() }
+        && panicking()
+    {
+        node.add(Column::Panics, 1);
+    }
     with_local(|local| {
-        if panicking()
-            && let Some(caller) = local.running()
-        {
-            caller.last_child().add(Column::Panics, 1);
-        }
         if local.has_strays() {
             local.leave_strays();
         }
