@@ -76,7 +76,7 @@ use proc_macro::TokenStream;
 ///
 /// # Overhead
 /// Two looks at the CPU's time stamp counter while the profile is on, some 20 ns; one predictable branch while it is off. With
-/// `time = off` a call costs some 1.1 ns, with `time = sampled(64)` some 2: that is for functions of a few nanoseconds. Where calls of one path
+/// `time = off` a call costs some 1 ns, with `time = sampled(64)` some 2: that is for functions of a few nanoseconds. Where calls of one path
 /// come with one set of labels after the other, or go to one function after the other, each costs some 20 to 40 ns more, to find its place.
 ///
 /// # Examples

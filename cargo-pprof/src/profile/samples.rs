@@ -98,26 +98,31 @@ impl<T: Copy> Lists<T> {
         self.spans.extend(other.spans.into_iter().map(moved));
     }
 
-    /// Frees columns, from `column` on, of which less than half is in use, by lists from `first` on.
+    /// Frees columns, from `column` on, of which less than half is in use. The lists from `first` on are in these, and no others.
     fn shrink(&mut self, first: usize, column: usize) {
-        let mut used = vec![0; self.columns.len()];
-        for span in &self.spans[first..] {
-            used[span.column as usize] += span.len as usize;
+        let (columns, spans) = (&mut self.columns[column..], &mut self.spans[first..]);
+        let mut used = vec![0; columns.len()];
+        for span in spans.iter() {
+            used[span.column as usize - column] += span.len as usize;
         }
-        let is_wasted =
-            |(index, old): (usize, &Vec<T>)| index >= column && used[index] < old.len() / 2;
-        let wasted: Vec<bool> = self.columns.iter().enumerate().map(is_wasted).collect();
-        let mut smaller: Vec<Vec<T>> = vec![Vec::new(); wasted.len()];
-        for span in &mut self.spans[first..] {
-            let index = span.column as usize;
-            if wasted[index] {
-                let start = smaller[index].len() as u64;
-                smaller[index].extend_from_slice(&self.columns[index][span.range()]);
+        let mut smaller: Vec<Option<Vec<T>>> = columns
+            .iter()
+            .zip(used)
+            .map(|(old, used)| (used < old.len() / 2).then(|| Vec::with_capacity(used)))
+            .collect();
+        for span in spans {
+            let index = span.column as usize - column;
+            if let Some(smaller) = &mut smaller[index] {
+                let start = smaller.len() as u64;
+                smaller.extend_from_slice(&columns[index][span.range()]);
                 span.start = start;
             }
         }
-        let places = self.columns.iter_mut().zip(smaller).zip(wasted);
-        places.filter(|(_, is_wasted)| *is_wasted).for_each(|((old, new), _)| *old = new);
+        for (old, smaller) in columns.iter_mut().zip(smaller) {
+            if let Some(smaller) = smaller {
+                *old = smaller;
+            }
+        }
     }
 }
 
