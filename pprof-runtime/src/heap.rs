@@ -144,7 +144,7 @@ pub fn watch(
         }
         INTERVAL
     };
-    match Ticker::start("pprof-heap", INTERVAL, tick) {
+    match Ticker::start(c"pprof-heap", INTERVAL, tick) {
         Ok(ticker) => Ok(Watch { _ticker: ticker }),
         Err(e) => {
             let message = format!("cannot start the thread that watches the heap: {e}");

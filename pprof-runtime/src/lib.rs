@@ -80,6 +80,7 @@ mod clock;
 mod encode;
 mod error;
 mod modules;
+mod own_thread;
 mod pages;
 mod primitive;
 mod profile;

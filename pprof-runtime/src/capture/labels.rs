@@ -10,9 +10,11 @@ use std::ptr;
 use std::sync::atomic::{
     AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
 };
+use std::sync::mpsc;
 
 use super::registers;
 use crate::config::{MAX_RECORDED_LABEL_SETS, MAX_SAMPLED_LABEL_SETS, OVERFLOW_LABELS};
+use crate::own_thread::OwnThread;
 
 thread_local! {
     // No destructor: usable at any time of the thread's life.
@@ -216,10 +218,13 @@ pub(crate) fn prepare_handlers() -> bool {
     }
     let here = offset();
     // In memory that the loader set aside for every thread the distance is the same for all; in memory allocated later it is not.
-    let there = std::thread::Builder::new().name("pprof-tls".to_owned()).spawn(offset);
-    let there = there.ok().and_then(|thread| thread.join().ok());
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let there = OwnThread::spawn(c"pprof-tls", move || _ = sender.send(offset()));
+    if let Ok(thread) = there {
+        thread.join();
+    }
     // Below the thread pointer, and not far: so the psABI has it of memory that is there from the start.
-    let is_static = there == Some(here) && (-(1 << 20)..0).contains(&here);
+    let is_static = receiver.recv() == Ok(here) && (-(1 << 20)..0).contains(&here);
     let offset = if is_static { here } else { 0 };
     OFFSET.store(offset, Ordering::Relaxed);
     offset != 0

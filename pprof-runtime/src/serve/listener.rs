@@ -7,12 +7,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::request::{Parsed, Request};
 use super::response::Response;
 use super::routes;
+use crate::own_thread::OwnThread;
 use crate::source::contention::nesting::own_thread;
 use crate::source::heap::unobserved;
 
@@ -52,7 +52,7 @@ pub(super) struct Listener {
     stopping: Arc<AtomicBool>,
     hosts: Arc<[String]>,
     waiting: VecDeque<Connection>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<OwnThread>,
 }
 
 /// A connection whose request is not whole yet, or that was answered before it was.
@@ -105,8 +105,7 @@ impl Listener {
             self.workers.retain(|worker| !worker.is_finished());
         }
         for worker in self.workers.drain(..) {
-            // A panic has been answered and reported already.
-            let _ = worker.join();
+            worker.join();
         }
     }
 
@@ -211,9 +210,8 @@ impl Listener {
                 let _ = stream.set_nonblocking(true).map(|()| has_gone(&stream));
             }
         };
-        let name = "pprof-http-work".to_owned();
         // Without a thread, the connection is dropped with the closure: there is no memory to say why.
-        if let Ok(worker) = std::thread::Builder::new().name(name).spawn(move || unobserved(work)) {
+        if let Ok(worker) = OwnThread::spawn(c"pprof-http-work", move || unobserved(work)) {
             self.workers.push(worker);
         }
         None

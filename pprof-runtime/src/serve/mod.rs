@@ -17,9 +17,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
+use crate::own_thread::OwnThread;
 use crate::source::heap::unobserved;
 use listener::{Listener, Waker};
 
@@ -102,10 +102,8 @@ impl ServerBuilder {
         let stopping = Arc::new(AtomicBool::new(false));
         let (listener, waker) =
             Listener::new(socket, self.hosts, Arc::clone(&stopping)).map_err(cannot)?;
-        let thread = std::thread::Builder::new()
-            .name("pprof-http".to_owned())
-            .spawn(move || unobserved(|| listener.run()))
-            .map_err(cannot)?;
+        let run = move || unobserved(|| listener.run());
+        let thread = unobserved(|| OwnThread::spawn(c"pprof-http", run)).map_err(cannot)?;
         Ok(Server { local_addr, stopping, waker, thread: Some(thread), pid: std::process::id() })
     }
 }
@@ -117,7 +115,7 @@ pub struct Server {
     local_addr: SocketAddr,
     stopping: Arc<AtomicBool>,
     waker: Waker,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<OwnThread>,
     /// Where the thread is: a forked child has none.
     pid: u32,
 }
@@ -143,14 +141,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         if self.pid != std::process::id() {
-            // To be joined by nobody.
-            std::mem::forget(thread);
+            thread.forget();
             return;
         }
         // ORDERING: Relaxed: the waker's system call orders it for the listener; workers see it at their next look.
         self.stopping.store(true, Ordering::Relaxed);
         self.waker.wake();
-        // A panic of the thread has been reported by the panic hook.
-        let _ = thread.join();
+        thread.join();
     }
 }

@@ -182,7 +182,7 @@ impl Session {
         }));
         let shared = Arc::clone(&collected);
         let ticker =
-            Ticker::start("pprof-collector", SHORTEST_INTERVAL, move || shared.lock().collect())
+            Ticker::start(c"pprof-collector", SHORTEST_INTERVAL, move || shared.lock().collect())
                 .map_err(|e| refused("start the collector thread", e))?;
         let session = Session {
             collected,

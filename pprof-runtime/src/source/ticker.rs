@@ -1,18 +1,18 @@
 //! A thread of our own that does something at intervals, until it is dropped.
 
-use std::os::unix::thread::JoinHandleExt;
+use std::ffi::CStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::contention::nesting;
 use super::heap::unobserved;
+use crate::own_thread::OwnThread;
 
 /// Stops and joins its thread on drop.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<OwnThread>,
     /// Where the thread is: a forked child has none.
     pid: u32,
 }
@@ -31,9 +31,9 @@ struct State {
 
 impl Ticker {
     /// Starts a thread that calls `tick` after `first`, and then each time after the interval that the last call
-    /// returned. All signals are blocked in it: those of the program are meant for the program's threads.
+    /// returned.
     pub(crate) fn start(
-        name: &str,
+        name: &'static CStr,
         first: Duration,
         tick: impl FnMut() -> Duration + Send + 'static,
     ) -> std::io::Result<Ticker> {
@@ -41,7 +41,7 @@ impl Ticker {
     }
 
     fn start_unobserved(
-        name: &str,
+        name: &'static CStr,
         first: Duration,
         mut tick: impl FnMut() -> Duration + Send + 'static,
     ) -> std::io::Result<Ticker> {
@@ -57,8 +57,7 @@ impl Ticker {
                 }
             });
         };
-        let thread =
-            with_signals_blocked(|| std::thread::Builder::new().name(name.to_owned()).spawn(body))?;
+        let thread = OwnThread::spawn(name, body)?;
         Ok(Ticker { shared, thread: Some(thread), pid: std::process::id() })
     }
 }
@@ -79,40 +78,19 @@ impl Shared {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         if self.pid != std::process::id() {
-            // To be joined by nobody; and what it held at the fork it holds for ever.
-            std::mem::forget(self.thread.take());
+            // What it held at the fork it holds for ever.
+            thread.forget();
             return;
         }
         self.shared.state().stopping = true;
         self.shared.changed.notify_all();
-        // Dropped by `tick` itself, it ends once that returns. At the end of the process `std::thread::current` panics.
-        // SAFETY: always valid to call.
-        let this = unsafe { libc::pthread_self() };
-        // A number or a pointer, as the platform has it.
-        #[allow(clippy::unnecessary_cast)]
-        let others = |thread: &JoinHandle<()>| thread.as_pthread_t() as usize != this as usize;
-        if let Some(thread) = self.thread.take().filter(others) {
-            // A panic of `tick` has been reported by the panic hook; there is nothing to add.
-            let _ = thread.join();
+        // Dropped by `tick` itself, it ends once that returns.
+        if !thread.is_current() {
+            thread.join();
         }
     }
-}
-
-/// A new thread inherits its creator's signal mask, so there is no moment at which it could take a signal.
-fn with_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
-    // SAFETY: all-zero is a valid set; the calls below fill both.
-    let (mut all, mut old): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
-    // SAFETY: `all` is ours.
-    unsafe { libc::sigfillset(&mut all) };
-    // SAFETY: as above.
-    unsafe { libc::sigdelset(&mut all, libc::SIGPROF) };
-    // SAFETY: both sets are ours; changes the calling thread's mask only.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old) };
-    let result = spawn();
-    // SAFETY: restores what the call above saved.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut()) };
-    result
 }
 
 #[cfg(test)]
@@ -124,7 +102,7 @@ mod tests {
     fn ticks_until_dropped() {
         let count = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&count);
-        let ticker = Ticker::start("ticker-test", Duration::from_millis(1), move || {
+        let ticker = Ticker::start(c"ticker-test", Duration::from_millis(1), move || {
             seen.fetch_add(1, Ordering::Relaxed);
             Duration::from_millis(1)
         })

@@ -24,7 +24,7 @@ pub(super) fn prepare() {
             unwind::refresh();
             REFRESH_INTERVAL
         };
-        *ticker = Ticker::start("pprof-modules", REFRESH_INTERVAL, refresh).ok();
+        *ticker = Ticker::start(c"pprof-modules", REFRESH_INTERVAL, refresh).ok();
     }
 }
 

@@ -42,7 +42,7 @@ impl Watch {
             }
             interval
         };
-        let ticker = Ticker::start("pprof-deadlock", interval, tick)?;
+        let ticker = Ticker::start(c"pprof-deadlock", interval, tick)?;
         Ok(Watch { _ticker: ticker, _stamping: stamping })
     }
 }
