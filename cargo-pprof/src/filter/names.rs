@@ -105,7 +105,7 @@ pub fn by_name(
     }
     profile.locations = locations;
     profile.samples.retain(|sample| {
-        let mut stack = sample.stack.iter().map(|l| *l as usize);
+        let mut stack = sample.stack.iter().map(|l| l as usize);
         stack.clone().any(|l| is_focused[l]) && !stack.any(|l| is_ignored[l])
     });
     if is_hidden.contains(&true) {
@@ -129,7 +129,7 @@ pub fn show_from(profile: &mut Profile, pattern: &Pattern) -> bool {
     }
     profile.locations = locations;
     profile.samples.cut(|stack| {
-        let highest = stack.iter().rposition(|location| is_start[*location as usize])?;
+        let highest = stack.iter().rposition(|location| is_start[location as usize])?;
         Some(0..highest + 1)
     });
     is_start.contains(&true)

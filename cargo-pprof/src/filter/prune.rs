@@ -77,10 +77,13 @@ pub fn drop_frames(profile: &mut Profile) {
         return;
     }
     profile.samples.cut(|stack| {
-        let of = |at: usize| left[stack[at] as usize];
-        let first = (0..stack.len()).rev().find(|&at| of(at) == Left::All);
-        let cut = first.and_then(|first| (0..first).rev().find(|&at| of(at) != Left::All));
-        let start = cut.map_or(0, |at| if of(at) == Left::Nothing { at + 1 } else { at });
+        let mut nearer = stack.iter().enumerate().rev();
+        let mut find = |is_all: bool| {
+            let left = |(at, location): (usize, u32)| (at, left[location as usize]);
+            nearer.by_ref().map(left).find(|(_, left)| (*left == Left::All) == is_all)
+        };
+        let cut = find(true).and_then(|_| find(false));
+        let start = cut.map_or(0, |(at, left)| if left == Left::Nothing { at + 1 } else { at });
         Some(start..stack.len())
     });
 }
@@ -99,7 +102,7 @@ pub fn prune_from(profile: &mut Profile, pattern: &Pattern) {
         }
     }
     profile.samples.cut(|stack| {
-        let end = stack.iter().position(|location| is_end[*location as usize]);
+        let end = stack.iter().position(|location| is_end[location as usize]);
         Some(end.unwrap_or(0)..stack.len())
     });
 }

@@ -35,7 +35,7 @@ pub fn add_tag_frames(
             }
         };
         add(&mut stack, leaves, &mut any_leaf);
-        stack.extend_from_slice(sample.stack);
+        stack.extend(sample.stack);
         add(&mut stack, roots, &mut any_root);
         with_frames.push(stack.iter().copied(), sample.values, sample.labels.iter().copied());
     }

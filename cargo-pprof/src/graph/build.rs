@@ -108,8 +108,9 @@ impl<'p> Builder<'p> {
         let mut sums = vec![Sum::default(); nodes.len()];
         for (number, sample) in (1..).zip(self.profile.samples.iter()) {
             let Some((value, divisor)) = self.weight(sample) else { continue };
-            for location in sample.stack {
-                for &node in sites.of(*location) {
+            // Not a loop: how wide the stack is, is asked once.
+            sample.stack.iter().for_each(|location| {
+                for &node in sites.of(location) {
                     let sum = &mut sums[node as usize];
                     if sum.seen != number {
                         sum.seen = number;
@@ -120,9 +121,9 @@ impl<'p> Builder<'p> {
                         }
                     }
                 }
-            }
-            if let Some(leaf) = sample.stack.first() {
-                nodes[sites.of(*leaf)[0] as usize].add(true, (value, divisor));
+            });
+            if let Some(leaf) = sample.stack.get(0) {
+                nodes[sites.of(leaf)[0] as usize].add(true, (value, divisor));
             }
         }
         for (node, sum) in nodes.iter_mut().zip(sums) {
@@ -171,7 +172,7 @@ impl<'p> Builder<'p> {
             edges.start(Weight { sample: number, value, divisor });
             let (mut parent, mut is_residual) = (NOBODY, false);
             for location in sample.stack.iter().rev() {
-                let nodes = self.sites.of(*location);
+                let nodes = self.sites.of(location);
                 for (inner, &node) in nodes.iter().enumerate().rev() {
                     if !is_kept(node) {
                         is_residual = true;
@@ -209,7 +210,7 @@ impl<'p> Builder<'p> {
             let tags = table.of(sample.labels);
             let mut leaf = None;
             for location in sample.stack.iter().rev() {
-                for &node in self.sites.of(*location).iter().rev() {
+                for &node in self.sites.of(location).iter().rev() {
                     leaf = Some(node);
                     if is_kept(node) && seen[node as usize] != number {
                         seen[node as usize] = number;
@@ -245,7 +246,7 @@ impl<'p> Builder<'p> {
             edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
             let mut parent = NOBODY;
             for location in sample.stack.iter().rev() {
-                let infos = self.sites.of(*location);
+                let infos = self.sites.of(location);
                 for (inner, &info) in infos.iter().enumerate().rev() {
                     let next = nodes.len() as NodeId;
                     let node = *known.entry((parent, info)).or_insert(next);

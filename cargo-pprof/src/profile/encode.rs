@@ -101,7 +101,7 @@ impl Profile {
 
 fn put_sample(buffer: &mut Vec<u8>, sample: Sample<'_>, ids: &[u64], texts: &mut Used) {
     message(buffer, 2, |b| {
-        packed(b, 1, sample.stack.iter().map(|&location| ids[location as usize]));
+        packed(b, 1, sample.stack.iter().map(|location| ids[location as usize]));
         packed(b, 2, sample.values.iter().map(|v| v.cast_unsigned()));
         for label in sample.labels {
             message(b, 3, |b| {

@@ -53,7 +53,7 @@ fn select_types(profile: &mut Profile, wanted: &[String]) -> Result<(), String> 
     let mut samples = Samples::new(map.len());
     for Sample { stack, values, labels } in profile.samples.iter() {
         let values: Vec<i64> = map.iter().map(|&i| values[i]).collect();
-        samples.push(stack.iter().copied(), &values, labels.iter().copied());
+        samples.push(stack, &values, labels.iter().copied());
     }
     profile.samples = samples;
     Ok(())
@@ -287,15 +287,16 @@ impl Merger {
             self.mapping(&profile, &mut seen, 0);
         }
         samples.retain(|sample| !is_zero(sample.values));
-        samples.rewrite(|stack, labels| {
-            for location in stack {
-                *location = self.location(&profile, &mut seen, *location);
-            }
-            for label in &mut *labels {
-                *label = self.label(&profile, &mut seen, label);
-            }
-            labels.sort_by_key(|label| (matches!(label.value, Value::Number(..)), label.key));
-        });
+        samples.rewrite(
+            &mut (&mut *self, &mut seen),
+            |(merger, seen), location| merger.location(&profile, seen, location),
+            |(merger, seen), labels| {
+                for label in &mut *labels {
+                    *label = merger.label(&profile, seen, label);
+                }
+                labels.sort_by_key(|label| (matches!(label.value, Value::Number(..)), label.key));
+            },
+        );
         self.unite(samples);
     }
 

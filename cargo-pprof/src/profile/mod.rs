@@ -8,6 +8,7 @@ mod foreign;
 mod legacy;
 mod merge;
 mod samples;
+mod stack;
 mod texts;
 
 pub use aggregate::Granularity;
@@ -16,6 +17,7 @@ pub(crate) use foreign::parse as parse_foreign;
 pub(crate) use legacy::parse as parse_legacy;
 pub use merge::{make_compatible, merge, normalize, scale};
 pub use samples::{Label, Sample, Samples, Value};
+pub use stack::{Frames, Stack};
 pub use texts::{Text, Texts};
 
 /// What is measured, and in what.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Text;
+use super::stack::{FrameColumn, Stack};
 
 /// Stacks, values and labels of all samples.
 #[derive(Clone, Debug, Default)]
@@ -10,19 +11,18 @@ pub struct Samples {
     /// Values of each sample.
     width: usize,
     values: Vec<i64>,
-    /// Indices of locations, leaf first.
-    stacks: Lists<u32>,
-    labels: Lists<Label>,
+    stacks: Lists<FrameColumn>,
+    labels: Lists<Vec<Label>>,
 }
 
-/// A list for each sample, one after the other in a few long vectors: of profiles that are merged each has one, so that nothing is copied.
+/// A list for each sample, one after the other in a few long columns: of profiles that are merged each has one, so that nothing is copied.
 #[derive(Clone, Debug)]
-struct Lists<T> {
-    columns: Vec<Vec<T>>,
+struct Lists<C> {
+    columns: Vec<C>,
     spans: Vec<Span>,
 }
 
-impl<T> Default for Lists<T> {
+impl<C> Default for Lists<C> {
     fn default() -> Self {
         Lists { columns: Vec::new(), spans: Vec::new() }
     }
@@ -43,9 +43,66 @@ impl Span {
     }
 }
 
-impl<T: Copy> Lists<T> {
-    /// Those of this vector, with so many in each.
-    fn of(column: Vec<T>, lengths: impl Iterator<Item = u32>) -> Self {
+/// What lists lie in.
+pub(super) trait Column: Default + Extend<Self::Item> {
+    type Item;
+    type List<'c>
+    where
+        Self: 'c;
+
+    fn len(&self) -> usize;
+
+    fn list(&self, range: Range<usize>) -> Self::List<'_>;
+
+    /// Leaves of a list what `keep` says, at its start; how many.
+    fn retain(&mut self, range: Range<usize>, keep: impl FnMut(Self::Item) -> bool) -> usize;
+
+    /// An empty one for the same, with room for so many.
+    fn like(&self, capacity: usize) -> Self;
+
+    /// Adds a list of another one.
+    fn extend_from(&mut self, other: &Self, range: Range<usize>);
+}
+
+impl<T: Copy> Column for Vec<T> {
+    type Item = T;
+    type List<'c>
+        = &'c [T]
+    where
+        T: 'c;
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn list(&self, range: Range<usize>) -> &[T] {
+        &self[range]
+    }
+
+    fn retain(&mut self, range: Range<usize>, mut keep: impl FnMut(T) -> bool) -> usize {
+        let list = &mut self[range];
+        let mut left = 0;
+        for from in 0..list.len() {
+            if keep(list[from]) {
+                list[left] = list[from];
+                left += 1;
+            }
+        }
+        left
+    }
+
+    fn like(&self, capacity: usize) -> Self {
+        Vec::with_capacity(capacity)
+    }
+
+    fn extend_from(&mut self, other: &Self, range: Range<usize>) {
+        self.extend_from_slice(&other[range]);
+    }
+}
+
+impl<C: Column> Lists<C> {
+    /// Those of this column, with so many in each.
+    fn of(column: C, lengths: impl Iterator<Item = u32>) -> Self {
         let mut start = 0;
         let span = |len| {
             let span = Span { start, len, column: 0 };
@@ -55,19 +112,20 @@ impl<T: Copy> Lists<T> {
         Lists { spans: lengths.map(span).collect(), columns: vec![column] }
     }
 
-    fn get(&self, index: usize) -> &[T] {
+    fn get(&self, index: usize) -> C::List<'_> {
         let span = self.spans[index];
-        &self.columns[span.column as usize][span.range()]
+        self.columns[span.column as usize].list(span.range())
     }
 
-    fn get_mut(&mut self, index: usize) -> &mut [T] {
+    /// The column of a list, and where in that it is.
+    fn place(&mut self, index: usize) -> (&mut C, Range<usize>) {
         let span = self.spans[index];
-        &mut self.columns[span.column as usize][span.range()]
+        (&mut self.columns[span.column as usize], span.range())
     }
 
-    fn push(&mut self, list: impl IntoIterator<Item = T>) {
+    fn push(&mut self, list: impl IntoIterator<Item = C::Item>) {
         if self.columns.is_empty() {
-            self.columns.push(Vec::new());
+            self.columns.push(C::default());
         }
         let last = self.columns.len() - 1;
         let column = &mut self.columns[last];
@@ -78,20 +136,14 @@ impl<T: Copy> Lists<T> {
     }
 
     /// Leaves of a list what `keep` says; how many.
-    fn retain(&mut self, index: usize, mut keep: impl FnMut(&T) -> bool) -> usize {
-        let list = self.get_mut(index);
-        let mut left = 0;
-        for from in 0..list.len() {
-            if keep(&list[from]) {
-                list[left] = list[from];
-                left += 1;
-            }
-        }
+    fn retain(&mut self, index: usize, keep: impl FnMut(C::Item) -> bool) -> usize {
+        let (column, range) = self.place(index);
+        let left = column.retain(range, keep);
         self.spans[index].len = left as u32;
         left
     }
 
-    fn append(&mut self, mut other: Lists<T>) {
+    fn append(&mut self, mut other: Lists<C>) {
         let first = self.columns.len() as u32;
         self.columns.append(&mut other.columns);
         let moved = |span: Span| Span { column: span.column + first, ..span };
@@ -105,16 +157,16 @@ impl<T: Copy> Lists<T> {
         for span in spans.iter() {
             used[span.column as usize - column] += span.len as usize;
         }
-        let mut smaller: Vec<Option<Vec<T>>> = columns
+        let mut smaller: Vec<Option<C>> = columns
             .iter()
             .zip(used)
-            .map(|(old, used)| (used < old.len() / 2).then(|| Vec::with_capacity(used)))
+            .map(|(old, used)| (used < old.len() / 2).then(|| old.like(used)))
             .collect();
         for span in spans {
             let index = span.column as usize - column;
             if let Some(smaller) = &mut smaller[index] {
                 let start = smaller.len() as u64;
-                smaller.extend_from_slice(&columns[index][span.range()]);
+                smaller.extend_from(&columns[index], span.range());
                 span.start = start;
             }
         }
@@ -147,8 +199,8 @@ pub enum Value {
 /// One sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'s> {
-    /// Indices of locations, leaf first.
-    pub stack: &'s [u32],
+    /// Where it was.
+    pub stack: Stack<'s>,
     /// One for each sample type.
     pub values: &'s [i64],
     /// In the file's order, those with one key not always together.
@@ -166,7 +218,7 @@ impl Samples {
     pub(super) fn of_columns(
         width: usize,
         values: Vec<i64>,
-        frames: Vec<u32>,
+        frames: FrameColumn,
         labels: Vec<Label>,
         lengths: &[[u32; 2]],
     ) -> Samples {
@@ -242,10 +294,18 @@ impl Samples {
         self.truncate(kept);
     }
 
-    /// Changes locations and labels where they are.
-    pub fn rewrite(&mut self, mut change: impl FnMut(&mut [u32], &mut [Label])) {
+    /// Puts other locations in the places of all, and changes labels where they are; both closures are handed `state`.
+    pub fn rewrite<S>(
+        &mut self,
+        state: &mut S,
+        mut location: impl FnMut(&mut S, u32) -> u32,
+        mut labels: impl FnMut(&mut S, &mut [Label]),
+    ) {
         for index in 0..self.len() {
-            change(self.stacks.get_mut(index), self.labels.get_mut(index));
+            let (column, range) = self.stacks.place(index);
+            column.rewrite(range, |frame| location(state, frame));
+            let (column, range) = self.labels.place(index);
+            labels(state, &mut column[range]);
         }
     }
 
@@ -284,7 +344,7 @@ impl Samples {
     }
 
     /// Cuts each stack to the part that `part` gives; those for which it gives none are left out.
-    pub fn cut(&mut self, mut part: impl FnMut(&[u32]) -> Option<Range<usize>>) {
+    pub fn cut(&mut self, mut part: impl FnMut(Stack<'_>) -> Option<Range<usize>>) {
         let mut kept = 0;
         for index in 0..self.len() {
             let span = self.stacks.spans[index];
@@ -303,7 +363,7 @@ impl Samples {
     pub fn retain_frames(&mut self, keep: impl Fn(u32) -> bool) {
         let mut kept = 0;
         for index in 0..self.len() {
-            if self.stacks.retain(index, |location| keep(*location)) > 0 {
+            if self.stacks.retain(index, &keep) > 0 {
                 self.put(kept, index);
                 kept += 1;
             }
@@ -314,7 +374,7 @@ impl Samples {
     /// Takes labels away.
     pub fn retain_labels(&mut self, mut keep: impl FnMut(&Label) -> bool) {
         for index in 0..self.len() {
-            self.labels.retain(index, &mut keep);
+            self.labels.retain(index, |label| keep(&label));
         }
     }
 
@@ -373,7 +433,8 @@ mod tests {
         all.absorb(samples(&[&[6], &[1, 2]]), of_same_stack);
         all.push([7], &[1], []);
         let found: Vec<_> = all.iter().map(|sample| (sample.stack, sample.values[0])).collect();
-        assert_eq!(found, [(&[1, 2][..], 2), (&[3], 3), (&[4, 5], 2), (&[6], 1), (&[7], 1)]);
+        let expected = [(&[1, 2][..], 2), (&[3], 3), (&[4, 5], 2), (&[6], 1), (&[7], 1)];
+        assert_eq!(found, expected.map(|(stack, value)| (Stack::Wide(stack), value)));
     }
 
     #[test]
@@ -382,7 +443,7 @@ mod tests {
         for _ in 0..100 {
             all.absorb(samples(&[&[1, 2, 3], &[4, 5, 6], &[1, 2, 3]]), of_same_stack);
         }
-        let frames: usize = all.stacks.columns.iter().map(Vec::len).sum();
+        let frames: usize = all.stacks.columns.iter().map(Column::len).sum();
         let labels: usize = all.labels.columns.iter().map(Vec::len).sum();
         assert!(frames <= 9 && labels <= 9, "{frames} {labels}");
         assert_eq!(all.iter().map(|sample| sample.values[0]).collect::<Vec<_>>(), [200, 100]);

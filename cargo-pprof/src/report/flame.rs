@@ -72,7 +72,7 @@ impl Report {
             let mut at = 0u32;
             frames[0].add(value);
             for location in sample.stack.iter().rev() {
-                for node in sites.of(*location).iter().rev() {
+                for node in sites.of(location).iter().rev() {
                     let name = names[*node as usize];
                     let next = frames.len() as u32;
                     let child = *known.entry((at, name)).or_insert(next);

@@ -68,7 +68,7 @@ fn raw_sample(out: &mut dyn Write, profile: &Profile, sample: Sample<'_>) -> io:
     }
     write!(out, ": ")?;
     for location in sample.stack {
-        write!(out, "{} ", profile.locations[*location as usize].id)?;
+        write!(out, "{} ", profile.locations[location as usize].id)?;
     }
     writeln!(out)?;
     let mut texts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -63,7 +63,7 @@ impl Report {
         )?;
         let stack = |sample: Sample<'_>| {
             let locations = sample.stack.iter().rev();
-            let nodes = locations.flat_map(|location| sites.of(*location).iter().rev());
+            let nodes = locations.flat_map(|location| sites.of(location).iter().rev());
             let numbers: Vec<String> =
                 nodes.map(|node| numbers[*node as usize].to_string()).collect();
             format!("[{}]", numbers.join(","))

@@ -28,7 +28,7 @@ impl Report {
             let value = self.value(self.value_of(sample, self.options.value));
             let mut is_leaf = true;
             for location in sample.stack {
-                let nodes = sites.of(*location);
+                let nodes = sites.of(location);
                 for (at, node) in nodes.iter().enumerate() {
                     let line = &lines[*node as usize];
                     let is_inline = at + 1 != nodes.len();

@@ -168,7 +168,7 @@ impl Report {
             let divisor = self.options.divisor.map_or(0, |index| sample.values[index]);
             let value = (sample.values[self.options.value], divisor);
             for (depth, location) in sample.stack.iter().enumerate() {
-                for &group in &groups_of[*location as usize] {
+                for &group in &groups_of[location as usize] {
                     let sum = &mut sums[group];
                     if depth == 0 {
                         add(&mut sum.flat, value);

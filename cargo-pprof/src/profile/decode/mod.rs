@@ -204,6 +204,7 @@ impl Tables {
         self.function_ids.check("function")?;
         for RawLocation { mut location, mapping, lines } in self.locations {
             location.mapping = self.mapping_ids.get(mapping);
+            location.lines.reserve_exact(lines.len());
             for (function, line) in lines {
                 let Some(function) = self.function_ids.get(function) else {
                     let id = location.id;
@@ -269,7 +270,14 @@ fn location(bytes: &[u8]) -> Result<RawLocation> {
             1 => location.id = field.number()?,
             2 => mapping = field.number()?,
             3 => location.address = field.number()?,
-            4 => lines.push(line(field.bytes()?)?),
+            4 => {
+                let line = line(field.bytes()?)?;
+                // Most have one, and there are many.
+                if lines.is_empty() {
+                    lines.reserve_exact(1);
+                }
+                lines.push(line);
+            }
             5 => location.is_folded = field.number()? != 0,
             _ => {}
         }

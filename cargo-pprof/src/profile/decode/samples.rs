@@ -4,6 +4,8 @@ use indexmap::IndexSet;
 
 use super::wire::fields;
 use super::{Ids, Raw, Result, invalid, text_at};
+use crate::profile::samples::Column;
+use crate::profile::stack::FrameColumn;
 use crate::profile::{Label, Samples, Text, Value};
 
 /// Samples as they are in the file, in columns.
@@ -14,7 +16,7 @@ pub(super) struct RawSamples {
     other_width: Option<usize>,
     values: Vec<i64>,
     /// Ids of locations, or with `LARGE` the place among these.
-    frames: Vec<u32>,
+    frames: FrameColumn,
     large: IndexSet<u64, foldhash::fast::RandomState>,
     labels: Vec<RawLabel>,
     /// The least and the greatest key of labels that say nothing.
@@ -89,16 +91,18 @@ impl RawSamples {
             }
         }
         let mut frames = self.frames;
-        for frame in &mut frames {
-            let raw = *frame;
+        let mut all_exist = true;
+        frames.rewrite(0..frames.len(), |raw| {
             let id = match raw & LARGE {
                 0 => u64::from(raw),
                 _ => self.large.get_index((raw & !LARGE) as usize).copied().unwrap_or(0),
             };
-            let Some(index) = ids.get(id) else {
-                return invalid("a sample has a location that does not exist");
-            };
-            *frame = index;
+            let index = ids.get(id);
+            all_exist &= index.is_some();
+            index.unwrap_or(0)
+        });
+        if !all_exist {
+            return invalid("a sample has a location that does not exist");
         }
         for key in self.other_keys.into_iter().filter(|key| *key != 0) {
             text_at(texts, key)?;

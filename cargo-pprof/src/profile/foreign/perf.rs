@@ -190,10 +190,10 @@ perf 900 4000.1: cycles:
             (first.values, first.stack.len(), first.labels.len()),
             (&[1, 250_000, 0][..], 3, 3)
         );
-        let leaf = &profile.locations[first.stack[0] as usize];
+        let leaf = &profile.locations[first.stack.get(0).unwrap() as usize];
         let name = profile.functions[leaf.lines[0].function as usize].name;
         assert_eq!((leaf.address, profile.text(name)), (0x55_d0c1, "core::ops<a (b)>::work"));
-        assert!(profile.locations[first.stack[1] as usize].lines.is_empty());
+        assert!(profile.locations[first.stack.get(1).unwrap() as usize].lines.is_empty());
         assert_eq!(profile.samples.get(1).values, [1, 0, 1]);
     }
 
@@ -202,7 +202,7 @@ perf 900 4000.1: cycles:
         let text = "work 1 2.0: 1 cycles:\n\t1 a ([kernel.kallsyms])\n\t2 b (/lib/c.so)\n\t3 d (/x/work)\n\t2 b (/lib/c.so)\n";
         let profile = parse(text).unwrap();
         let object = |index: usize| {
-            let location = profile.samples.get(0).stack[index] as usize;
+            let location = profile.samples.get(0).stack.get(index).unwrap() as usize;
             profile.text(profile.object_of(&profile.locations[location]))
         };
         assert_eq!(profile.text(profile.mappings[0].file), "/x/work");

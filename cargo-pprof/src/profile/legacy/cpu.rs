@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn stacks(profile: &Profile) -> Vec<Vec<u64>> {
-        let address = |l: &u32| profile.locations[*l as usize].address;
+        let address = |l| profile.locations[l as usize].address;
         profile.samples.iter().map(|s| s.stack.iter().map(address).collect()).collect()
     }
 

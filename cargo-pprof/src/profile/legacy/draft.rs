@@ -104,6 +104,7 @@ pub(super) fn value_type(profile: &mut Profile, ty: &str, unit: &str) -> ValueTy
 #[cfg(test)]
 mod tests {
     use super::{Addresses, Draft};
+    use crate::profile::Stack;
 
     #[test]
     fn return_addresses_are_put_within_the_call() {
@@ -117,7 +118,7 @@ mod tests {
             draft.push([0x10, 0x20, 0], kind, &[1], None);
             let found: Vec<u64> = draft.profile.locations.iter().map(|l| l.address).collect();
             assert_eq!(found, addresses, "{kind:?}");
-            assert_eq!(draft.profile.samples.get(0).stack, stack);
+            assert_eq!(draft.profile.samples.get(0).stack, Stack::Wide(&stack));
         }
     }
 
@@ -127,8 +128,8 @@ mod tests {
         draft.push([0x10, 0x10, 0x20], Addresses::ReturnButLeaf, &[1], None);
         draft.push([0x10, 0x10], Addresses::Return, &[1], None);
         draft.push([], Addresses::ReturnButLeaf, &[1], None);
-        let stacks: Vec<&[u32]> = draft.profile.samples.iter().map(|s| s.stack).collect();
-        assert_eq!(stacks, [&[0, 2][..], &[1, 1], &[]]);
+        let stacks: Vec<Stack<'_>> = draft.profile.samples.iter().map(|s| s.stack).collect();
+        assert_eq!(stacks, [&[0, 2][..], &[1, 1], &[]].map(Stack::Wide));
         assert_eq!((draft.find(0x1f), draft.find(0x20)), (Some(2), None));
     }
 }

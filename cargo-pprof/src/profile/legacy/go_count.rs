@@ -49,6 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Profile> {
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use crate::profile::Stack;
     use crate::profile::legacy::Refusal;
 
     #[test]
@@ -56,7 +57,7 @@ mod tests {
         let text = "# a remark\n\nthreadcreate profile: total 3\n2 @ 0x11 0x21\n# 0x11 f\n010 @ 0x21\n--- x ---\nnonsense\nMAPPED_LIBRARIES:\n10-30 r-xp 0 0:0 1 /p\n";
         let profile = parse(text).unwrap();
         let samples: Vec<_> = profile.samples.iter().map(|s| (s.stack, s.values)).collect();
-        assert_eq!(samples, [(&[0, 1][..], &[2][..]), (&[1], &[8])]);
+        assert_eq!(samples, [(Stack::Wide(&[0, 1]), &[2][..]), (Stack::Wide(&[1]), &[8])]);
         assert_eq!(profile.locations[0].address, 0x10);
         assert_eq!(profile.text(profile.mappings[0].file), "/p");
         assert_eq!(profile.text(profile.period_type.ty), "threadcreate");

@@ -110,7 +110,7 @@ mod tests {
         for sample in samples() {
             let profile = parse(&sample).unwrap().expect("known");
             assert_eq!(profile.samples.len(), 1);
-            assert_eq!(profile.samples.get(0).stack[0], 0);
+            assert_eq!(profile.samples.get(0).stack.get(0), Some(0));
             assert!(!profile.drop_frames.is_empty());
         }
     }

@@ -82,6 +82,7 @@ fn read_stack<'t>(lines: &mut Lines<'t>, stack: &mut Vec<u64>) -> Result<&'t str
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use crate::profile::Stack;
     use crate::profile::legacy::Refusal;
 
     const THREAD: &str = "--- Thread 1f (name: a b/2) stack: ---\n";
@@ -93,7 +94,7 @@ mod tests {
         );
         let profile = parse(&text).unwrap();
         let samples: Vec<_> = profile.samples.iter().map(|s| (s.stack, s.values)).collect();
-        assert_eq!(samples, [(&[0, 2, 3, 4][..], &[3][..]), (&[5], &[1])]);
+        assert_eq!(samples, [(Stack::Wide(&[0, 2, 3, 4]), &[3][..]), (Stack::Wide(&[5]), &[1])]);
         assert_eq!(profile.locations[1].address, 0xf);
         assert_eq!(profile.locations[5].address, 5);
         assert_eq!(profile.mappings.len(), 1);
