@@ -19,7 +19,7 @@ fn begun(shell: &str) -> (tempfile::TempDir, Child) {
     let stacks: String = (0..100_000).map(|n| format!("main;a{n};b;c;d;e;f;g {n}\n")).collect();
     fs::write(directory.path().join("folded"), stacks).expect("a directory of ours");
     let mut program = Command::new("sh")
-        .args(["-c", &format!("{shell} exec \"$0\" -traces -output=traces folded")])
+        .args(["-c", &format!("{shell} \"$0\" -traces -output=traces folded")])
         .arg(env!("CARGO_BIN_EXE_cargo-pprof"))
         .current_dir(directory.path())
         .stderr(Stdio::null())
@@ -39,8 +39,7 @@ fn signal(program: &Child, name: &str) {
 
 #[test]
 fn an_interrupted_report_leaves_no_file() {
-    let (directory, mut program) = begun("");
-    // Not SIGINT, which this test may have to ignore: it is run in the background.
+    let (directory, mut program) = begun("exec");
     signal(&program, "-TERM");
     assert_eq!(program.wait().expect("ours").signal(), Some(15), "shells see it");
     assert_eq!(names(directory.path()), ["folded"]);
@@ -48,13 +47,26 @@ fn an_interrupted_report_leaves_no_file() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn so_it_is_with_the_keys_of_the_terminal() {
+    // Both are ignored by what is run in the background, as this test may be.
+    for (name, number) in [("INT", 2), ("QUIT", 3)] {
+        let (directory, mut program) =
+            begun(&format!("ulimit -c 0; exec env --default-signal={name}"));
+        signal(&program, &format!("-{name}"));
+        assert_eq!(program.wait().expect("ours").signal(), Some(number));
+        assert_eq!(names(directory.path()), ["folded"]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn who_is_to_ignore_a_signal_does() {
-    let (directory, mut program) = begun("trap '' HUP;");
+    let (directory, mut program) = begun("trap '' HUP; exec");
     signal(&program, "-HUP");
     assert_eq!(program.wait().expect("ours").code(), Some(0));
     assert!(directory.path().join("traces").exists());
     // It hears others.
-    let (directory, mut program) = begun("trap '' HUP;");
+    let (directory, mut program) = begun("trap '' HUP; exec");
     signal(&program, "-TERM");
     assert_eq!(program.wait().expect("ours").signal(), Some(15));
     assert_eq!(names(directory.path()), ["folded"]);

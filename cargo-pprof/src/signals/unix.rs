@@ -6,7 +6,7 @@ use std::{fs, io, process, thread};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -16,7 +16,8 @@ use crate::temporary;
 pub fn watch() {
     let ignored = ignored();
     let is_heard = |signal: &i32| ignored & 1 << (signal - 1) == 0;
-    let heard: Vec<i32> = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_heard).collect();
+    let heard = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+    let heard: Vec<i32> = heard.into_iter().filter(is_heard).collect();
     let (ready, is_ready) = mpsc::channel();
     let wait = move || {
         // This thread changes the terminal back even if it comes to the background just then.
