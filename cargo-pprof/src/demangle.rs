@@ -45,26 +45,40 @@ pub fn demangle(name: &str, style: Style) -> Cow<'_, str> {
 
 fn known(name: &str, style: Style) -> Option<String> {
     // Most names of a profile are readable already.
-    if !name.starts_with(['_', 'R', 'Z']) {
+    if !name.starts_with('_') {
         return None;
     }
     let mut out = Bounded(String::new());
-    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+    if let Some(rust) = without_rust_suffix(name)
+        && let Ok(rust) = rustc_demangle::try_demangle(rust)
+    {
         write!(out, "{rust:#}").ok()?;
         let has_arguments = style == Style::Short && name.trim_start_matches('_').starts_with('R');
         return Some(if has_arguments { without_generics(&out.0) } else { out.0 });
     }
-    if !name.starts_with("_Z") {
+    if !["_Z", "___Z", "____Z"].iter().any(|start| name.starts_with(start)) {
         return None;
     }
-    let symbol = cpp_demangle::Symbol::new(name).ok()?;
-    let mut options = DemangleOptions::new();
+    let (symbol, rest) = cpp_demangle::BorrowedSymbol::with_tail(name.as_bytes()).ok()?;
     // What compilers add, and what it is of.
     let is_special = ["_ZT", "_ZGT"].iter().any(|start| name.starts_with(start));
+    let is_thunk = ["_ZTh", "_ZTv", "_ZTc"].iter().any(|start| name.starts_with(start));
+    // As the reference has it, nothing is wrong about what follows where no parameters are looked for, nor about an end too many.
+    let has_parameters = is_thunk || !is_special && style == Style::Full;
+    if has_parameters && !matches!(rest, [] | [b'E', ..]) {
+        return None;
+    }
+    let mut options = DemangleOptions::new();
     if style != Style::Full && !is_special {
         options = options.no_params().no_return_type();
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
+    // Copies that a compiler makes of a function are that function.
+    while out.0.ends_with(']')
+        && let Some(start) = out.0.rfind(" [clone ")
+    {
+        out.0.truncate(start);
+    }
     out.0 = with_suffixes(with_literal_operator(with_standard_names(name, out.0)));
     out.0 = without_empty_packs(out.0);
     if style != Style::Full {
@@ -85,6 +99,16 @@ fn known(name: &str, style: Style) -> Option<String> {
         short = rest;
     }
     Some(if style == Style::Short { without_templates(short) } else { short.to_owned() })
+}
+
+/// A name as Rust makes them, without what LLVM puts after it. Those of the older kind end in a hash: without one it is of C++.
+fn without_rust_suffix(name: &str) -> Option<&str> {
+    if name.starts_with("_R") {
+        return name.split('.').next();
+    }
+    let name = name.rfind("E.").map_or(name, |at| &name[..=at]);
+    let hash = name.strip_suffix('E')?.len().checked_sub("17h0123456789abcdef".len())?;
+    (name.starts_with("_ZN") && name.get(hash..)?.starts_with("17h")).then_some(name)
 }
 
 /// What manglings have a letter for by its short name, but where it is constructed or destroyed.
@@ -397,6 +421,19 @@ mod tests {
             ("_ZN3foo3barEi", "foo::bar"),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
             ("_ZNK3foo3barEi", "foo::bar"),
+            // With what follows a name.
+            ("_ZN3foo3barEi.isra.0.part.1", "foo::bar"),
+            ("_ZN3foo3barE14", "foo::bar"),
+            ("_ZN3foo3barEi@plt", "foo::bar"),
+            ("_ZTV3foo.cold", "vtable for foo"),
+            ("_ZN3foo3barE.cold", "foo::bar"),
+            ("_ZThn16_N3foo3barEi@plt", "_ZThn16_N3foo3barEi@plt"),
+            ("_ZN4core3fmt5write17h0123456789abcdefE.llvm.12", "core::fmt::write"),
+            ("_ZN4core3fmt5write17h0123456789abcdefE.cold", "core::fmt::write"),
+            ("_ZN4core3fmt5write17h0123456789abcdefE14", "core::fmt::write::h0123456789abcdef"),
+            ("_RNvCs4fqI2P2rA04_3foo3bar.cold", "foo::bar"),
+            ("ZN3foo3barE", "ZN3foo3barE"),
+            ("___Z3foov_block_invoke", "invocation function for block in foo"),
             ("_ZTV3foo", "vtable for foo"),
             ("_ZTT3foo", "VTT for foo"),
             ("_ZTI3foo", "typeinfo for foo"),

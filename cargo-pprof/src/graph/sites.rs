@@ -43,7 +43,11 @@ impl Sites {
                 let id = *known.entry(info).or_insert(next);
                 if id == next {
                     sites.infos.push(info);
-                    let whole = Info { address: 0, line: 0, column: 0, ..info };
+                    // As the reference has it: what is at no line is the function itself, whichever column it names.
+                    let whole = match (info.address, info.line) {
+                        (0, 0) => info,
+                        _ => Info { address: 0, line: 0, column: 0, ..info },
+                    };
                     let function = *functions.entry(whole).or_insert(next);
                     sites.functions.push(function);
                 }

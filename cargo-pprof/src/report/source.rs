@@ -67,6 +67,11 @@ impl Report {
         let share = percentage(cum, self.total);
         let (flat, cum) = (self.value(flat), self.value(cum));
         writeln!(out, "{flat:>10} {cum:>10} (flat, cum) {share} of Total")?;
+        // Where a function starts after all of its lines there is nothing to show, and the reference looks for no file.
+        let (start, end) = bounds(nodes);
+        if start > end && !reader.knows(file) {
+            return Ok(());
+        }
         let lines = match reader.lines(file) {
             Ok(lines) => lines,
             Err(error) => {
@@ -80,7 +85,6 @@ impl Report {
             *flat = flat.wrapping_add(node.flat);
             *cum = cum.wrapping_add(node.cum);
         }
-        let (start, end) = bounds(nodes);
         for number in start..=end {
             let Some(line) = usize::try_from(number - 1).ok().and_then(|at| lines.get(at)) else {
                 break;

@@ -33,6 +33,11 @@ impl Reader {
         self.files[file].as_deref().map_err(String::as_str)
     }
 
+    /// Whether its lines have been asked for before.
+    pub(super) fn knows(&self, file: &str) -> bool {
+        self.files.contains_key(file)
+    }
+
     /// A line, from 1 on.
     pub(super) fn line(&mut self, file: &str, number: i64) -> Option<&str> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
