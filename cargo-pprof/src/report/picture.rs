@@ -243,7 +243,8 @@ fn joined(group: &[&Part], unit: &str) -> Part {
 /// Red for what is much, green for what is much less, grey for next to nothing.
 fn color(score: f64, is_background: bool) -> Color {
     let (mut saturation, value) = if is_background { (0.1, 0.93) } else { (1.0, 0.7) };
-    let score = (-1f64).max(1f64.min(score));
+    // No number, as of nothing of nothing, stays none: the reference's purple.
+    let score = score.clamp(-1.0, 1.0);
     if score.abs() < 0.2 {
         saturation *= score.abs() / 0.2;
     }
