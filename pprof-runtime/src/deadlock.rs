@@ -67,8 +67,9 @@ pub fn find() -> Vec<Deadlock> {
 
 /// Looks for deadlocks every `interval`, and calls `on_deadlock` once for each that is found, until the result is dropped.
 ///
-/// The call is made in a thread of ours. It must not wait for what may be part of the deadlock: dropping the watchdog waits for it. If it panics, the
-/// watchdog goes on.
+/// The call is made in a thread of ours, which has its name, `pprof-deadlock`, from the system: std knows none. Signals to the process are
+/// blocked there, and in processes that it starts. It must not wait for what may be part of the deadlock: dropping the watchdog waits for it.
+/// If it panics, the watchdog goes on.
 ///
 /// # Errors
 /// `InvalidInput` if `interval` is zero, `Unsupported` where deadlocks cannot be found, `System` if there is no thread to be had.

@@ -108,7 +108,8 @@ pub fn in_use() -> u64 {
 /// eighth below that.
 ///
 /// It is looked at ten times a second, by a thread of ours, in which the call is made; what is shorter may be missed. If it panics, the
-/// watch goes on. What it waits for is in no profile of waits.
+/// watch goes on. What it waits for is in no profile of waits. The thread has its name, `pprof-heap`, from the system: std knows none.
+/// Signals to the process are blocked there, and in processes that it starts.
 ///
 /// # Errors
 /// `System` if there is no thread to be had.

@@ -8,8 +8,10 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// As std has it.
+/// As std has it where nothing else is asked for.
 const STACK_BYTES: usize = 2 << 20;
+/// What may be asked for.
+const MAX_STACK_BYTES: usize = 1 << 30;
 /// What only the thread that it is about can handle; and the one that samples.
 const NOT_BLOCKED: [libc::c_int; 7] = [
     libc::SIGPROF,
@@ -42,14 +44,17 @@ struct Start {
 }
 
 impl OwnThread {
-    /// Starts a thread of that name, which is 15 bytes long at most. All signals are blocked in it: those of the program are meant for the
-    /// program's threads. A panic of `body` ends it, once the panic hook has reported it.
+    /// Starts a thread of that name, which is 15 bytes long at most: the system's, for std it has none. The signals that are for any thread
+    /// are blocked in it: they are meant for the program's. A panic of `body` ends it, once the panic hook has reported it.
+    ///
+    /// What this allocates is of the thread that calls it.
     pub(crate) fn spawn(
         name: &'static CStr,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<OwnThread> {
         let finished = Arc::new(AtomicBool::new(false));
         let start = Start { name, body: Box::new(body), finished: Arc::clone(&finished) };
+        debug_assert!(name.count_bytes() <= 15);
         let attributes = Attributes::new()?;
         let start = Box::into_raw(Box::new(start));
         let mut thread = MaybeUninit::uninit();
@@ -75,17 +80,16 @@ impl OwnThread {
     pub(crate) fn is_current(&self) -> bool {
         // SAFETY: always valid to call. At the end of the process `std::thread::current` panics.
         let this = unsafe { libc::pthread_self() };
-        // A number or a pointer, as the platform has it.
-        #[allow(clippy::unnecessary_cast)]
-        let same = self.thread as usize == this as usize;
-        same
+        // SAFETY: as above.
+        unsafe { libc::pthread_equal(self.thread, this) != 0 }
     }
 
     /// Waits for it to end. Not by itself.
     pub(crate) fn join(mut self) {
         // SAFETY: neither joined nor detached: both take `self`.
-        unsafe { libc::pthread_join(self.thread, ptr::null_mut()) };
-        self.is_gone = true;
+        let result = unsafe { libc::pthread_join(self.thread, ptr::null_mut()) };
+        // If it waits for this one, it is left alone.
+        self.is_gone = result == 0;
     }
 
     /// For a forked child, which has no such thread: nothing is said to the system.
@@ -107,8 +111,10 @@ extern "C" fn run(start: *mut c_void) -> *mut c_void {
     // SAFETY: `spawn` has made it for this thread alone.
     let start = *unsafe { Box::from_raw(start.cast::<Start>()) };
     set_name(start.name);
-    // Nothing that the body had is seen afterwards. What the panic carries is dropped as std's thread would.
-    let _ = catch_unwind(AssertUnwindSafe(start.body));
+    // Nothing that the body had is seen afterwards. What a panic carries stays: it might panic as it is dropped.
+    if let Err(carried) = catch_unwind(AssertUnwindSafe(start.body)) {
+        mem::forget(carried);
+    }
     // ORDERING: Release pairs with the Acquire in `is_finished`.
     start.finished.store(true, Ordering::Release);
     ptr::null_mut()
@@ -140,9 +146,10 @@ impl Attributes {
         }
         // SAFETY: filled above.
         let mut attributes = Attributes(unsafe { attributes.assume_init() });
+        let bytes = stack_bytes().saturating_add(least_stack_bytes(&attributes.0));
         // The system's own size does as well, if it refuses this one.
         // SAFETY: initialised above.
-        unsafe { libc::pthread_attr_setstacksize(&raw mut attributes.0, STACK_BYTES) };
+        unsafe { libc::pthread_attr_setstacksize(&raw mut attributes.0, bytes) };
         Ok(attributes)
     }
 }
@@ -152,6 +159,26 @@ impl Drop for Attributes {
         // SAFETY: initialised in `new`, and not used again.
         unsafe { libc::pthread_attr_destroy(&raw mut self.0) };
     }
+}
+
+/// `RUST_MIN_STACK`, as for std's threads, in whole pages.
+fn stack_bytes() -> usize {
+    let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|bytes| bytes.parse::<usize>().ok());
+    asked.unwrap_or(STACK_BYTES).clamp(STACK_BYTES, MAX_STACK_BYTES).next_multiple_of(64 << 10)
+}
+
+/// What glibc takes out of a stack for itself: the thread-locals of the program, however large.
+fn least_stack_bytes(attributes: &libc::pthread_attr_t) -> usize {
+    type Least = unsafe extern "C" fn(*const libc::pthread_attr_t) -> libc::size_t;
+    // SAFETY: the name is a text that ends in a zero.
+    let least = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr()) };
+    if least.is_null() {
+        return 0;
+    }
+    // SAFETY: of that name there is this function, which std calls too.
+    let least = unsafe { mem::transmute::<*mut c_void, Least>(least) };
+    // SAFETY: only reads what is initialised.
+    unsafe { least(attributes) }.next_multiple_of(64 << 10)
 }
 
 /// A new thread inherits its creator's signal mask, so there is no moment at which it could take a signal.

@@ -1,5 +1,6 @@
-//! Stacks of samples, which most of a profile is: a frame takes two bytes where there are no more locations than these can name.
+//! Stacks of samples, which most of a profile is: a frame takes two bytes as long as all of a column are small.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::iter::Copied;
 use std::ops::Range;
@@ -8,7 +9,7 @@ use std::slice;
 use super::samples::Column;
 
 /// Indices of locations, leaf first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Stack<'s> {
     /// Of small indices.
     Narrow(&'s [u16]),
@@ -57,6 +58,12 @@ impl<'s> IntoIterator for Stack<'s> {
 
     fn into_iter(self) -> Frames<'s> {
         self.iter()
+    }
+}
+
+impl fmt::Debug for Stack<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -180,10 +187,18 @@ impl FrameColumn {
         }
     }
 
-    #[cold]
     fn widen(&mut self) -> &mut Vec<u32> {
+        self.widen_to(u32::from)
+    }
+
+    /// Makes it wide, with others in the places of what is there so far.
+    #[cold]
+    pub(super) fn widen_to(&mut self, other: impl Fn(u16) -> u32) -> &mut Vec<u32> {
         if let FrameColumn::Narrow(frames) = self {
-            *self = FrameColumn::Wide(frames.iter().copied().map(u32::from).collect());
+            // As much room as there was: more is to come.
+            let mut wide = Vec::with_capacity(frames.capacity());
+            wide.extend(frames.iter().copied().map(other));
+            *self = FrameColumn::Wide(wide);
         }
         match self {
             FrameColumn::Wide(frames) => frames,

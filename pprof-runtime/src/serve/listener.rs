@@ -13,7 +13,7 @@ use super::request::{Parsed, Request};
 use super::response::Response;
 use super::routes;
 use crate::own_thread::OwnThread;
-use crate::source::contention::nesting::own_thread;
+use crate::source::contention::nesting;
 use crate::source::heap::unobserved;
 
 /// Connections that have not sent a whole request yet; beyond it the oldest is closed.
@@ -91,7 +91,7 @@ impl Listener {
     }
 
     pub(super) fn run(mut self) {
-        own_thread();
+        nesting::enter_for_good();
         let mut accept_after = Instant::now();
         // ORDERING: Relaxed: see `Server::drop`.
         while !self.stopping.load(Ordering::Relaxed) {
@@ -200,7 +200,7 @@ impl Listener {
         }
         let (hosts, stopping) = (Arc::clone(&self.hosts), Arc::clone(&self.stopping));
         let work = move || {
-            own_thread();
+            nesting::enter_for_good();
             // ORDERING: Relaxed: see `Server::drop`.
             let cancelled = || stopping.load(Ordering::Relaxed) || has_gone(&stream);
             let head_only = request.method == "HEAD";

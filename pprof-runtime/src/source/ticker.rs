@@ -48,7 +48,7 @@ impl Ticker {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
         let body = move || {
-            nesting::own_thread();
+            nesting::enter_for_good();
             // What is allocated here is not the program's.
             unobserved(|| {
                 let mut interval = first;

@@ -15,7 +15,7 @@ pub(super) struct RawSamples {
     width: usize,
     other_width: Option<usize>,
     values: Vec<i64>,
-    /// Ids of locations, or with `LARGE` the place among these.
+    /// Ids of locations, or from `LARGE` on the place among these: from `NARROW_LARGE` on, as long as the column is narrow.
     frames: FrameColumn,
     large: IndexSet<u64, foldhash::fast::RandomState>,
     labels: Vec<RawLabel>,
@@ -27,6 +27,8 @@ pub(super) struct RawSamples {
 
 /// Marks what is no id, as that takes more than 31 bits.
 const LARGE: u32 = 1 << 31;
+/// Ids that are smaller are kept as they are: those of most files are counted from one. Of others there are addresses, in any order.
+const NARROW_LARGE: u16 = 0xC000;
 
 #[derive(Clone, Copy, Default)]
 struct RawLabel {
@@ -41,10 +43,9 @@ impl RawSamples {
         let (frames, values, labels) = (self.frames.len(), self.values.len(), self.labels.len());
         fields(bytes, |number, field| {
             match number {
-                1 => field.numbers(|id| {
-                    let small = u32::try_from(id).ok().filter(|id| *id < LARGE);
-                    let raw = small.unwrap_or_else(|| self.large.insert_full(id).0 as u32 | LARGE);
-                    self.frames.push(raw);
+                1 => field.numbers(|id| match u32::try_from(id) {
+                    Ok(small) if small < u32::from(NARROW_LARGE) => self.frames.push(small),
+                    _ => self.add_large(id),
                 })?,
                 2 => field.numbers(|value| self.values.push(value.cast_signed()))?,
                 3 => {
@@ -78,6 +79,22 @@ impl RawSamples {
         Ok(())
     }
 
+    fn add_large(&mut self, id: u64) {
+        if let FrameColumn::Narrow(frames) = &mut self.frames {
+            let (place, _) = self.large.insert_full(id);
+            match u16::try_from(place).ok().and_then(|place| place.checked_add(NARROW_LARGE)) {
+                Some(raw) => return frames.push(raw),
+                None => drop(self.frames.widen_to(|raw| match raw.checked_sub(NARROW_LARGE) {
+                    Some(place) => u32::from(place) | LARGE,
+                    None => u32::from(raw),
+                })),
+            }
+        }
+        let small = u32::try_from(id).ok().filter(|id| *id < LARGE);
+        let raw = small.unwrap_or_else(|| self.large.insert_full(id).0 as u32 | LARGE);
+        self.frames.push(raw);
+    }
+
     /// All of them, of a profile with so many sample types and these locations and texts.
     pub(super) fn resolve(self, types: usize, ids: &Ids, texts: &[Text]) -> Result<Samples> {
         let width = (!self.lengths.is_empty()).then_some(self.width);
@@ -91,11 +108,15 @@ impl RawSamples {
             }
         }
         let mut frames = self.frames;
+        let first = match frames {
+            FrameColumn::Narrow(_) => u32::from(NARROW_LARGE),
+            FrameColumn::Wide(_) => LARGE,
+        };
         let mut all_exist = true;
         frames.rewrite(0..frames.len(), |raw| {
-            let id = match raw & LARGE {
-                0 => u64::from(raw),
-                _ => self.large.get_index((raw & !LARGE) as usize).copied().unwrap_or(0),
+            let id = match raw.checked_sub(first) {
+                None => u64::from(raw),
+                Some(place) => self.large.get_index(place as usize).copied().unwrap_or(0),
             };
             let index = ids.get(id);
             all_exist &= index.is_some();
@@ -142,5 +163,61 @@ impl RawLabel {
             Value::Number(self.number, unit)
         };
         Ok(Label { key, value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Stack;
+
+    fn varint(out: &mut Vec<u8>, mut value: u64) {
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    }
+
+    /// A sample of one value.
+    fn sample(locations: &[u64]) -> Vec<u8> {
+        let mut packed = Vec::new();
+        locations.iter().for_each(|id| varint(&mut packed, *id));
+        let mut bytes = vec![0x0a];
+        varint(&mut bytes, packed.len() as u64);
+        bytes.extend(packed);
+        bytes.extend([0x12, 1, 7]);
+        bytes
+    }
+
+    /// The stacks of locations with these ids, in this order, are found again; whether their frames took two bytes.
+    fn is_narrow(ids: &[u64]) -> bool {
+        let (mut raw, mut known) = (RawSamples::default(), Ids::default());
+        for (index, id) in ids.iter().enumerate() {
+            assert!(known.add(*id, index));
+        }
+        // Twice, and the other way around.
+        for stack in ids.chunks(100).chain(ids.rchunks(70)) {
+            raw.add(&sample(stack)).unwrap();
+        }
+        let samples = raw.resolve(1, &known, &[]).unwrap();
+        let indices: Vec<u32> = (0..ids.len() as u32).collect();
+        let stacks = indices.chunks(100).chain(indices.rchunks(70));
+        assert!(samples.iter().map(|sample| sample.stack).eq(stacks.map(Stack::Wide)));
+        samples.iter().all(|sample| matches!(sample.stack, Stack::Narrow(_)))
+    }
+
+    #[test]
+    fn locations_are_found_whatever_their_ids_are() {
+        assert!(is_narrow(&(1..=65_535).collect::<Vec<_>>()));
+        assert!(!is_narrow(&(1..=70_000).collect::<Vec<_>>()));
+        // As addresses; more than fit beside small ones are wide.
+        let address = |n: u64| (1 << 40) + 16 * n;
+        assert!(is_narrow(&(0..0x4000).map(address).collect::<Vec<_>>()));
+        assert!(!is_narrow(&(0..=0x4000).map(address).collect::<Vec<_>>()));
+        assert!(is_narrow(&[1, 0xbfff, 0xc000, 0xffff, 0x1_0000, 1 << 31, u64::MAX]));
+        let mut mixed: Vec<u64> = (0xbff0..0xf000).chain((0..9_000).map(address)).collect();
+        mixed.extend([u64::MAX, 1 << 31, (1 << 31) - 1, 5]);
+        assert!(!is_narrow(&mixed));
     }
 }

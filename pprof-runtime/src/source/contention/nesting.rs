@@ -18,7 +18,7 @@ pub(crate) fn leave() {
 }
 
 /// The calling thread is one of ours: nothing that it waits for is the program's.
-pub(crate) fn own_thread() {
+pub(crate) fn enter_for_good() {
     enter();
 }
 
