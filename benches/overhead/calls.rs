@@ -41,6 +41,10 @@ function!(
     sampled
 );
 function!(
+    #[pprof_runtime::profile(time = sampled(1_000_000))]
+    seldom_sampled
+);
+function!(
     #[pprof_runtime::profile(generic = each)]
     each
 );
@@ -244,6 +248,11 @@ pub(crate) fn sync() -> Vec<Contender> {
         ns("ours, time = sampled(64)", || {
             pprof_runtime::set_function_profile(true);
             time!(sampled)
+        }),
+        // What it takes to decide, without the looks.
+        ns("ours, time = sampled(1000000)", || {
+            pprof_runtime::set_function_profile(true);
+            time!(seldom_sampled)
         }),
         ns("ours, time = off", || {
             pprof_runtime::set_function_profile(true);
