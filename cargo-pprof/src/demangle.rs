@@ -24,11 +24,9 @@ pub fn demangle(name: &str, style: Style) -> Cow<'_, str> {
     if style == Style::Mangled {
         return Cow::Borrowed(name);
     }
-    if let Some(demangled) = known(name, style) {
-        return Cow::Owned(demangled);
-    }
-    // Some systems put a line in front of all.
-    if let Some(demangled) = name.strip_prefix('_').and_then(|name| known(name, style)) {
+    // Some systems put a line in front of all. What is left with no name at all keeps the one that it has.
+    let known = known(name, style).or_else(|| known(name.strip_prefix('_')?, style));
+    if let Some(demangled) = known.filter(|demangled| !demangled.is_empty()) {
         return Cow::Owned(demangled);
     }
     if style == Style::Full || !looks_like_cpp(name) {
@@ -48,7 +46,7 @@ fn known(name: &str, style: Style) -> Option<String> {
     if !name.starts_with('_') {
         return None;
     }
-    let mut out = Bounded(String::new());
+    let mut out = Bounded::of(name);
     if let Some(rust) = without_rust_suffix(name)
         && let Ok(rust) = rustc_demangle::try_demangle(rust)
     {
@@ -247,6 +245,9 @@ fn special(name: &str) -> Option<String> {
     Some(match kind {
         "virtual override thunk" => {
             let (offset, of) = of.split_once(")}, ")?;
+            if let Some((_, of)) = of.strip_prefix('{').and_then(|of| of.split_once(")}, ")) {
+                return Some(format!("covariant return thunk to {of}"));
+            }
             let is_virtual = offset.starts_with("{virtual");
             format!("{}virtual thunk to {of}", if is_virtual { "" } else { "non-" })
         }
@@ -340,13 +341,18 @@ fn literal(text: &str) -> &str {
 }
 
 /// A name as far as anybody would read it: some bytes of a mangled one can stand for more than there is memory.
-struct Bounded(String);
+struct Bounded(String, usize);
 
-const LONGEST: usize = 32 << 10;
+impl Bounded {
+    /// Of many names too: no more than each one's own size allows.
+    fn of(mangled: &str) -> Bounded {
+        Bounded(String::new(), (1024 + 32 * mangled.len()).min(32 << 10))
+    }
+}
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() > LONGEST {
+        if self.0.len() + text.len() > self.1 {
             return Err(fmt::Error);
         }
         self.0.push_str(text);
@@ -394,10 +400,10 @@ mod tests {
         for name in
             [format!("_Z1fI1AIiiE{doubled}Evv"), format!("_RINvC1a1fT{}E", "TjjE".repeat(9))]
         {
-            assert!(demangle(&name, Style::Full).len() <= LONGEST.max(name.len()));
+            assert!(demangle(&name, Style::Full).len() <= Bounded::of(&name).1.max(name.len()));
         }
         let nested = (0..40).fold("_ZN1a1bI1A".to_owned(), |name, _| name + "S_");
-        assert!(demangle(&nested, Style::Short).len() <= LONGEST);
+        assert!(demangle(&nested, Style::Short).len() <= Bounded::of(&nested).1);
     }
 
     #[test]
@@ -433,6 +439,8 @@ mod tests {
             ("_ZN4core3fmt5write17h0123456789abcdefE14", "core::fmt::write::h0123456789abcdef"),
             ("_RNvCs4fqI2P2rA04_3foo3bar.cold", "foo::bar"),
             ("ZN3foo3barE", "ZN3foo3barE"),
+            ("_ZN17h0123456789abcdefE", "_ZN17h0123456789abcdefE"),
+            ("_ZTch0_h16_N3foo3barEi", "covariant return thunk to foo::bar(int)"),
             ("___Z3foov_block_invoke", "invocation function for block in foo"),
             ("_ZTV3foo", "vtable for foo"),
             ("_ZTT3foo", "VTT for foo"),

@@ -6,7 +6,7 @@ use std::mem::{self, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// As std has it where nothing else is asked for.
 const STACK_BYTES: usize = 2 << 20;
@@ -146,7 +146,7 @@ impl Attributes {
         }
         // SAFETY: filled above.
         let mut attributes = Attributes(unsafe { attributes.assume_init() });
-        let bytes = stack_bytes().saturating_add(least_stack_bytes(&attributes.0));
+        let bytes = stack_bytes(&attributes.0);
         // The system's own size does as well, if it refuses this one.
         // SAFETY: initialised above.
         unsafe { libc::pthread_attr_setstacksize(&raw mut attributes.0, bytes) };
@@ -161,10 +161,20 @@ impl Drop for Attributes {
     }
 }
 
-/// `RUST_MIN_STACK`, as for std's threads, in whole pages.
-fn stack_bytes() -> usize {
+/// `RUST_MIN_STACK` if that is more than usual, in whole pages, and what the system takes of it. Looked up once, as std does.
+fn stack_bytes(attributes: &libc::pthread_attr_t) -> usize {
+    static BYTES: AtomicUsize = AtomicUsize::new(0);
+    // ORDERING: Relaxed: a number that refers to nothing.
+    let known = BYTES.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
     let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|bytes| bytes.parse::<usize>().ok());
-    asked.unwrap_or(STACK_BYTES).clamp(STACK_BYTES, MAX_STACK_BYTES).next_multiple_of(64 << 10)
+    let own = asked.unwrap_or(STACK_BYTES).clamp(STACK_BYTES, MAX_STACK_BYTES);
+    let bytes = own.saturating_add(least_stack_bytes(attributes)).next_multiple_of(64 << 10);
+    // ORDERING: as above.
+    BYTES.store(bytes, Ordering::Relaxed);
+    bytes
 }
 
 /// What glibc takes out of a stack for itself: the thread-locals of the program, however large.
@@ -178,7 +188,7 @@ fn least_stack_bytes(attributes: &libc::pthread_attr_t) -> usize {
     // SAFETY: of that name there is this function, which std calls too.
     let least = unsafe { mem::transmute::<*mut c_void, Least>(least) };
     // SAFETY: only reads what is initialised.
-    unsafe { least(attributes) }.next_multiple_of(64 << 10)
+    unsafe { least(attributes) }
 }
 
 /// A new thread inherits its creator's signal mask, so there is no moment at which it could take a signal.

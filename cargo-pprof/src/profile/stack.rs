@@ -158,7 +158,11 @@ impl FrameColumn {
         match self {
             FrameColumn::Narrow(frames) => match u16::try_from(frame) {
                 Ok(frame) => frames.push(frame),
-                Err(_) => self.widen().push(frame),
+                Err(_) => {
+                    // More is to come.
+                    let spare = frames.capacity() - frames.len();
+                    self.widen(spare, u32::from).push(frame);
+                }
             },
             FrameColumn::Wide(frames) => frames.push(frame),
         }
@@ -179,7 +183,7 @@ impl FrameColumn {
                     let frame = other(u32::from(frames[at]));
                     match u16::try_from(frame) {
                         Ok(frame) => frames[at] = frame,
-                        Err(_) => self.widen()[at] = frame,
+                        Err(_) => self.widen(0, u32::from)[at] = frame,
                     }
                 }
                 FrameColumn::Wide(frames) => frames[at] = other(frames[at]),
@@ -187,16 +191,11 @@ impl FrameColumn {
         }
     }
 
-    fn widen(&mut self) -> &mut Vec<u32> {
-        self.widen_to(u32::from)
-    }
-
-    /// Makes it wide, with others in the places of what is there so far.
+    /// Makes it wide, with others in the places of what is there so far, and with so much room to spare.
     #[cold]
-    pub(super) fn widen_to(&mut self, other: impl Fn(u16) -> u32) -> &mut Vec<u32> {
+    pub(super) fn widen(&mut self, spare: usize, other: impl Fn(u16) -> u32) -> &mut Vec<u32> {
         if let FrameColumn::Narrow(frames) = self {
-            // As much room as there was: more is to come.
-            let mut wide = Vec::with_capacity(frames.capacity());
+            let mut wide = Vec::with_capacity(frames.len() + spare);
             wide.extend(frames.iter().copied().map(other));
             *self = FrameColumn::Wide(wide);
         }

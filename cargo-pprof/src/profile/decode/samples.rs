@@ -84,10 +84,13 @@ impl RawSamples {
             let (place, _) = self.large.insert_full(id);
             match u16::try_from(place).ok().and_then(|place| place.checked_add(NARROW_LARGE)) {
                 Some(raw) => return frames.push(raw),
-                None => drop(self.frames.widen_to(|raw| match raw.checked_sub(NARROW_LARGE) {
-                    Some(place) => u32::from(place) | LARGE,
-                    None => u32::from(raw),
-                })),
+                None => {
+                    let spare = frames.capacity() - frames.len();
+                    self.frames.widen(spare, |raw| match raw.checked_sub(NARROW_LARGE) {
+                        Some(place) => u32::from(place) | LARGE,
+                        None => u32::from(raw),
+                    });
+                }
             }
         }
         let small = u32::try_from(id).ok().filter(|id| *id < LARGE);
