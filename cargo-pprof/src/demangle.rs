@@ -52,7 +52,7 @@ fn known(name: &str, style: Style) -> Option<String> {
     {
         write!(out, "{rust:#}").ok()?;
         let has_arguments = style == Style::Short && name.trim_start_matches('_').starts_with('R');
-        return Some(if has_arguments { without_generics(&out.0) } else { out.0 });
+        return Some(if has_arguments { without_generics(&out.text) } else { out.text });
     }
     if !["_Z", "___Z", "____Z"].iter().any(|start| name.starts_with(start)) {
         return None;
@@ -72,25 +72,25 @@ fn known(name: &str, style: Style) -> Option<String> {
     }
     symbol.structured_demangle(&mut out, &options).ok()?;
     // Copies that a compiler makes of a function are that function.
-    while out.0.ends_with(']')
-        && let Some(start) = out.0.rfind(" [clone ")
+    while out.text.ends_with(']')
+        && let Some(start) = out.text.rfind(" [clone ")
     {
-        out.0.truncate(start);
+        out.text.truncate(start);
     }
-    out.0 = with_suffixes(with_literal_operator(with_standard_names(name, out.0)));
-    out.0 = without_empty_packs(out.0);
+    out.text = with_suffixes(with_literal_operator(with_standard_names(name, out.text)));
+    out.text = without_empty_packs(out.text);
     if style != Style::Full {
-        out.0 = without_outer_parameters(&out.0);
+        out.text = without_outer_parameters(&out.text);
     }
     if is_special {
-        let name = special(&out.0).unwrap_or(out.0);
+        let name = special(&out.text).unwrap_or(out.text);
         return Some(if style == Style::Short { without_templates(&name) } else { name });
     }
     if style == Style::Full {
-        return Some(out.0);
+        return Some(out.text);
     }
     // What was said of the parameters' object goes with them.
-    let mut short = out.0.as_str();
+    let mut short = out.text.as_str();
     while let Some(rest) =
         [" const", " volatile", " &&", " &"].iter().find_map(|end| short.strip_suffix(end))
     {
@@ -341,21 +341,24 @@ fn literal(text: &str) -> &str {
 }
 
 /// A name as far as anybody would read it: some bytes of a mangled one can stand for more than there is memory.
-struct Bounded(String, usize);
+struct Bounded {
+    text: String,
+    limit: usize,
+}
 
 impl Bounded {
     /// Of many names too: no more than each one's own size allows.
     fn of(mangled: &str) -> Bounded {
-        Bounded(String::new(), (1024 + 32 * mangled.len()).min(32 << 10))
+        Bounded { text: String::new(), limit: (1024 + 32 * mangled.len()).min(32 << 10) }
     }
 }
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() > self.1 {
+        if self.text.len() + text.len() > self.limit {
             return Err(fmt::Error);
         }
-        self.0.push_str(text);
+        self.text.push_str(text);
         Ok(())
     }
 }
@@ -400,10 +403,10 @@ mod tests {
         for name in
             [format!("_Z1fI1AIiiE{doubled}Evv"), format!("_RINvC1a1fT{}E", "TjjE".repeat(9))]
         {
-            assert!(demangle(&name, Style::Full).len() <= Bounded::of(&name).1.max(name.len()));
+            assert!(demangle(&name, Style::Full).len() <= Bounded::of(&name).limit.max(name.len()));
         }
         let nested = (0..40).fold("_ZN1a1bI1A".to_owned(), |name, _| name + "S_");
-        assert!(demangle(&nested, Style::Short).len() <= Bounded::of(&nested).1);
+        assert!(demangle(&nested, Style::Short).len() <= Bounded::of(&nested).limit);
     }
 
     #[test]
