@@ -3,9 +3,11 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::token::Brace;
 use syn::visit::Visit;
 use syn::{
-    AttrStyle, Expr, ExprReference, ImplItemFn, Path, ReturnType, Stmt, Token, Type, TypeImplTrait,
+    AttrStyle, Block, Expr, ExprReference, ImplItemFn, Path, ReturnType, Stmt, Token, Type,
+    TypeImplTrait,
 };
 
 use crate::parse::{Generic, Label, Options, Time};
@@ -14,7 +16,7 @@ use crate::{arguments, future};
 /// A method or any other function: a method may have all that others have.
 pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     let ImplItemFn { mut attrs, vis, defaultness, sig: mut signature, block } = function;
-    let mut statements = block.stmts;
+    let Block { brace_token: braces, stmts: mut statements } = block;
     // The body gets statements in front, where an inner attribute may not follow: it says the same from outside.
     attrs.iter_mut().for_each(|attribute| attribute.style = AttrStyle::Outer);
     let runtime = options.runtime();
@@ -44,10 +46,8 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         let typed_return = typed_return(&signature.output);
         let arguments =
             arguments::moved_inside(&mut signature, &statements, options.labels.as_deref());
-        // In braces of the user's, as the edition of his crate says what is dropped first at their end. They are not to look superfluous.
-        let mut body =
-            Group::new(Delimiter::Brace, quote!(#support::locate(#name); #(#statements)*));
-        body.set_span(block.brace_token.span.join());
+        // They are not to look superfluous.
+        let body = braced(&braces, quote!(#support::locate(#name); #(#statements)*));
         let future = labelled(quote! {
             #support::Instrumented::new(#name, async move {
                 #arguments
@@ -72,33 +72,52 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         let made = set.as_ref().map(|set| quote!(let #labels = #set.set();));
         let guard = Ident::new("__pprof_guard", Span::mixed_site());
         let frame = Ident::new("__pprof_frame", Span::mixed_site());
-        let (frame_type, guard_type) = match (options.time, options.cpu) {
-            (None | Some(Time::Exact | Time::Sampled(1)), None) => {
-                (quote!(Frame), quote!(FunctionGuard))
-            }
-            (time, cpu) => {
-                let kind = match (time, cpu) {
-                    (Some(Time::Off), None) => quote!(COUNTED),
-                    (_, None) => quote!(SAMPLED),
-                    _ => quote!(LOOKED_AT),
-                };
-                (quote!(LightFrame), quote!(LightGuard::<'_, { #support::#kind }>))
-            }
+        // Of those whose calls are not all timed.
+        let kind = match (options.time, options.cpu) {
+            (None | Some(Time::Exact | Time::Sampled(1)), None) => None,
+            (Some(Time::Off), None) => Some(quote!(COUNTED)),
+            (_, None) => Some(quote!(SAMPLED)),
+            _ => Some(quote!(LOOKED_AT)),
+        };
+        let (frame_type, guard_type) = match &kind {
+            None => (quote!(Frame), quote!(FunctionGuard)),
+            Some(kind) => (quote!(LightFrame), quote!(LightGuard::<'_, { #support::#kind }>)),
         };
         let allocations = Ident::new("__pprof_allocations", Span::mixed_site());
         let allocations = options.alloc.then(|| quote!(let #allocations = #guard.allocations();));
+        let body = quote!(#allocations #(#statements)*);
+        // What comes to its end is known not to be left by a panic, which would take as long to find out as all else that is done there.
+        let body = match kind.and_then(|_| nameable(&signature.output)) {
+            Some(ty) => {
+                let value = Ident::new("__pprof_value", Span::mixed_site());
+                // With a semicolon the braces do not look superfluous.
+                let body = braced(&braces, quote!(; #body));
+                quote! {
+                    #[allow(clippy::diverging_sub_expression)]
+                    let #value: #ty = #body;
+                    #[allow(unreachable_code)]
+                    #guard.finish();
+                    #value
+                }
+            }
+            None => body,
+        };
         quote! {
             #made
             let mut #frame = #support::#frame_type::new();
             let #guard = #support::#guard_type::enter(&mut #frame, #site);
-            #allocations
-            #(#statements)*
+            #body
         }
     };
-    // Braces keep their place in the user's source: some errors point at them.
-    let mut group = Group::new(Delimiter::Brace, quote!(#(#items)* #body));
-    group.set_span(block.brace_token.span.join());
-    quote! { #(#attrs)* #vis #defaultness #signature #group }
+    let body = braced(&braces, quote!(#(#items)* #body));
+    quote! { #(#attrs)* #vis #defaultness #signature #body }
+}
+
+/// In braces of the user's: some errors point at them, and the edition of his crate says what is dropped first at their end.
+fn braced(braces: &Brace, content: TokenStream) -> Group {
+    let mut group = Group::new(Delimiter::Brace, content);
+    group.set_span(braces.span.join());
+    group
 }
 
 /// A set of labels.
@@ -148,13 +167,7 @@ fn site(options: &Options, support: &TokenStream, place: Span) -> TokenStream {
 /// Tells the compiler the type of an async body, as the signature would have: without it `?` and literals in the body would be
 /// inferred from the inside alone, and errors would point at the attribute.
 fn typed_return(output: &ReturnType) -> TokenStream {
-    let ty: Type = match output {
-        ReturnType::Default => syn::parse_quote!(()),
-        ReturnType::Type(_, ty) => (**ty).clone(),
-    };
-    if matches!(ty, Type::Never(_)) || mentions_impl_trait(&ty) {
-        return TokenStream::new();
-    }
+    let Some(ty) = nameable(output) else { return TokenStream::new() };
     let value = Ident::new("__pprof_return", Span::mixed_site());
     quote! {
         #[allow(
@@ -169,6 +182,15 @@ fn typed_return(output: &ReturnType) -> TokenStream {
             return #value;
         }
     }
+}
+
+/// The type of what a function returns, if a `let` can have it.
+fn nameable(output: &ReturnType) -> Option<Type> {
+    let ty: Type = match output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, ty) => (**ty).clone(),
+    };
+    (!matches!(ty, Type::Never(_)) && !mentions_impl_trait(&ty)).then_some(ty)
 }
 
 /// `impl Trait` cannot be written in a `let`, nor can `!`.

@@ -224,6 +224,75 @@ fn all_is_dropped_as_without_the_attribute() {
     }
 }
 
+/// The same for functions that are not `async`, of those kinds that are told where their body ends.
+macro_rules! blocking_functions {
+    ($(fn $name:ident($($argument:ident: $type:ty = $value:expr),*) $body:block)*) => {
+        mod blocking {
+            use super::*;
+            $(pub(super) fn $name($($argument: $type),*) -> usize $body)*
+        }
+        mod counted {
+            use super::*;
+            $(#[pprof_runtime::profile(time = off)]
+            pub(super) fn $name($($argument: $type),*) -> usize $body)*
+        }
+        mod sampled {
+            use super::*;
+            $(#[pprof_runtime::profile(time = sampled(2), alloc)]
+            pub(super) fn $name($($argument: $type),*) -> usize $body)*
+        }
+
+        fn compare_blocking() {
+            $(
+                let plain = drops(async { blocking::$name($($value),*) }, 1);
+                let counted = drops(async { counted::$name($($value),*) }, 1);
+                assert_eq!(counted, plain, "{}", stringify!($name));
+                for _ in 0..9 {
+                    let sampled = drops(async { sampled::$name($($value),*) }, 1);
+                    assert_eq!(sampled, plain, "{}", stringify!($name));
+                }
+            )*
+        }
+    };
+}
+
+blocking_functions! {
+    fn block_uses(a: Part = Part("a"), b: Part = Part("b")) {
+        let _local = Part("local");
+        b.len() + a.len()
+    }
+    fn block_returns(a: Part = Part("a"), b: Part = Part("b")) {
+        let _local = Part("local");
+        if a.len() > 0 {
+            return b.temporary().len();
+        }
+        0
+    }
+    fn block_panics(a: Part = Part("a"), b: Part = Part("b")) {
+        let _local = Part("local");
+        if b.len() > 0 {
+            std::panic::resume_unwind(Box::new(()));
+        }
+        a.len()
+    }
+    fn block_ends_with_temporaries(a: Part = Part("a"), b: Part = Part("b")) {
+        let local = Part("local");
+        a.temporary().len() + local.temporary().len() + b.temporary().len()
+    }
+    fn block_ends_with_a_lock(m: Mutex<Part> = Mutex::new(Part("m")), b: Part = Part("b")) {
+        let _local = Part("local");
+        m.lock().unwrap().temporary().len() + b.len()
+    }
+}
+
+#[test]
+fn what_ends_early_is_dropped_as_without_the_attribute_too() {
+    for on in [false, true] {
+        pprof_runtime::set_function_profile(on);
+        compare_blocking();
+    }
+}
+
 #[pprof_runtime::profile]
 async fn large(bytes: [u8; 4096], mut more: [u8; 4096]) -> u8 {
     more[0] += 1;

@@ -317,6 +317,94 @@ fn calls_while_unwinding_are_sampled_once() {
     assert_sampled("wall", unwinds, &[("::one_clock", 1.0)]);
 }
 
+/// Ends of all kinds of what is not timed, or not always: by its last expression or before, by a panic, or not at all.
+mod ends {
+    use super::profile;
+    use std::panic::resume_unwind;
+
+    #[profile(time = off)]
+    pub(super) fn early(text: &str) -> Result<u32, std::num::ParseIntError> {
+        let value: u32 = text.parse()?;
+        if value > 5 {
+            return Ok(5);
+        }
+        Ok(value)
+    }
+
+    #[profile(time = sampled(3))]
+    pub(super) fn by_panic(panics: bool) -> u32 {
+        if panics { resume_unwind(Box::new(())) } else { 1 }
+    }
+
+    #[profile(time = off)]
+    pub(super) fn never() -> ! {
+        resume_unwind(Box::new(()))
+    }
+
+    #[profile(time = off)]
+    #[allow(clippy::needless_return)]
+    pub(super) fn always_returns(x: u32) -> u32 {
+        return x;
+    }
+
+    #[profile(time = off)]
+    pub(super) fn hidden(x: u32) -> impl Fn() -> u32 {
+        move || x
+    }
+
+    #[profile(time = off)]
+    pub(super) fn coerced(x: u32) -> Box<dyn Fn() -> u32> {
+        match x {
+            0 => Box::new(|| 0),
+            _ => Box::new(move || x),
+        }
+    }
+
+    #[profile(time = sampled(3))]
+    pub(super) fn lends<'v>(values: &'v mut [u32], other: &'v mut u32) -> &'v mut u32 {
+        match values.last_mut() {
+            Some(value) => value,
+            None => other,
+        }
+    }
+
+    #[profile(time = off)]
+    pub(super) fn nothing(values: &mut Vec<u32>) {
+        if values.is_empty() {
+            return;
+        }
+        values.clear()
+    }
+}
+
+fn call_all_ends() {
+    let is_panic = |call: fn()| std::panic::catch_unwind(call).is_err();
+    for _ in 0..10 {
+        assert_eq!([ends::early("3"), ends::early("7")], [Ok(3), Ok(5)]);
+        assert!(ends::early("x").is_err());
+        assert_eq!(ends::by_panic(false), 1);
+        assert!(is_panic(|| _ = ends::by_panic(true)) && is_panic(|| ends::never()));
+        assert_eq!(ends::always_returns(4) + ends::hidden(5)() + ends::coerced(6)(), 15);
+        let (mut values, mut other) = (vec![1], 2);
+        *ends::lends(&mut values, &mut other) += 1;
+        ends::nothing(&mut values);
+        ends::nothing(&mut values);
+        assert_eq!(*ends::lends(&mut values, &mut other), 2);
+    }
+}
+
+#[test]
+fn calls_are_counted_however_they_end() {
+    let profile = functions_of(call_all_ends);
+    let of = |name: &str| {
+        let path = ["ends::", name].concat();
+        [value(&profile, "calls", &[&path]), value(&profile, "panics", &[&path])]
+    };
+    let names = ["early", "by_panic", "never", "always_returns", "hidden", "coerced", "lends"];
+    assert_eq!(names.map(of), [[30, 0], [20, 10], [10, 10], [10, 0], [10, 0], [10, 0], [20, 0]]);
+    assert_eq!(of("nothing"), [20, 0]);
+}
+
 #[profile(time = sampled(9))]
 fn ends_spans_out_of_order() {
     let outer = pprof_runtime::span!("outer");

@@ -322,6 +322,33 @@ fn counted() -> u32 {
     1
 }
 
+#[profile(time = off)]
+fn one_expression(text: &str) -> &str {
+    text
+}
+
+#[profile(time = off)]
+fn fails(text: &str) -> Opaque {
+    panic!("{text}")
+}
+
+#[profile(time = off)]
+fn always_returns(x: u32) -> u32 {
+    return x;
+}
+
+#[profile(time = sampled(64))]
+fn does(values: &mut Vec<u32>) {
+    values.retain(|value| *value > 0)
+}
+
+#[profile(time = sampled(64))]
+fn waits() {
+    loop {
+        std::thread::park();
+    }
+}
+
 #[profile(cpu = sampled(8), time = sampled(64))]
 impl Counter {
     fn sampled(&self) -> u32 {

@@ -20,7 +20,7 @@ use std::sync::atomic::{
 
 use super::columns::{COLUMNS, Column, Values};
 use super::histogram::{Durations, Histogram};
-use super::looks::Looks;
+use super::looks::{Decided, Looks};
 use super::site::{Site, SiteKey};
 use crate::config::{MAX_CALL_DEPTH, MAX_CALL_PATHS, MAX_PATH_LABEL_SETS, OVERFLOW_LABELS};
 pub(crate) use children::Children;
@@ -86,10 +86,17 @@ unsafe impl Sync for Node {}
 
 /// No path: of a thread that has no tree, and the child of who has none. Of no site, without children, and never written: who follows a path has
 /// nothing to test.
-pub(crate) static NOWHERE: Node = Node::new(ptr::null(), ptr::null(), 0, Labelling::NONE);
+pub(crate) static NOWHERE: Node =
+    Node::new(ptr::null(), ptr::null(), 0, Labelling::NONE, Decided::NONE);
 
 impl Node {
-    const fn new(parent: *const Node, site: *const Site, depth: u32, labels: Labelling) -> Node {
+    const fn new(
+        parent: *const Node,
+        site: *const Site,
+        depth: u32,
+        labels: Labelling,
+        decided: Decided,
+    ) -> Node {
         Node {
             parent,
             site,
@@ -102,7 +109,7 @@ impl Node {
             first_child: AtomicPtr::new(ptr::null_mut()),
             next_sibling: AtomicPtr::new(ptr::null_mut()),
             recent_child: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
-            looks: Looks::new(),
+            looks: Looks::new(decided),
             histogram: AtomicPtr::new(ptr::null_mut()),
             ended_span_start: AtomicU64::new(0),
             ended_span_charged: AtomicU64::new(0),
@@ -136,10 +143,32 @@ impl Node {
         (!self.site.is_null()).then_some(&self.looks)
     }
 
-    /// `Looks::skip`, of a path of one site.
+    /// Whether the next call, of a path of one site, is to be looked at, as far as it is its own turn to say.
     #[inline(always)]
-    pub(crate) fn skips(&self) -> bool {
-        self.looks.skip()
+    pub(crate) fn is_due(&self) -> bool {
+        self.looks.is_due(self.calls())
+    }
+
+    /// For which clocks that is decided by those around.
+    #[inline(always)]
+    pub(crate) fn decided(&self) -> Decided {
+        self.looks.decided()
+    }
+
+    #[inline(always)]
+    pub(crate) fn calls(&self) -> u64 {
+        // ORDERING: Relaxed: written by this thread.
+        self.values[Column::Calls as usize].load(Ordering::Relaxed).cast_unsigned()
+    }
+
+    /// For which clocks that is decided of what is called from here.
+    #[inline(always)]
+    pub(crate) fn decided_inside(&self) -> Decided {
+        // SAFETY: null or a static.
+        match unsafe { self.site.as_ref() } {
+            Some(site) => self.looks.decided().inside(site),
+            None => self.looks.decided(),
+        }
     }
 
     /// The path that this one goes on from; null for the root, and for calls that found no room.
@@ -248,12 +277,14 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn new() -> Tree {
         Tree {
-            root: Box::new(Node::new(ptr::null(), ptr::null(), 0, Labelling::NONE)),
+            root: Box::new(Node::new(ptr::null(), ptr::null(), 0, Labelling::NONE, Decided::NONE)),
+            // Of several sites: which of their calls are to be looked at cannot be told.
             overflow: Box::new(Node::new(
                 ptr::null(),
                 ptr::null(),
                 MAX_CALL_DEPTH,
                 Labelling::NONE,
+                Decided::ALL,
             )),
             nodes: AtomicU32::new(0),
             growing: AtomicBool::new(false),
@@ -339,7 +370,9 @@ impl Tree {
             let before = children.borrow_mut().move_to(slots);
             drop(before);
         }
-        let node = Box::into_raw(Box::new(Node::new(parent, site, parent.depth + 1, labels)));
+        let decided = parent.decided_inside();
+        let node = Node::new(parent, site, parent.depth + 1, labels, decided);
+        let node = Box::into_raw(Box::new(node));
         // SAFETY: just made, not shared yet.
         let made = unsafe { &*node };
         made.next_sibling.store(parent.first_child.load(Ordering::Relaxed), Ordering::Relaxed);

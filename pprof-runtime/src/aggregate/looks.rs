@@ -5,20 +5,43 @@
 //! so the first distance has to be drawn as if the calls had begun long ago, at a moment in a distance of which the long ones take up more.
 //! It is then k with a chance of (2 N - k) / (N (2 N - 1)), as is the lesser of two different numbers up to 2 N.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::site::Site;
 
 /// Of one path. Written and read by its thread alone: all loads and stores are Relaxed.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Looks {
-    /// The call to look at, counted from the next one as 1; zero before the first.
-    next: AtomicU32,
-    /// What `next` was when it was set.
+    /// How many calls there are before the one to look at: no store is needed for those that are not. Zero before the first.
+    at: AtomicU64,
+    /// How far that one is from the last; zero before the first.
     distance: AtomicU32,
-    /// As `next` when that was set, of each clock; `NEVER` if it is not used.
+    /// As `distance` when that was set, of each clock; `NEVER` if it is not used.
     time: AtomicU32,
     cpu: AtomicU32,
+    decided: Decided,
+}
+
+/// The clocks for which a sampled call decides, of all that is called in it, whether that is looked at. It is the same for all calls on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) time: bool,
+    pub(crate) cpu: bool,
+}
+
+impl Decided {
+    pub(crate) const NONE: Decided = Decided { time: false, cpu: false };
+    pub(crate) const ALL: Decided = Decided { time: true, cpu: true };
+
+    /// Of what a call of `site` calls, this being said of that one.
+    pub(crate) fn inside(self, site: &Site) -> Decided {
+        let inside = |every, outside| match every {
+            0 => outside,
+            every => every != 1,
+        };
+        Decided { time: inside(site.time(), self.time), cpu: inside(site.cpu(), self.cpu) }
+    }
 }
 
 const NEVER: u32 = u32::MAX;
@@ -31,34 +54,42 @@ pub(crate) struct Weights {
 }
 
 impl Looks {
-    pub(super) const fn new() -> Looks {
+    pub(super) const fn new(decided: Decided) -> Looks {
         Looks {
-            next: AtomicU32::new(0),
+            at: AtomicU64::new(0),
             distance: AtomicU32::new(0),
             time: AtomicU32::new(0),
             cpu: AtomicU32::new(0),
+            decided,
         }
     }
 
-    /// Whether this call is one that is not looked at, which is thereby over.
     #[inline(always)]
-    pub(crate) fn skip(&self) -> bool {
-        let next = self.next.load(Ordering::Relaxed);
-        if next <= 1 {
-            return false;
-        }
-        self.next.store(next - 1, Ordering::Relaxed);
-        true
+    pub(crate) fn decided(&self) -> Decided {
+        self.decided
     }
 
-    /// What this call counts, which is none to `skip`.
-    pub(crate) fn take(&self, site: &Site, random: &mut Random) -> Weights {
+    /// Whether a call that so many came before is the one to look at. Always so where that is decided for all of them.
+    #[inline(always)]
+    pub(crate) fn is_due(&self, before: u64) -> bool {
+        before >= self.at.load(Ordering::Relaxed)
+    }
+
+    /// A call was not one of those of which some are looked at.
+    pub(crate) fn leave_out(&self) {
+        let at = self.at.load(Ordering::Relaxed);
+        self.at.store(if at == 0 { 0 } else { at + 1 }, Ordering::Relaxed);
+    }
+
+    /// What a call counts that is due.
+    pub(crate) fn take(&self, site: &Site, random: &mut Random, before: u64) -> Weights {
         let mut weights = Weights::default();
-        if self.next.load(Ordering::Relaxed) == 0 {
+        if self.distance.load(Ordering::Relaxed) == 0 {
             self.time.store(first(site.time(), random), Ordering::Relaxed);
             self.cpu.store(first(site.cpu(), random), Ordering::Relaxed);
-            self.draw();
-            if self.skip() {
+            // This call is the first of them.
+            self.draw(before.wrapping_sub(1));
+            if !self.is_due(before) {
                 return weights;
             }
         }
@@ -75,14 +106,14 @@ impl Looks {
                 clock.store(left - distance, Ordering::Relaxed);
             }
         }
-        self.draw();
+        self.draw(before);
         weights
     }
 
-    fn draw(&self) {
+    fn draw(&self, from: u64) {
         let next = self.time.load(Ordering::Relaxed).min(self.cpu.load(Ordering::Relaxed));
         self.distance.store(next, Ordering::Relaxed);
-        self.next.store(next, Ordering::Relaxed);
+        self.at.store(from.wrapping_add(u64::from(next)), Ordering::Relaxed);
     }
 }
 
@@ -124,10 +155,10 @@ mod tests {
         let mut random = Random::new(42);
         let mut seen = vec![[0.0; 2]; calls];
         for _ in 0..runs {
-            let looks = Looks::new();
-            for seen in &mut seen {
-                if !looks.skip() {
-                    let weights = looks.take(site, &mut random);
+            let looks = Looks::new(Decided::NONE);
+            for (call, seen) in seen.iter_mut().enumerate() {
+                if looks.is_due(call as u64) {
+                    let weights = looks.take(site, &mut random, call as u64);
                     seen[0] += f64::from(weights.time) / runs as f64;
                     seen[1] += f64::from(weights.cpu) / runs as f64;
                 }
@@ -146,6 +177,33 @@ mod tests {
             assert!((time - 1.0).abs() < 5.0 * 0.0133, "{call}: {time}");
             assert!((cpu - 1.0).abs() < 5.0 * 0.0071, "{call}: {cpu}");
         }
+    }
+
+    #[test]
+    fn what_a_sampled_call_decides_holds_until_one_is_timed_exactly() {
+        let site = |time, cpu| Site::new("", || "", "", 1).looked_at(time, cpu);
+        let (sampled, exact) = (site(8, 0), site(1, 0));
+        let inside = Decided::NONE.inside(&sampled);
+        assert_eq!(inside, Decided { time: true, cpu: false });
+        assert_eq!(inside.inside(&site(0, 0)), inside);
+        assert_eq!(inside.inside(&site(0, 9)), Decided::ALL);
+        assert_eq!(inside.inside(&exact), Decided::NONE);
+        assert_eq!(Decided::ALL.inside(&exact), Decided { time: false, cpu: true });
+    }
+
+    #[test]
+    fn a_call_that_is_left_out_moves_the_one_to_look_at() {
+        let site = Site::new("", || "", "", 1).looked_at(1_000_000, 0);
+        let looks = Looks::new(Decided::NONE);
+        let mut random = Random::new(0x9E37_79B9_7F4A_7C15);
+        assert!(looks.is_due(0), "the first one, to draw");
+        looks.leave_out();
+        assert!(looks.is_due(1), "still");
+        assert_eq!(looks.take(&site, &mut random, 1), Weights::default());
+        let at = looks.at.load(Ordering::Relaxed);
+        assert!(at > 2 && !looks.is_due(2) && !looks.is_due(at - 1));
+        looks.leave_out();
+        assert!(!looks.is_due(at) && looks.is_due(at + 1));
     }
 
     #[test]

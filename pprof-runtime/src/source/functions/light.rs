@@ -3,10 +3,10 @@
 //! A sampled call inside of another one is looked at if, and only if, that is, and counts as often. Were it decided for each, what one counts
 //! for would count again in those around it, and a chain of them, as in recursion, would be right in the mean and far off each time.
 //! A call that is timed exactly stands between: what it takes as a whole is known, whatever those inside of it count for. Time and CPU time are
-//! decided apart.
+//! decided apart. Whether a call decides or is decided for is a matter of its path: nothing is kept while one runs that is not looked at.
 
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::panicking;
@@ -14,7 +14,7 @@ use std::thread::panicking;
 use super::allocations::Allocations;
 use super::guard::{Entry, Frame, Opened, out_of_the_way};
 use super::is_enabled;
-use super::local::{BLIND, Clock, Local, with_local};
+use super::local::{Clock, Local, with_local};
 use crate::aggregate::call_paths::{Began, Node};
 use crate::aggregate::columns::Column;
 use crate::aggregate::looks::Weights;
@@ -44,7 +44,7 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
     /// Enters `site` as a call.
     #[inline(always)]
     pub fn enter(frame: &'f mut LightFrame, site: &'static Site) -> Self {
-        let mut counted = Counted { node: ptr::null(), caller: ptr::null(), before: 0 };
+        let mut counted = Counted { node: ptr::null(), caller: ptr::null() };
         if is_enabled() {
             match with_local(|local| Self::count(local, site)) {
                 Some(known) => counted = known,
@@ -65,21 +65,17 @@ impl<'f, const KIND: u8> LightGuard<'f, KIND> {
             return None;
         }
         let (caller, node) = local.known(site)?;
-        let mut before = 0;
-        if KIND == SAMPLED {
-            before = local.time.sampling.get();
-            match before {
-                BLIND => {}
-                0 if node.skips() => local.time.sampling.set(BLIND),
-                _ => return None,
-            }
-        }
-        if KIND == LOOKED_AT {
-            before = pass(local, node, site)?;
+        let is_passed = match KIND {
+            COUNTED => true,
+            SAMPLED => !node.is_due() || is_inside_of_passed(local, node),
+            _ => is_passed_by_both(local, node, site),
+        };
+        if !is_passed {
+            return None;
         }
         node.add(Column::Calls, 1);
         local.current.set(node);
-        Some(Counted { node, caller, before })
+        Some(Counted { node, caller })
     }
 }
 
@@ -90,8 +86,6 @@ struct Counted {
     node: *const Node,
     /// What to return to; null if the frame knows, as it does of calls that are out of the ordinary.
     caller: *const Node,
-    /// Of a sampled call what `Clock::sampling` was; of one that is looked at for which clocks those inside are not because of it.
-    before: u32,
 }
 
 impl<const KIND: u8> LightGuard<'_, KIND> {
@@ -102,31 +96,25 @@ impl<const KIND: u8> LightGuard<'_, KIND> {
     }
 }
 
-/// Of a call that two clocks may look at: if none does, those for which no call inside of it is looked at from now on.
-#[inline(never)]
-fn pass(local: &Local, node: &Node, site: &Site) -> Option<u32> {
-    let time = Verdict::of(&local.time, site.time());
-    let cpu = Verdict::of(&local.cpu, site.cpu());
-    let blinds = match (time, cpu) {
-        (Verdict::Looks, _) | (_, Verdict::Looks) => return None,
-        (Verdict::Passes, Verdict::Passes) => 0,
-        _ if !node.skips() => return None,
-        (Verdict::Passes, Verdict::Open) => CPU,
-        (Verdict::Open, Verdict::Passes) => TIME,
-        (Verdict::Open, Verdict::Open) => TIME | CPU,
-    };
-    if blinds & TIME != 0 {
-        local.time.sampling.set(BLIND);
-    }
-    if blinds & CPU != 0 {
-        local.cpu.sampling.set(BLIND);
-    }
-    Some(blinds)
+/// Whether it was decided for a call that its time is not looked at.
+#[inline(always)]
+fn is_inside_of_passed(local: &Local, node: &Node) -> bool {
+    out_of_the_way();
+    node.decided().time && local.time.sampling.get() == 0
 }
 
-/// Clocks in `Counted::before`.
-const TIME: u32 = 1;
-const CPU: u32 = 2;
+/// Whether neither clock looks at a call.
+#[inline(never)]
+fn is_passed_by_both(local: &Local, node: &Node, site: &Site) -> bool {
+    let decided = node.decided();
+    let time = Verdict::of(&local.time, site.time(), decided.time);
+    let cpu = Verdict::of(&local.cpu, site.cpu(), decided.cpu);
+    match (time, cpu) {
+        (Verdict::Looks, _) | (_, Verdict::Looks) => false,
+        (Verdict::Passes, Verdict::Passes) => true,
+        _ => !node.is_due(),
+    }
+}
 
 /// Whether a clock looks at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,21 +128,27 @@ enum Verdict {
 impl Verdict {
     /// Of a function of which 1 in `every` calls is looked at, 0 for none.
     #[inline(always)]
-    fn of(clock: &Clock, every: u32) -> Verdict {
-        match (every, clock.sampling.get()) {
-            (0, _) => Verdict::Passes,
-            (1, _) => Verdict::Looks,
-            (_, 0) => Verdict::Open,
-            (_, BLIND) => Verdict::Passes,
+    fn of(clock: &Clock, every: u32, is_decided: bool) -> Verdict {
+        match every {
+            0 => Verdict::Passes,
+            1 => Verdict::Looks,
+            _ if !is_decided => Verdict::Open,
+            _ if clock.sampling.get() == 0 => Verdict::Passes,
             _ => Verdict::Looks,
         }
     }
 }
 
-impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
+impl<const KIND: u8> LightGuard<'_, KIND> {
+    /// Ends a call whose body has come to its end, which spares it the question whether it is left by a panic.
     #[inline(always)]
-    fn drop(&mut self) {
-        let Counted { node, caller, before } = self.counted;
+    pub fn finish(self) {
+        ManuallyDrop::new(self).leave(false);
+    }
+
+    #[inline(always)]
+    fn leave(&mut self, may_unwind: bool) {
+        let Counted { node, caller } = self.counted;
         if caller.is_null() {
             if !node.is_null() {
                 out_of_the_way();
@@ -164,20 +158,19 @@ impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
         }
         with_local(|local| {
             local.current.set(caller);
-            if KIND == SAMPLED {
-                local.time.sampling.set(before);
-            }
-            if KIND == LOOKED_AT && before & TIME != 0 {
-                local.time.sampling.set(0);
-            }
-            if KIND == LOOKED_AT && before & CPU != 0 {
-                local.cpu.sampling.set(0);
-            }
             // Last, and one call: few registers have to be kept for what is rare.
-            if local.has_strays() || panicking() {
+            if local.has_strays() || may_unwind && panicking() {
                 end_rarely(node);
             }
         });
+    }
+}
+
+impl<const KIND: u8> Drop for LightGuard<'_, KIND> {
+    /// Of a call that is left early, or by a panic.
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.leave(true);
     }
 }
 
@@ -257,7 +250,7 @@ impl LightFrame {
             None => Frame::find(local, site, entry, address),
         };
         let Some((caller, node)) = found else { return ptr::null() };
-        let weights = known.unwrap_or_else(|| decide(local, node, site));
+        let weights = known.unwrap_or_else(|| decide(local, caller, node, site));
         self.begin(local, caller, node, site, weights)
     }
 
@@ -286,8 +279,9 @@ impl LightFrame {
     ) -> *const Node {
         local.current.set(node);
         let sampling = local.time.sampling.get();
-        let around = local.time.begin(site.time(), &mut weights.time);
-        let cpu = (site.cpu() != 0).then(|| begin_cpu(local, site, &mut weights.cpu));
+        let decided = caller.decided_inside();
+        let around = local.time.begin(site.time(), decided.time, &mut weights.time);
+        let cpu = (site.cpu() != 0).then(|| begin_cpu(local, site, decided.cpu, &mut weights.cpu));
         // Last: what came before is not the function's time.
         let charged = local.time.charged.get();
         let start = if weights.time != 0 { clock::ticks() } else { 0 };
@@ -350,20 +344,27 @@ impl LightFrame {
     }
 }
 
-/// What a call counts of which that is not decided yet, as far as it is its own turn to say.
-fn decide(local: &Local, node: &Node, site: &Site) -> Weights {
-    let is_own = |clock: &Clock, every| every == 1 || every > 1 && clock.sampling.get() == 0;
-    let is_asked = is_own(&local.time, site.time()) || is_own(&local.cpu, site.cpu());
-    match node.looks() {
-        Some(looks) if is_asked && !looks.skip() => local.with_random(|r| looks.take(site, r)),
-        _ => Weights::default(),
+/// What a call counts, which `node` has as its last one, as far as it is its own turn to say.
+fn decide(local: &Local, caller: &Node, node: &Node, site: &Site) -> Weights {
+    let Some(looks) = node.looks() else { return Weights::default() };
+    let decided = caller.decided_inside();
+    let is_own = |every, is_decided: bool| every == 1 || every > 1 && !is_decided;
+    if !is_own(site.time(), decided.time) && !is_own(site.cpu(), decided.cpu) {
+        looks.leave_out();
+        return Weights::default();
+    }
+    let before = node.calls().wrapping_sub(1);
+    if looks.is_due(before) {
+        local.with_random(|random| looks.take(site, random, before))
+    } else {
+        Weights::default()
     }
 }
 
 #[inline(never)]
-fn begin_cpu(local: &Local, site: &Site, weight: &mut u32) -> LookedCpu {
+fn begin_cpu(local: &Local, site: &Site, is_decided: bool, weight: &mut u32) -> LookedCpu {
     let sampling = local.cpu.sampling.get();
-    let around = local.cpu.begin(site.cpu(), weight);
+    let around = local.cpu.begin(site.cpu(), is_decided, weight);
     let charged = local.cpu.charged.get();
     let start = if *weight != 0 { clock::thread_cpu_ns().cast_unsigned() } else { 0 };
     LookedCpu { began: Began { start, charged }, around, sampling }

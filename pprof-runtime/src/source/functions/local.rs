@@ -34,15 +34,12 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 pub(super) struct Clock {
     /// What calls have been charged with so far. What was charged while a call ran is its callees'; the rest of its time is its own.
     pub(super) charged: Cell<u64>,
-    /// What the sampled call that runs has decided for those inside of it: see [`light`](super::light). Zero if there is none, `BLIND` if it
-    /// is not looked at, else how often it counts.
+    /// How often the sampled call counts that runs and is looked at: as often as those inside of it, see [`light`](super::light). Zero if there
+    /// is none.
     pub(super) sampling: Cell<u32>,
     /// What sampled calls took themselves in the outermost one that is looked at, as far as they are over.
     looked: Cell<u64>,
 }
-
-/// See `Clock::sampling`.
-pub(super) const BLIND: u32 = u32::MAX;
 
 impl Clock {
     const fn new() -> Clock {
@@ -61,22 +58,21 @@ impl Clock {
         own
     }
 
-    /// A call begins of which this clock looks at 1 in `every`, 0 for none: at this one if `weight` is not zero. But inside of another sampled
-    /// one that decides, and `weight` is set to that. The result is for `end`, if this is an outermost one that is looked at.
+    /// A call begins of which this clock looks at 1 in `every`, 0 for none: at this one if `weight` is not zero. But where that is decided by
+    /// a sampled one around it, `weight` is set to that one's. The result is for `end`, if this is an outermost one that is looked at.
     #[inline(always)]
-    pub(super) fn begin(&self, every: u32, weight: &mut u32) -> Option<u64> {
-        match (every, self.sampling.get()) {
+    pub(super) fn begin(&self, every: u32, is_decided: bool, weight: &mut u32) -> Option<u64> {
+        match every {
             // Its time is its caller's, and so is what it calls.
-            (0, _) => {}
+            0 => {}
             // What is called from here is as if it were called from nowhere: this one's time is known.
-            (1, _) => self.sampling.set(0),
-            (_, BLIND) => *weight = 0,
-            (_, 0) if *weight == 0 => self.sampling.set(BLIND),
-            (_, 0) => {
+            1 => self.sampling.set(0),
+            _ if is_decided => *weight = self.sampling.get(),
+            _ if *weight != 0 => {
                 self.sampling.set(*weight);
                 return Some(self.looked.replace(0));
             }
-            (_, outer) => *weight = outer,
+            _ => {}
         }
         None
     }
