@@ -109,7 +109,7 @@ fn program() -> Profile {
             id: u64::from(index) + 1,
             mapping: Some(0),
             address: 0x40_0000 + 16 * u64::from(index),
-            lines: vec![line],
+            lines: line.into(),
             ..Location::default()
         });
     }

@@ -147,16 +147,19 @@ type Found = Result<(Profile, Option<Url>), String>;
 
 /// Reads profiles at the same time; what is to be told meanwhile is told at once.
 fn read_all(names: &[OsString], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found> {
+    if let [name] = names {
+        // Not by another thread: allocators do not give others all that it frees.
+        return vec![read_profile(name, sources, &mut |message| ui.say(&message))];
+    }
     let (sender, messages) = mpsc::channel();
     thread::scope(|scope| {
         let readers: Vec<_> = names
             .iter()
             .map(|name| {
                 let sender = sender.clone();
-                scope.spawn(move || {
-                    let (bytes, url) = read_bytes(name, sources, &sender)?;
-                    Ok((decode(bytes)?, url))
-                })
+                // Nobody hears of it if the other side has gone.
+                let mut say = move |message| drop(sender.send(message));
+                scope.spawn(move || read_profile(name, sources, &mut say))
             })
             .collect();
         drop(sender);
@@ -164,6 +167,20 @@ fn read_all(names: &[OsString], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found
         let gone = || Err("reading it failed".to_owned());
         readers.into_iter().map(|reader| reader.join().unwrap_or_else(|_| gone())).collect()
     })
+}
+
+fn read_profile(name: &OsStr, sources: &Sources, say: &mut dyn FnMut(String)) -> Found {
+    let file = if name == INPUT { None } else { open_compressed(name) };
+    let Some((file, len)) = file else {
+        let (bytes, url) = read_bytes(name, sources, say)?;
+        return Ok((decode(bytes)?, url));
+    };
+    // Not even what is compressed is in memory then.
+    if let Some(profile) = decode_inflated(file, len) {
+        return Ok((profile?, None));
+    }
+    let (bytes, url) = read_bytes(name, sources, say)?;
+    Ok((decode_whole(bytes)?, url))
 }
 
 /// Notes where the mappings of a profile come from. Those of neither name nor build id are named after that, as nothing else tells them.
@@ -240,10 +257,7 @@ fn mark_as_base(profile: &mut Profile) {
 /// # Errors
 /// It cannot be read.
 pub fn read(name: &OsStr, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>, String> {
-    let (sender, messages) = mpsc::channel();
-    let found = read_bytes(name, sources, &sender);
-    drop(sender);
-    messages.into_iter().for_each(|message| ui.say(&message));
+    let found = read_bytes(name, sources, &mut |message| ui.say(&message));
     found.map(|(bytes, _)| bytes)
 }
 
@@ -251,7 +265,7 @@ pub fn read(name: &OsStr, sources: &Sources, ui: &mut Ui<'_>) -> Result<Vec<u8>,
 fn read_bytes(
     name: &OsStr,
     sources: &Sources,
-    messages: &mpsc::Sender<String>,
+    say: &mut dyn FnMut(String),
 ) -> Result<(Vec<u8>, Option<Url>), String> {
     if name == INPUT {
         return Ok((sources.input.clone(), None));
@@ -267,8 +281,6 @@ fn read_bytes(
     let client = &sources.client;
     let address = name.to_str().and_then(|name| client.address(name));
     let Some(address) = address else { return Err(missing.to_string()) };
-    // Nobody hears of it if the other side has gone.
-    let say = |message| drop(messages.send(message));
     say(format!("Fetching profile over HTTP from {}", address.url));
     if let Some(seconds) = address.seconds {
         say(format!("Please wait... ({seconds}s)"));
@@ -276,20 +288,44 @@ fn read_bytes(
     Ok((client.get(&address)?, Some(address.url)))
 }
 
+/// What each file begins with that is compressed.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// A compressed file to read from, and how long it is.
+fn open_compressed(name: &OsStr) -> Option<(impl Read, u64)> {
+    // What is no file can be opened but once.
+    let metadata = fs::metadata(name).ok().filter(fs::Metadata::is_file)?;
+    let mut file = fs::File::open(name).ok()?;
+    let mut start = [0; GZIP.len()];
+    file.read_exact(&mut start).ok().filter(|()| start == GZIP)?;
+    Some((GZIP.as_slice().chain(file), metadata.len()))
+}
+
+/// The profile in so many compressed bytes, without all of them in memory, as they may be many. Nothing if there is none: why, or of what else, is
+/// found when they are read as a whole.
+fn decode_inflated(source: impl Read, len: u64) -> Option<Result<Profile, String>> {
+    match Profile::decode_from(inflated(source, most_inflated(len))) {
+        Ok(profile) => Some(Ok(profile)),
+        Err(error @ DecodeError::Invalid(_)) => Some(Err(format!("parsing profile: {error}"))),
+        Err(_) => None,
+    }
+}
+
 /// Makes a profile of what a file holds, compressed or not.
 ///
 /// # Errors
 /// It is none.
-pub fn decode(mut bytes: Vec<u8>) -> Result<Profile, String> {
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        // Without all of it in memory, as it may be large. If it is none, it is read again.
-        match Profile::decode_from(inflated(&bytes, most_inflated(&bytes))) {
-            Ok(profile) => return Ok(profile),
-            Err(error @ DecodeError::Invalid(_)) => {
-                return Err(format!("parsing profile: {error}"));
-            }
-            Err(_) => {}
-        }
+pub fn decode(bytes: Vec<u8>) -> Result<Profile, String> {
+    if bytes.starts_with(&GZIP)
+        && let Some(profile) = decode_inflated(bytes.as_slice(), bytes.len() as u64)
+    {
+        return profile;
+    }
+    decode_whole(bytes)
+}
+
+fn decode_whole(mut bytes: Vec<u8>) -> Result<Profile, String> {
+    if bytes.starts_with(&GZIP) {
         bytes = decompress(&bytes).map_err(|error| format!("decompressing profile: {error}"))?;
     }
     match Profile::decode(&bytes) {
@@ -317,12 +353,12 @@ const LARGEST: u64 = 4 << 30;
 const MOST_INFLATED: u64 = 100;
 const FREE_BYTES: u64 = 64 << 20;
 
-fn most_inflated(bytes: &[u8]) -> u64 {
-    (bytes.len() as u64 * MOST_INFLATED + FREE_BYTES).min(LARGEST)
+fn most_inflated(len: u64) -> u64 {
+    len.saturating_mul(MOST_INFLATED).saturating_add(FREE_BYTES).min(LARGEST)
 }
 
 pub(crate) fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    decompress_within(bytes, most_inflated(bytes))
+    decompress_within(bytes, most_inflated(bytes.len() as u64))
 }
 
 fn decompress_within(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
@@ -331,8 +367,8 @@ fn decompress_within(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     Ok(plain)
 }
 
-fn inflated(bytes: &[u8], limit: u64) -> impl Read {
-    Bounded { source: MultiGzDecoder::new(bytes), limit, left: limit }
+fn inflated(source: impl Read, limit: u64) -> impl Read {
+    Bounded { source: MultiGzDecoder::new(source), limit, left: limit }
 }
 
 /// What cannot be read if there is more of it than its limit.

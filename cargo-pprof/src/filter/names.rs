@@ -1,7 +1,7 @@
 //! By the names of functions, files and objects.
 
 use crate::pattern::Pattern;
-use crate::profile::{Line, Location, Profile};
+use crate::profile::{Line, Lines, Location, Profile};
 
 /// Which expressions matched anything; those that were not given did.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,8 @@ impl Tried {
     }
 
     fn location(&self, profile: &Profile, location: &Location) -> bool {
-        location.lines.iter().any(|line| self.line(profile, line)) || self.object(profile, location)
+        location.lines.iter().any(|line| self.line(profile, &line))
+            || self.object(profile, location)
     }
 }
 
@@ -89,7 +90,7 @@ pub fn by_name(
         {
             matched.hide = true;
             if hide.object(profile, location) {
-                location.lines.clear();
+                location.lines = Lines::default();
             } else {
                 location.lines.retain(|line| !hide.line(profile, line));
             }
@@ -120,10 +121,11 @@ pub fn show_from(profile: &mut Profile, pattern: &Pattern) -> bool {
     let mut is_start = vec![false; profile.locations.len()];
     let mut locations = std::mem::take(&mut profile.locations);
     for (location, is_start) in locations.iter_mut().zip(&mut is_start) {
+        let last = location.lines.iter().rposition(|line| tried.line(profile, &line));
         if tried.object(profile, location) {
             *is_start = true;
-        } else if let Some(last) = location.lines.iter().rposition(|l| tried.line(profile, l)) {
-            location.lines.truncate(last + 1);
+        } else if let Some(last) = last {
+            location.lines.keep(0..last + 1);
             *is_start = true;
         }
     }

@@ -80,7 +80,7 @@ impl Frames {
         profile.functions.push(Function { id, name, filename, ..Function::default() });
         let line = Line { function, ..Line::default() };
         let id = self.next_location;
-        profile.locations.push(Location { id, lines: vec![line], ..Location::default() });
+        profile.locations.push(Location { id, lines: line.into(), ..Location::default() });
         self.next_function += 1;
         self.next_location += 1;
         let index = profile.locations.len() as u32 - 1;

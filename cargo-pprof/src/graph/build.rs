@@ -136,7 +136,7 @@ impl<'p> Builder<'p> {
     /// those that have so much of anything at least.
     pub fn connect(&self, graph: &mut Graph, kept: Option<&[bool]>, least_part: i64) {
         for node in &mut graph.nodes {
-            (node.callers, node.callees, node.tags) = Default::default();
+            node.links = None;
         }
         (graph.edges, graph.divisors) = Default::default();
         let count = graph.nodes.len();
@@ -214,12 +214,14 @@ impl<'p> Builder<'p> {
                     leaf = Some(node);
                     if is_kept(node) && seen[node as usize] != number {
                         seen[node as usize] = number;
-                        table.add(node, &mut graph.nodes[node as usize].tags, &tags, false, weight);
+                        let parts = &mut graph.nodes[node as usize].links().tags;
+                        table.add(node, parts, &tags, false, weight);
                     }
                 }
             }
             if let Some(leaf) = leaf.filter(|leaf| is_kept(*leaf)) {
-                table.add(leaf, &mut graph.nodes[leaf as usize].tags, &tags, true, weight);
+                let parts = &mut graph.nodes[leaf as usize].links().tags;
+                table.add(leaf, parts, &tags, true, weight);
             }
         }
     }
@@ -240,7 +242,7 @@ impl<'p> Builder<'p> {
                 let node = &mut nodes[id as usize];
                 node.add(is_flat, weight);
                 if let (Some(table), Some(tags)) = (&mut table, &tags) {
-                    table.add(id, &mut node.tags, tags, is_flat, weight);
+                    table.add(id, &mut node.links().tags, tags, is_flat, weight);
                 }
             };
             edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });

@@ -42,15 +42,42 @@ pub struct Node {
     pub cum: i64,
     /// What `cum` is a mean over; zero if it is none.
     pub cum_div: i64,
-    /// Calls to it.
-    pub callers: Vec<EdgeId>,
-    /// Calls from it.
-    pub callees: Vec<EdgeId>,
-    /// Parts of its values, by labels.
-    pub tags: Vec<Tag>,
+    /// Nothing if there are none: a table has a use for few of them.
+    links: Option<Box<Links>>,
+}
+
+/// What a node has to do with others, and its parts.
+#[derive(Clone, Debug, Default)]
+struct Links {
+    callers: Vec<EdgeId>,
+    callees: Vec<EdgeId>,
+    tags: Vec<Tag>,
 }
 
 impl Node {
+    /// Calls to it.
+    #[must_use]
+    pub fn callers(&self) -> &[EdgeId] {
+        self.links.as_ref().map_or(&[], |links| &links.callers)
+    }
+
+    /// Calls from it.
+    #[must_use]
+    pub fn callees(&self) -> &[EdgeId] {
+        self.links.as_ref().map_or(&[], |links| &links.callees)
+    }
+
+    /// Parts of its values, by labels.
+    #[must_use]
+    pub fn tags(&self) -> &[Tag] {
+        self.links.as_ref().map_or(&[], |links| &links.tags)
+    }
+
+    /// To be added to.
+    fn links(&mut self) -> &mut Links {
+        self.links.get_or_insert_default()
+    }
+
     fn add(&mut self, is_flat: bool, (value, divisor): (i64, i64)) {
         let (sum, div) = if is_flat {
             (&mut self.flat, &mut self.flat_div)

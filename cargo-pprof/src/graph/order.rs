@@ -55,7 +55,7 @@ impl Graph {
         let of = |edges: &[EdgeId], own: i64| {
             if edges.is_empty() { 1.0 } else { self.edge_entropy(edges, own) }
         };
-        let score = of(&node.callers, 0) + of(&node.callees, node.flat);
+        let score = of(node.callers(), 0) + of(node.callees(), node.flat);
         to_integer(score * node.cum as f64).wrapping_add(node.flat)
     }
 

@@ -1,6 +1,9 @@
 //! Which nodes the frames of a location are.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::info::Info;
 use crate::paths::clean;
@@ -34,22 +37,21 @@ impl Sites {
                 }
             })
             .collect();
-        let mut known: HashMap<Info, u32, Hasher> = HashMap::default();
-        let mut functions: HashMap<Info, u32, Hasher> = HashMap::default();
-        let mut sites = Sites { infos: vec![], functions: vec![], nodes: vec![], starts: vec![0] };
+        let hasher = Hasher::default();
+        let (mut known, mut functions) = (HashTable::new(), HashTable::new());
+        // Nearly all have one node.
+        let count = profile.locations.len();
+        let (nodes, mut starts) = (Vec::with_capacity(count), Vec::with_capacity(count + 1));
+        starts.push(0);
+        let mut sites = Sites { infos: vec![], functions: vec![], nodes, starts };
         for location in &profile.locations {
             let mut add = |info: Info| {
                 let next = sites.infos.len() as u32;
-                let id = *known.entry(info).or_insert(next);
+                let id = first(&mut known, &hasher, &sites.infos, info, |info| info);
                 if id == next {
-                    sites.infos.push(info);
-                    // As the reference has it: what is at no line is the function itself, whichever column it names.
-                    let whole = match (info.address, info.line) {
-                        (0, 0) => info,
-                        _ => Info { address: 0, line: 0, column: 0, ..info },
-                    };
-                    let function = *functions.entry(whole).or_insert(next);
+                    let function = first(&mut functions, &hasher, &sites.infos, info, function_of);
                     sites.functions.push(function);
+                    sites.infos.push(info);
                 }
                 sites.nodes.push(id);
             };
@@ -57,7 +59,7 @@ impl Sites {
             if location.lines.is_empty() {
                 add(Info { address: location.address, object, ..Info::default() });
             }
-            for line in &location.lines {
+            for line in location.lines.iter() {
                 let function = &profile.functions[line.function as usize];
                 let mut info = Info {
                     address: location.address,
@@ -96,5 +98,31 @@ impl Sites {
             }
         }
         inlined
+    }
+}
+
+/// What tells the function of a node apart. As the reference has it: what is at no line is the function itself, whichever column it names.
+fn function_of(info: Info) -> Info {
+    match (info.address, info.line) {
+        (0, 0) => info,
+        _ => Info { address: 0, line: 0, column: 0, ..info },
+    }
+}
+
+/// The number of the first node of which the `part` is that of `info`: the next one if there was none. What is known are numbers alone, as what they
+/// are of is in `infos`.
+fn first(
+    known: &mut HashTable<u32>,
+    hasher: &Hasher,
+    infos: &[Info],
+    info: Info,
+    part: impl Fn(Info) -> Info,
+) -> u32 {
+    let wanted = part(info);
+    let part_of = |number: &u32| part(infos[*number as usize]);
+    let is_same = |number: &u32| part_of(number) == wanted;
+    match known.entry(hasher.hash_one(wanted), is_same, |number| hasher.hash_one(part_of(number))) {
+        Entry::Occupied(number) => *number.get(),
+        Entry::Vacant(place) => *place.insert(infos.len() as u32).get(),
     }
 }

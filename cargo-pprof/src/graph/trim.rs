@@ -134,7 +134,7 @@ impl Graph {
         if trim.is_picture {
             let mut places = 0;
             for (index, node) in self.iter().enumerate() {
-                let tags = node.tags.iter().filter(|tag| tag.flat != 0).count();
+                let tags = node.tags().iter().filter(|tag| tag.flat != 0).count();
                 places += tags.min(MAX_TAGS) + 1;
                 if places >= most {
                     return index + 1;
@@ -146,7 +146,9 @@ impl Graph {
 
     fn trim_tags(&mut self, cutoff: i64) {
         for id in &self.shown {
-            self.nodes[*id as usize].tags.retain(|tag| tag.weighs(cutoff));
+            if let Some(links) = &mut self.nodes[*id as usize].links {
+                links.tags.retain(|tag| tag.weighs(cutoff));
+            }
         }
     }
 
@@ -155,14 +157,14 @@ impl Graph {
         let mut light = Vec::new();
         for node in self.iter() {
             let is_light = |id: &EdgeId| self.edge(*id).weight.wrapping_abs() < cutoff;
-            light.extend(node.callers.iter().copied().filter(is_light));
+            light.extend(node.callers().iter().copied().filter(is_light));
         }
         if light.len() > 32 {
             let mut is_light = vec![false; self.edges.len()];
             light.iter().for_each(|id| is_light[*id as usize] = true);
-            for node in &mut self.nodes {
-                node.callers.retain(|id| !is_light[*id as usize]);
-                node.callees.retain(|id| !is_light[*id as usize]);
+            for links in self.nodes.iter_mut().filter_map(|node| node.links.as_mut()) {
+                links.callers.retain(|id| !is_light[*id as usize]);
+                links.callees.retain(|id| !is_light[*id as usize]);
             }
         } else {
             light.iter().for_each(|id| self.remove_edge(*id));
@@ -172,15 +174,15 @@ impl Graph {
 
     fn remove_edge(&mut self, id: EdgeId) {
         let edge = self.edges[id as usize];
-        self.nodes[edge.caller as usize].callees.retain(|other| *other != id);
-        self.nodes[edge.callee() as usize].callers.retain(|other| *other != id);
+        self.nodes[edge.caller as usize].links().callees.retain(|other| *other != id);
+        self.nodes[edge.callee() as usize].links().callers.retain(|other| *other != id);
     }
 
     /// Takes away edges over left out nodes where another way leads to the same node: from the end of the nodes, and of each the lightest first, up
     /// to the first that goes over none.
     fn remove_redundant_edges(&mut self, profile: &Profile) {
         for index in (0..self.shown.len()).rev() {
-            let callers = &self.node(self.shown[index]).callers;
+            let callers = self.node(self.shown[index]).callers();
             if !callers.iter().any(|id| self.edge(*id).is_residual()) {
                 continue;
             }
@@ -201,7 +203,7 @@ impl Graph {
         seen[edge.callee() as usize] = true;
         let mut queue = VecDeque::from([edge.callee()]);
         while let Some(node) = queue.pop_front() {
-            for &other in &self.node(node).callers {
+            for &other in self.node(node).callers() {
                 let caller = self.edge(other).caller;
                 if other == id || seen[caller as usize] {
                     continue;
@@ -226,13 +228,13 @@ impl Graph {
                 self.shown.push(id);
                 continue;
             }
-            let callees = std::mem::take(&mut self.nodes[id as usize].callees);
+            let callees = std::mem::take(&mut self.nodes[id as usize].links().callees);
             let callees = callees.into_iter().filter(|edge| !is_gone[*edge as usize]);
             let callees: Vec<EdgeId> = callees.collect();
-            let Some(&from_parent) = self.node(id).callers.first() else {
+            let Some(&from_parent) = self.node(id).callers().first() else {
                 for edge in callees {
                     let child = self.edge(edge).callee();
-                    self.nodes[child as usize].callers.clear();
+                    self.nodes[child as usize].links().callers.clear();
                 }
                 continue;
             };
@@ -244,11 +246,11 @@ impl Graph {
                     self.divisors.insert((parent, edge.callee()), divisor);
                 }
                 (edge.caller, edge.callee) = (parent, edge.callee.over(between));
-                self.nodes[parent as usize].callees.push(id);
+                self.nodes[parent as usize].links().callees.push(id);
             }
         }
-        for node in &mut self.nodes {
-            node.callees.retain(|edge| !is_gone[*edge as usize]);
+        for links in self.nodes.iter_mut().filter_map(|node| node.links.as_mut()) {
+            links.callees.retain(|edge| !is_gone[*edge as usize]);
         }
         self.remove_redundant_edges(profile);
     }

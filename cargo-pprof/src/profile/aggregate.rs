@@ -1,6 +1,6 @@
 //! Leaves out of functions and locations what a report does not tell apart.
 
-use super::{Profile, Text};
+use super::{Line, Profile, Text};
 
 /// What a report tells apart.
 #[derive(Clone, Copy, Debug)]
@@ -38,16 +38,15 @@ impl Profile {
             }
         }
         for location in &mut self.locations {
-            if !inlines && location.lines.len() > 1 {
-                location.lines.drain(..location.lines.len() - 1);
+            if !inlines {
+                let count = location.lines.len();
+                location.lines.keep(count.saturating_sub(1)..count);
             }
-            for line in &mut location.lines {
-                if !lines {
-                    line.line = 0;
-                }
-                if !lines || !columns {
-                    line.column = 0;
-                }
+            if !lines || !columns {
+                location.lines.rewrite(|line| match lines {
+                    true => Line { column: 0, ..line },
+                    false => Line { line: 0, column: 0, ..line },
+                });
             }
             if !addresses {
                 location.address = 0;

@@ -65,7 +65,7 @@ impl Profile {
                 put(b, 1, location.id);
                 put(b, 2, location.mapping.map_or(0, |m| self.mappings[m as usize].id));
                 put(b, 3, location.address);
-                for line in &location.lines {
+                for line in location.lines.iter() {
                     message(b, 4, |b| {
                         put(b, 1, self.functions[line.function as usize].id);
                         put(b, 2, line.line.cast_unsigned());

@@ -1,7 +1,7 @@
 //! Many profiles made one.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::mem;
 
 use hashbrown::HashTable;
@@ -245,19 +245,11 @@ struct Merger {
     merged: Profile,
     /// Indices of `merged.samples`, by stack and labels.
     samples: HashTable<u32>,
-    locations: HashMap<LocationKey, u32, Hasher>,
+    /// Indices of `merged.locations`, by all but the id.
+    locations: HashTable<u32>,
     functions: HashMap<FunctionKey, u32, Hasher>,
     mappings: HashMap<MappingKey, u32, Hasher>,
     hasher: Hasher,
-}
-
-/// The address from the mapping's start, as that differs from process to process.
-#[derive(PartialEq, Eq, Hash)]
-struct LocationKey {
-    address: u64,
-    mapping: Option<u32>,
-    lines: Vec<Line>,
-    is_folded: bool,
 }
 
 type FunctionKey = (i64, Text, Text, Text);
@@ -347,30 +339,39 @@ impl Merger {
     fn new_location(&mut self, profile: &Profile, seen: &mut Seen, index: u32) -> u32 {
         let location = &profile.locations[index as usize];
         let mapping = location.mapping.map(|m| self.mapping(profile, seen, m as usize));
+        // From there on, as where a mapping starts differs from process to process.
         let from_start = match location.mapping {
             Some(m) => location.address.wrapping_sub(profile.mappings[m as usize].start),
             None => location.address,
         };
-        let mut lines = Vec::with_capacity(location.lines.len());
-        for line in &location.lines {
-            lines.push(Line { function: self.function(profile, seen, line.function), ..*line });
-        }
-        let key =
-            LocationKey { address: from_start, mapping, lines, is_folded: location.is_folded };
-        let start = mapping.map_or(0, |m| self.merged.mappings[m as usize].start);
-        let locations = &mut self.merged.locations;
-        let next = locations.len() as u32;
-        let lines = key.lines.clone();
-        let index_in_merged = *self.locations.entry(key).or_insert_with(|| {
-            locations.push(Location {
-                id: u64::from(next) + 1,
-                mapping,
-                address: from_start.wrapping_add(start),
-                lines,
-                is_folded: location.is_folded,
-            });
-            next
+        let mut lines = location.lines.clone();
+        lines.rewrite(|line| {
+            let function = self.function(profile, seen, line.function);
+            Line { function, ..line }
         });
+        let Merger { merged: Profile { mappings, locations, .. }, hasher, .. } = self;
+        let start = mapping.map_or(0, |m| mappings[m as usize].start);
+        let next = locations.len() as u32;
+        let new = Location {
+            id: u64::from(next) + 1,
+            mapping,
+            address: from_start.wrapping_add(start),
+            lines,
+            is_folded: location.is_folded,
+        };
+        fn key(of: &Location) -> impl Hash + Eq {
+            (of.address, of.mapping, &of.lines, of.is_folded)
+        }
+        let is_same = |other: &u32| key(&locations[*other as usize]) == key(&new);
+        let rehash = |other: &u32| hasher.hash_one(key(&locations[*other as usize]));
+        let found = self.locations.entry(hasher.hash_one(key(&new)), is_same, rehash);
+        let index_in_merged = match found {
+            Entry::Occupied(other) => *other.get(),
+            Entry::Vacant(place) => *place.insert(next).get(),
+        };
+        if index_in_merged == next {
+            locations.push(new);
+        }
         seen.locations[index as usize] = Some(index_in_merged);
         index_in_merged
     }

@@ -6,6 +6,7 @@ mod decode;
 mod encode;
 mod foreign;
 mod legacy;
+mod lines;
 mod merge;
 mod samples;
 mod stack;
@@ -15,6 +16,7 @@ pub use aggregate::Granularity;
 pub use decode::DecodeError;
 pub(crate) use foreign::parse as parse_foreign;
 pub(crate) use legacy::parse as parse_legacy;
+pub use lines::Lines;
 pub use merge::{make_compatible, merge, normalize, scale};
 pub use samples::{Label, Sample, Samples, Value};
 pub use stack::{Frames, Stack};
@@ -64,7 +66,7 @@ pub struct Location {
     /// The address; zero where reports are not of addresses.
     pub address: u64,
     /// Innermost first.
-    pub lines: Vec<Line>,
+    pub lines: Lines,
     /// Several functions are at this address.
     pub is_folded: bool,
 }

@@ -1,10 +1,13 @@
 //! Texts, each once.
 
-use indexmap::IndexSet;
+use std::hash::BuildHasher;
+use std::ops::Range;
+
+use hashbrown::HashTable;
 
 /// A text of a profile: two are the same if, and only if, their characters are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(u32);
+pub struct Text(pub(super) u32);
 
 impl Text {
     /// No characters.
@@ -23,15 +26,24 @@ impl Text {
     }
 }
 
-/// The texts of a profile.
+/// The texts of a profile, one after the other: most are short, and each by itself would take more memory for where it is than for what it is.
 #[derive(Clone, Debug)]
-pub struct Texts(IndexSet<Box<str>, foldhash::fast::RandomState>);
+pub struct Texts {
+    characters: String,
+    /// Where each ends, and the next one starts.
+    ends: Vec<usize>,
+    /// Their places, by their characters.
+    places: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+}
 
 impl Default for Texts {
     fn default() -> Self {
-        let mut texts = IndexSet::default();
-        texts.insert(Box::default());
-        Texts(texts)
+        let hasher = foldhash::fast::RandomState::default();
+        let (characters, places) = (String::new(), HashTable::new());
+        let mut texts = Texts { characters, ends: Vec::new(), places, hasher };
+        texts.intern("");
+        texts
     }
 }
 
@@ -40,32 +52,65 @@ impl Texts {
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ends.len()
     }
 
     /// The text with these characters.
     pub fn intern(&mut self, text: &str) -> Text {
-        let index = match self.0.get_index_of(text) {
-            Some(index) => index,
-            None => self.0.insert_full(text.into()).0,
-        };
-        Text(u32::try_from(index).expect("a profile of 4 billion texts does not fit into memory"))
+        if let Some(known) = self.find(text) {
+            return known;
+        }
+        let place = u32::try_from(self.ends.len());
+        let place = place.expect("a profile of 4 billion texts does not fit into memory");
+        self.characters.push_str(text);
+        self.ends.push(self.characters.len());
+        let Texts { characters, ends, places, hasher } = self;
+        let hash = |place: &u32| hasher.hash_one(&characters[range(ends, *place as usize)]);
+        places.insert_unique(hasher.hash_one(text), place, hash);
+        Text(place)
     }
 
     /// The characters.
     #[must_use]
     pub fn get(&self, text: Text) -> &str {
-        self.0.get_index(text.0 as usize).map_or("", |text| text)
+        let place = text.index();
+        if place < self.len() { &self.characters[range(&self.ends, place)] } else { "" }
     }
 
     /// The characters of all, in the order of their places.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|text| &**text)
+        (0..self.len()).map(|place| &self.characters[range(&self.ends, place)])
     }
 
     /// The text with these characters, if there is one.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<Text> {
-        self.0.get_index_of(text).map(|index| Text(index as u32))
+        let is_same = |place: &u32| &self.characters[range(&self.ends, *place as usize)] == text;
+        self.places.find(self.hasher.hash_one(text), is_same).copied().map(Text)
+    }
+}
+
+fn range(ends: &[usize], place: usize) -> Range<usize> {
+    let start = if place == 0 { 0 } else { ends[place - 1] };
+    start..ends[place]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_is_there_once_and_found_again() {
+        let mut texts = Texts::default();
+        assert_eq!((texts.len(), texts.find("")), (1, Some(Text::EMPTY)));
+        let names: Vec<String> = (0..1_000).map(|n| format!("\u{e9}{n}")).collect();
+        let places: Vec<Text> = names.iter().map(|name| texts.intern(name)).collect();
+        assert_eq!(texts.intern(&names[7]), places[7]);
+        assert_eq!(texts.len(), 1_001);
+        assert!(texts.iter().skip(1).eq(&names));
+        for (name, place) in names.iter().zip(places) {
+            assert_eq!((texts.get(place), texts.find(name)), (name.as_str(), Some(place)));
+        }
+        assert_eq!((texts.get(Text(5_000)), texts.find("none")), ("", None));
     }
 }

@@ -54,7 +54,7 @@ impl Report {
             }
             let address = address(previous, info.address);
             writeln!(out, "{address} {} {}", info.line, cost(node.flat_value()))?;
-            for edge in graph.sorted_edges(&node.callees, texts) {
+            for edge in graph.sorted_edges(node.callees(), texts) {
                 let edge = graph.edge(edge);
                 let callee = graph.node(edge.callee()).info;
                 let name = names.get(&edge.callee()).map_or("", String::as_str);

@@ -312,6 +312,8 @@ impl Report {
 
     fn trimmed_graph(&mut self) -> Trimmed {
         let sites = self.sites();
+        // What sites say of them is all that is needed, and the graph takes as much again.
+        (self.profile.locations, self.profile.functions) = Default::default();
         let trim = Trim {
             node_count: self.options.node_count,
             node_fraction: self.options.node_fraction,

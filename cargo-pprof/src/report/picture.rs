@@ -33,7 +33,7 @@ impl Report {
             self.add_tags(&mut picture.nodes, place, graph.node(*id), &graph.names);
             has_tags[*id as usize] = picture.nodes.len() > place + 1;
         }
-        let edges: Vec<_> = graph.iter().flat_map(|node| node.callees.iter().copied()).collect();
+        let edges: Vec<_> = graph.iter().flat_map(|node| node.callees().iter().copied()).collect();
         let edges = graph.sorted_edges(&edges, &self.profile.texts);
         let calls = edges.into_iter().map(|id| {
             let edge = graph.edge(id);
@@ -88,9 +88,9 @@ impl Report {
 
     /// Of nodes that have callees what is their own, of others also what callees have that were left out.
     fn add_tags(&self, nodes: &mut Vec<Drawn>, of: usize, node: &Node, names: &Names) {
-        let by_flat = !node.callees.is_empty();
+        let by_flat = !node.callees().is_empty();
         let name = |tag: &Tag| names.labels[tag.labels as usize].clone();
-        let labels = node.tags.iter().filter(|tag| tag.number.is_none());
+        let labels = node.tags().iter().filter(|tag| tag.number.is_none());
         let mut labels: Vec<Part> = labels.map(|tag| Part::of(tag, name(tag))).collect();
         sort(&mut labels, by_flat);
         for (index, label) in labels.iter().take(MAX_TAGS).enumerate() {
@@ -114,10 +114,10 @@ impl Report {
         names: &Names,
         labels: u32,
     ) {
-        let by_flat = !node.callees.is_empty();
+        let by_flat = !node.callees().is_empty();
         let of_labels = |tag: &&Tag| tag.labels == labels && tag.number.is_some();
         let numbers: Vec<Part> = node
-            .tags
+            .tags()
             .iter()
             .filter(of_labels)
             .map(|tag| Part::of(tag, names.numbers[tag.number.unwrap_or(0) as usize].clone()))

@@ -55,7 +55,7 @@ impl Report {
             top.locations.push(Location {
                 id: u64::from(index) + 1,
                 address: info.address,
-                lines: vec![Line { function, line: info.line, column: info.column }],
+                lines: Line { function, line: info.line, column: info.column }.into(),
                 ..Location::default()
             });
             let values = [node.cum_value(), node.flat_value()].map(|value| {

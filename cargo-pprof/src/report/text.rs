@@ -34,7 +34,7 @@ impl Report {
 
 /// Whether it is inlined into its callers.
 fn inlined(graph: &Graph, node: &Node) -> &'static str {
-    let mut edges = node.callers.iter().map(|id| graph.edge(*id).is_inline());
+    let mut edges = node.callers().iter().map(|id| graph.edge(*id).is_inline());
     match (edges.clone().any(|inline| inline), edges.any(|inline| !inline)) {
         (true, true) => " (partial-inline)",
         (true, false) => " (inline)",

@@ -34,13 +34,13 @@ impl Report {
             let name = node.info.printable(texts);
             let (flat, cum) = (node.flat_value(), node.cum_value());
             writeln!(out, "{SEPARATOR}")?;
-            for id in graph.sorted_edges(&node.callers, texts) {
+            for id in graph.sorted_edges(node.callers(), texts) {
                 let edge = graph.edge(id);
                 self.edge(out, graph, edge, edge.caller, cum)?;
             }
             sum = sum.wrapping_add(flat);
             writeln!(out, "{}                | {name}", self.figures(flat, sum, cum))?;
-            for id in graph.sorted_edges(&node.callees, texts) {
+            for id in graph.sorted_edges(node.callees(), texts) {
                 let edge = graph.edge(id);
                 self.edge(out, graph, edge, edge.callee(), cum)?;
             }

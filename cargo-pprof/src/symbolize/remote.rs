@@ -93,7 +93,7 @@ fn ask(
     }
     for location in profile.locations.iter_mut().filter(|l| l.mapping == Some(mapping)) {
         if let Some(line) = lines.get(&location.address) {
-            location.lines = vec![*line];
+            location.lines = (*line).into();
         }
     }
     Ok(())

@@ -79,20 +79,21 @@ impl Profile {
 /// Indices of texts as they are in the file.
 type Raw = i64;
 
-/// A location with ids where indices will be.
-struct RawLocation {
-    location: Location,
-    mapping: u64,
-    lines: Vec<(u64, Line)>,
-}
-
+/// What has been read. Mappings, locations, functions and labels are what they will be but for what they refer to, as they would be too much to have
+/// twice.
 #[derive(Default)]
 struct Tables {
     sample_types: Vec<[Raw; 2]>,
     samples: RawSamples,
-    mappings: Vec<(Mapping, [Raw; 2])>,
-    locations: Vec<RawLocation>,
-    functions: Vec<(Function, [Raw; 3])>,
+    mappings: Vec<Mapping>,
+    locations: Vec<Location>,
+    functions: Vec<Function>,
+    mapping_texts: Indices,
+    function_texts: Indices,
+    /// Of what locations refer to.
+    numbers: Numbers,
+    /// Those of the location that is being read.
+    lines: Vec<(u64, Line)>,
     mapping_ids: Ids,
     location_ids: Ids,
     function_ids: Ids,
@@ -109,6 +110,71 @@ struct Tables {
     doc_url: Raw,
 }
 
+/// Marks what takes more than 31 bits.
+const LARGE: u32 = 1 << 31;
+
+/// Ids in half their bits: those of most files are counted from one. Of others there are their places here, each time that they are named.
+#[derive(Default)]
+struct Numbers {
+    large: Vec<u64>,
+}
+
+impl Numbers {
+    #[inline]
+    fn narrow(&mut self, id: u64) -> u32 {
+        match u32::try_from(id) {
+            Ok(small) if small < LARGE => small,
+            _ => {
+                self.large.push(id);
+                (self.large.len() - 1) as u32 | LARGE
+            }
+        }
+    }
+
+    #[inline]
+    fn whole(&self, narrow: u32) -> u64 {
+        match narrow.checked_sub(LARGE) {
+            None => u64::from(narrow),
+            Some(place) => self.large[place as usize],
+        }
+    }
+}
+
+/// Indices of texts in half their bits. Those that do not fit are wrong, and the first few are kept: what has one of them is told, and what comes
+/// after that is not looked at.
+#[derive(Default)]
+struct Indices {
+    wrong: Vec<Raw>,
+}
+
+/// Texts that one thing has at most.
+const MOST_TEXTS: usize = 3;
+
+impl Indices {
+    #[inline]
+    fn narrow(&mut self, raw: Raw) -> Text {
+        match u32::try_from(raw) {
+            Ok(small) if small < LARGE => Text(small),
+            _ => {
+                if self.wrong.len() < MOST_TEXTS {
+                    self.wrong.push(raw);
+                }
+                Text((self.wrong.len() - 1) as u32 | LARGE)
+            }
+        }
+    }
+
+    /// Puts the text that is meant in the place of its index.
+    #[inline]
+    fn resolve(&self, text: &mut Text, texts: &[Text]) -> Result<()> {
+        *text = match text.0.checked_sub(LARGE) {
+            None => text_at(texts, text.0.into())?,
+            Some(place) => return no_text(texts, self.wrong[place as usize]),
+        };
+        Ok(())
+    }
+}
+
 /// Of what is shown as a list: small files may say the same thing a hundred million times.
 const MOST_LISTED: usize = 1 << 20;
 
@@ -123,20 +189,28 @@ impl Tables {
             }
             2 => self.samples.add(field.bytes()?)?,
             3 => {
-                let mapping = mapping(field.bytes()?)?;
-                if self.mapping_ids.add(mapping.0.id, self.mappings.len()) {
+                let (mut mapping, texts) = mapping(field.bytes()?)?;
+                if self.mapping_ids.add(mapping.id, self.mappings.len()) {
+                    let texts = texts.map(|raw| self.mapping_texts.narrow(raw));
+                    [mapping.file, mapping.build_id] = texts;
                     self.mappings.push(mapping);
                 }
             }
             4 => {
-                let location = location(field.bytes()?)?;
-                if self.location_ids.add(location.location.id, self.locations.len()) {
+                let (mut location, mapping) = location(field.bytes()?, &mut self.lines)?;
+                if self.location_ids.add(location.id, self.locations.len()) {
+                    let numbers = &mut self.numbers;
+                    location.mapping = Some(numbers.narrow(mapping));
+                    let narrow = |(id, line)| Line { function: numbers.narrow(id), ..line };
+                    location.lines = self.lines.drain(..).map(narrow).collect();
                     self.locations.push(location);
                 }
             }
             5 => {
-                let function = function(field.bytes()?)?;
-                if self.function_ids.add(function.0.id, self.functions.len()) {
+                let (mut function, texts) = function(field.bytes()?)?;
+                if self.function_ids.add(function.id, self.functions.len()) {
+                    let texts = texts.map(|raw| self.function_texts.narrow(raw));
+                    [function.name, function.system_name, function.filename] = texts;
                     self.functions.push(function);
                 }
             }
@@ -190,29 +264,34 @@ impl Tables {
             period: self.period,
             ..Profile::default()
         };
-        for (mut mapping, [file, build_id]) in self.mappings {
-            (mapping.file, mapping.build_id) = (text(file)?, text(build_id)?);
-            profile.mappings.push(mapping);
+        profile.mappings = self.mappings;
+        for Mapping { file, build_id, .. } in &mut profile.mappings {
+            for text in [file, build_id] {
+                self.mapping_texts.resolve(text, &texts)?;
+            }
         }
-        for (mut function, [name, system_name, filename]) in self.functions {
-            function.name = text(name)?;
-            function.system_name = text(system_name)?;
-            function.filename = text(filename)?;
-            profile.functions.push(function);
+        profile.functions = self.functions;
+        for Function { name, system_name, filename, .. } in &mut profile.functions {
+            for text in [name, system_name, filename] {
+                self.function_texts.resolve(text, &texts)?;
+            }
         }
         self.mapping_ids.check("mapping")?;
         self.function_ids.check("function")?;
-        for RawLocation { mut location, mapping, lines } in self.locations {
-            location.mapping = self.mapping_ids.get(mapping);
-            location.lines.reserve_exact(lines.len());
-            for (function, line) in lines {
-                let Some(function) = self.function_ids.get(function) else {
-                    let id = location.id;
-                    return invalid(format!("location {id} has a line of no function"));
-                };
-                location.lines.push(Line { function, ..line });
+        profile.locations = self.locations;
+        for location in &mut profile.locations {
+            let id_of = |narrow| self.numbers.whole(narrow);
+            location.mapping = location.mapping.and_then(|id| self.mapping_ids.get(id_of(id)));
+            let mut all_exist = true;
+            location.lines.rewrite(|line| {
+                let function = self.function_ids.get(id_of(line.function));
+                all_exist &= function.is_some();
+                Line { function: function.unwrap_or(0), ..line }
+            });
+            if !all_exist {
+                let id = location.id;
+                return invalid(format!("location {id} has a line of no function"));
             }
-            profile.locations.push(location);
         }
         self.location_ids.check("location")?;
         let width = profile.sample_types.len();
@@ -225,8 +304,12 @@ fn text_at(texts: &[Text], raw: Raw) -> Result<Text> {
     match usize::try_from(raw).ok().and_then(|raw| texts.get(raw)) {
         Some(text) => Ok(*text),
         // A file without any text may still say that it has none.
-        None => malformed(format!("there is no text {raw}: the string table has {}", texts.len())),
+        None => no_text(texts, raw),
     }
+}
+
+fn no_text<T>(texts: &[Text], raw: Raw) -> Result<T> {
+    malformed(format!("there is no text {raw}: the string table has {}", texts.len()))
 }
 
 fn value_type(bytes: &[u8]) -> Result<[Raw; 2]> {
@@ -263,27 +346,22 @@ fn mapping(bytes: &[u8]) -> Result<(Mapping, [Raw; 2])> {
     Ok((mapping, texts))
 }
 
-fn location(bytes: &[u8]) -> Result<RawLocation> {
-    let (mut location, mut mapping, mut lines) = (Location::default(), 0, Vec::new());
+/// A location without its lines, which `lines` are then, and the id of its mapping.
+fn location(bytes: &[u8], lines: &mut Vec<(u64, Line)>) -> Result<(Location, u64)> {
+    let (mut location, mut mapping) = (Location::default(), 0);
+    lines.clear();
     fields(bytes, |number, field| {
         match number {
             1 => location.id = field.number()?,
             2 => mapping = field.number()?,
             3 => location.address = field.number()?,
-            4 => {
-                let line = line(field.bytes()?)?;
-                // Most have one, and there are many.
-                if lines.is_empty() {
-                    lines.reserve_exact(1);
-                }
-                lines.push(line);
-            }
+            4 => lines.push(line(field.bytes()?)?),
             5 => location.is_folded = field.number()? != 0,
             _ => {}
         }
         Ok(())
     })?;
-    Ok(RawLocation { location, mapping, lines })
+    Ok((location, mapping))
 }
 
 fn line(bytes: &[u8]) -> Result<(u64, Line)> {

@@ -3,7 +3,7 @@
 use indexmap::IndexSet;
 
 use super::wire::fields;
-use super::{Ids, Raw, Result, invalid, text_at};
+use super::{Ids, Indices, LARGE, Raw, Result, invalid, text_at};
 use crate::profile::samples::Column;
 use crate::profile::stack::FrameColumn;
 use crate::profile::{Label, Samples, Text, Value};
@@ -18,15 +18,14 @@ pub(super) struct RawSamples {
     /// Ids of locations, or from `LARGE` on the place among these: from `NARROW_LARGE` on, as long as the column is narrow.
     frames: FrameColumn,
     large: IndexSet<u64, foldhash::fast::RandomState>,
-    labels: Vec<RawLabel>,
+    labels: Vec<Label>,
+    label_texts: Indices,
     /// The least and the greatest key of labels that say nothing.
     other_keys: [Raw; 2],
     /// How many frames and labels each has.
     lengths: Vec<[u32; 2]>,
 }
 
-/// Marks what is no id, as that takes more than 31 bits.
-const LARGE: u32 = 1 << 31;
 /// Ids that are smaller are kept as they are: those of most files are counted from one. Of others there are addresses, in any order.
 const NARROW_LARGE: u16 = 0xC000;
 
@@ -54,7 +53,7 @@ impl RawSamples {
                         let [least, greatest] = self.other_keys;
                         self.other_keys = [least.min(label.key), greatest.max(label.key)];
                     } else {
-                        self.labels.push(label);
+                        self.labels.push(label.narrow(&mut self.label_texts));
                     }
                 }
                 _ => {}
@@ -131,8 +130,17 @@ impl RawSamples {
         for key in self.other_keys.into_iter().filter(|key| *key != 0) {
             text_at(texts, key)?;
         }
-        let labels = self.labels.into_iter().map(|label| label.resolve(texts));
-        let labels = labels.collect::<Result<Vec<Label>>>()?;
+        let mut labels = self.labels;
+        for Label { key, value } in &mut labels {
+            self.label_texts.resolve(key, texts)?;
+            match value {
+                // A file without any text may still say that it has no unit.
+                Value::Number(_, Text::EMPTY) => {}
+                Value::Text(text) | Value::Number(_, text) => {
+                    self.label_texts.resolve(text, texts)?;
+                }
+            }
+        }
         Ok(Samples::of_columns(types, self.values, frames, labels, &self.lengths))
     }
 }
@@ -157,15 +165,13 @@ impl RawLabel {
         [self.text, self.number, self.unit] == [0; 3]
     }
 
-    fn resolve(self, texts: &[Text]) -> Result<Label> {
-        let key = text_at(texts, self.key)?;
-        let value = if self.text != 0 {
-            Value::Text(text_at(texts, self.text)?)
-        } else {
-            let unit = if self.unit == 0 { Text::EMPTY } else { text_at(texts, self.unit)? };
-            Value::Number(self.number, unit)
+    fn narrow(self, indices: &mut Indices) -> Label {
+        let key = indices.narrow(self.key);
+        let value = match self.text {
+            0 => Value::Number(self.number, indices.narrow(self.unit)),
+            text => Value::Text(indices.narrow(text)),
         };
-        Ok(Label { key, value })
+        Label { key, value }
     }
 }
 

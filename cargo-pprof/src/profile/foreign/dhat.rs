@@ -120,7 +120,7 @@ mod tests {
         let profile = parse(text).unwrap();
         let sample = profile.samples.get(0);
         assert_eq!(sample.values, [2, 8192, 1, 4096, 1, 5]);
-        let line = profile.locations[sample.stack.get(0).unwrap() as usize].lines[0];
+        let line = profile.locations[sample.stack.get(0).unwrap() as usize].lines.get(0).unwrap();
         let function = &profile.functions[line.function as usize];
         assert_eq!(
             (profile.text(function.name), profile.text(function.filename)),

@@ -45,7 +45,8 @@ mod tests {
         let profile = parse(text).unwrap();
         let names = |index| -> Vec<&str> {
             let stack = profile.samples.get(index).stack.iter();
-            let line = stack.map(|l| profile.locations[l as usize].lines[0].function as usize);
+            let line = stack
+                .map(|l| profile.locations[l as usize].lines.get(0).unwrap().function as usize);
             line.map(|f| profile.text(profile.functions[f].name)).collect()
         };
         assert_eq!((names(0), names(1)), (vec!["c", "a b", "main"], vec!["main"]));

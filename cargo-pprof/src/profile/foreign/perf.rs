@@ -191,7 +191,7 @@ perf 900 4000.1: cycles:
             (&[1, 250_000, 0][..], 3, 3)
         );
         let leaf = &profile.locations[first.stack.get(0).unwrap() as usize];
-        let name = profile.functions[leaf.lines[0].function as usize].name;
+        let name = profile.functions[leaf.lines.get(0).unwrap().function as usize].name;
         assert_eq!((leaf.address, profile.text(name)), (0x55_d0c1, "core::ops<a (b)>::work"));
         assert!(profile.locations[first.stack.get(1).unwrap() as usize].lines.is_empty());
         assert_eq!(profile.samples.get(1).values, [1, 0, 1]);

@@ -223,7 +223,7 @@ mod tests {
         bytes.extend(b" 0x00000004 a.B.c (B.java:12)\n");
         let profile = parse(&bytes).unwrap();
         assert_eq!(stacks(&profile), [[0, 0]]);
-        assert_eq!(profile.locations[1].lines[0].line, 12);
+        assert_eq!(profile.locations[1].lines.get(0).unwrap().line, 12);
         // The one that is not named keeps a mapping that says nothing.
         assert_eq!((profile.locations[0].mapping, profile.locations[1].mapping), (Some(0), None));
     }

@@ -204,7 +204,7 @@ pub(super) fn name_locations(draft: Draft, text: &str) -> Result<Profile> {
             profile.functions.push(function);
             index
         });
-        location.lines = vec![Line { function, line, column: 0 }];
+        location.lines = Line { function, line, column: 0 }.into();
         location.address = 0;
     }
     regions::assign(&mut profile);
