@@ -107,7 +107,7 @@ fn program() -> Profile {
         let line = Line { function: index / 2, line: 11 + i64::from(index % 2), column: 0 };
         profile.locations.push(Location {
             id: u64::from(index) + 1,
-            mapping: Some(0),
+            mapping: Some(0).into(),
             address: 0x40_0000 + 16 * u64::from(index),
             lines: line.into(),
             ..Location::default()

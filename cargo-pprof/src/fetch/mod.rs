@@ -397,7 +397,7 @@ impl<R: Read> Read for Bounded<R> {
 fn complete(profile: &mut Profile, sources: &Sources) {
     if profile.mappings.is_empty() {
         profile.mappings.push(Mapping { id: 1, ..Mapping::default() });
-        let in_it = |location: &mut Location| location.mapping = Some(0);
+        let in_it = |location: &mut Location| location.mapping = Some(0).into();
         profile.locations.iter_mut().for_each(in_it);
     }
     let main = &mut profile.mappings[0];

@@ -41,7 +41,7 @@ impl Tried {
     }
 
     fn object(&self, profile: &Profile, location: &Location) -> bool {
-        let mapping = location.mapping.map(|m| &profile.mappings[m as usize]);
+        let mapping = location.mapping.get().map(|m| &profile.mappings[m as usize]);
         mapping.is_some_and(|mapping| self.texts[mapping.file.index()])
     }
 

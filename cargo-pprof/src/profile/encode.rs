@@ -63,7 +63,7 @@ impl Profile {
         for location in &self.locations {
             message(buffer, 4, |b| {
                 put(b, 1, location.id);
-                put(b, 2, location.mapping.map_or(0, |m| self.mappings[m as usize].id));
+                put(b, 2, location.mapping.get().map_or(0, |m| self.mappings[m as usize].id));
                 put(b, 3, location.address);
                 for line in location.lines.iter() {
                     message(b, 4, |b| {

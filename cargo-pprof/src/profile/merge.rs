@@ -338,9 +338,9 @@ impl Merger {
 
     fn new_location(&mut self, profile: &Profile, seen: &mut Seen, index: u32) -> u32 {
         let location = &profile.locations[index as usize];
-        let mapping = location.mapping.map(|m| self.mapping(profile, seen, m as usize));
+        let mapping = location.mapping.get().map(|m| self.mapping(profile, seen, m as usize));
         // From there on, as where a mapping starts differs from process to process.
-        let from_start = match location.mapping {
+        let from_start = match location.mapping.get() {
             Some(m) => location.address.wrapping_sub(profile.mappings[m as usize].start),
             None => location.address,
         };
@@ -354,7 +354,7 @@ impl Merger {
         let next = locations.len() as u32;
         let new = Location {
             id: u64::from(next) + 1,
-            mapping,
+            mapping: mapping.into(),
             address: from_start.wrapping_add(start),
             lines,
             is_folded: location.is_folded,

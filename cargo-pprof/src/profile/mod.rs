@@ -12,6 +12,8 @@ mod samples;
 mod stack;
 mod texts;
 
+use std::num::NonZeroU32;
+
 pub use aggregate::Granularity;
 pub use decode::DecodeError;
 pub(crate) use foreign::parse as parse_foreign;
@@ -62,13 +64,35 @@ pub struct Location {
     /// As in the file; unique.
     pub id: u64,
     /// Index of the mapping that it is in.
-    pub mapping: Option<u32>,
+    pub mapping: Place,
     /// The address; zero where reports are not of addresses.
     pub address: u64,
     /// Innermost first.
     pub lines: Lines,
     /// Several functions are at this address.
     pub is_folded: bool,
+}
+
+/// An index, or none, in four bytes: what has one has few besides, and there are many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place(Option<NonZeroU32>);
+
+impl Place {
+    /// The index, if there is one.
+    #[must_use]
+    #[inline]
+    pub fn get(self) -> Option<u32> {
+        // From one on.
+        self.0.map(|place| place.get() - 1)
+    }
+}
+
+impl From<Option<u32>> for Place {
+    /// No index is the greatest number.
+    #[inline]
+    fn from(index: Option<u32>) -> Self {
+        Place(index.and_then(|index| NonZeroU32::new(index.wrapping_add(1))))
+    }
 }
 
 /// A line of a function.
@@ -142,7 +166,7 @@ impl Profile {
     /// The file of a location's mapping; empty if there is none.
     #[must_use]
     pub fn object_of(&self, location: &Location) -> Text {
-        location.mapping.map_or(Text::EMPTY, |m| self.mappings[m as usize].file)
+        location.mapping.get().map_or(Text::EMPTY, |m| self.mappings[m as usize].file)
     }
 
     /// The index of the sample type with that name or number; of the default one if empty.

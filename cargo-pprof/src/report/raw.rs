@@ -102,7 +102,7 @@ fn raw_sample(out: &mut dyn Write, profile: &Profile, sample: Sample<'_>) -> io:
 
 fn raw_location(out: &mut dyn Write, profile: &Profile, location: &Location) -> io::Result<()> {
     write!(out, "{:>6}: {:#x} ", location.id, location.address)?;
-    if let Some(mapping) = location.mapping {
+    if let Some(mapping) = location.mapping.get() {
         write!(out, "M={} ", profile.mappings[mapping as usize].id)?;
     }
     if location.is_folded {

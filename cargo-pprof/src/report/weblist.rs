@@ -124,7 +124,7 @@ impl Report {
         let mut rest: Vec<usize> = Vec::new();
         let mut by_binary: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
         for index in &asked.locations {
-            let mapping = self.profile.locations[*index].mapping;
+            let mapping = self.profile.locations[*index].mapping.get();
             let mapping = mapping.map(|mapping| &self.profile.mappings[mapping as usize]);
             match mapping.filter(|mapping| mapping.file != Text::EMPTY) {
                 Some(mapping) => {
@@ -229,7 +229,7 @@ impl Report {
     ) -> Vec<usize> {
         let symbols = binary.symbols();
         let mapping_of = |index: usize| {
-            let mapping = self.profile.locations[index].mapping?;
+            let mapping = self.profile.locations[index].mapping.get()?;
             Some(&self.profile.mappings[mapping as usize])
         };
         let linked = |index: usize| {

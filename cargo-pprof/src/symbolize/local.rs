@@ -62,7 +62,7 @@ pub(super) fn name_locations(
 fn unnamed(profile: &Profile, force: bool) -> Vec<Vec<usize>> {
     let mut unnamed = vec![Vec::new(); profile.mappings.len()];
     for (index, location) in profile.locations.iter().enumerate() {
-        if let Some(mapping) = location.mapping
+        if let Some(mapping) = location.mapping.get()
             && location.address != 0
             && (force || location.lines.is_empty())
         {
@@ -94,7 +94,7 @@ fn name_some(
 ) {
     let linked = |index: &usize| {
         let location = &profile.locations[*index];
-        let mapping = &profile.mappings[location.mapping? as usize];
+        let mapping = &profile.mappings[location.mapping.get()? as usize];
         Some((*index, binary.link_address(mapping, location.address)?))
     };
     let linked: Vec<(usize, u64)> = locations.iter().filter_map(linked).collect();
@@ -108,7 +108,7 @@ fn name_some(
         if frames.is_empty() {
             continue;
         }
-        if let Some(index) = profile.locations[location].mapping {
+        if let Some(index) = profile.locations[location].mapping.get() {
             let mapping = &mut profile.mappings[index as usize];
             mapping.has_inline_frames |= detail == Detail::Lines;
             for frame in frames {

@@ -69,7 +69,7 @@ fn ask(
     let addresses: Vec<String> = profile
         .locations
         .iter()
-        .filter(|l| l.mapping == Some(mapping) && l.address != 0 && l.lines.is_empty())
+        .filter(|l| l.mapping.get() == Some(mapping) && l.address != 0 && l.lines.is_empty())
         .map(|location| format!("{:#x}", location.address.wrapping_add(offset)))
         .collect();
     if addresses.is_empty() {
@@ -91,7 +91,7 @@ fn ask(
         });
         lines.insert(address.wrapping_sub(offset), Line { function, ..Line::default() });
     }
-    for location in profile.locations.iter_mut().filter(|l| l.mapping == Some(mapping)) {
+    for location in profile.locations.iter_mut().filter(|l| l.mapping.get() == Some(mapping)) {
         if let Some(line) = lines.get(&location.address) {
             location.lines = (*line).into();
         }

@@ -200,7 +200,7 @@ impl Tables {
                 let (mut location, mapping) = location(field.bytes()?, &mut self.lines)?;
                 if self.location_ids.add(location.id, self.locations.len()) {
                     let numbers = &mut self.numbers;
-                    location.mapping = Some(numbers.narrow(mapping));
+                    location.mapping = Some(numbers.narrow(mapping)).into();
                     let narrow = |(id, line)| Line { function: numbers.narrow(id), ..line };
                     location.lines = self.lines.drain(..).map(narrow).collect();
                     self.locations.push(location);
@@ -281,7 +281,9 @@ impl Tables {
         profile.locations = self.locations;
         for location in &mut profile.locations {
             let id_of = |narrow| self.numbers.whole(narrow);
-            location.mapping = location.mapping.and_then(|id| self.mapping_ids.get(id_of(id)));
+            let mapping = location.mapping.get();
+            let mapping = mapping.and_then(|id| self.mapping_ids.get(id_of(id)));
+            location.mapping = mapping.into();
             let mut all_exist = true;
             location.lines.rewrite(|line| {
                 let function = self.function_ids.get(id_of(line.function));

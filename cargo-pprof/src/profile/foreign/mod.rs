@@ -96,7 +96,7 @@ impl Draft {
         *locations.entry((address, line, mapping)).or_insert_with(|| {
             profile.locations.push(Location {
                 id: profile.locations.len() as u64 + 1,
-                mapping,
+                mapping: mapping.into(),
                 address,
                 lines: line.into_iter().collect(),
                 is_folded: false,

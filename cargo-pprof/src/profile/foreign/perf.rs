@@ -134,12 +134,13 @@ fn put_program_first(profile: &mut Profile, head: Option<Head<'_>>) {
     let Some(index) = found.filter(|index| *index != 0) else { return };
     profile.mappings.swap(0, index);
     let index = index as u32;
-    for mapping in profile.locations.iter_mut().filter_map(|location| location.mapping.as_mut()) {
-        *mapping = match *mapping {
+    for location in &mut profile.locations {
+        let moved = location.mapping.get().map(|mapping| match mapping {
             0 => index,
             other if other == index => 0,
             other => other,
-        };
+        });
+        location.mapping = moved.into();
     }
 }
 

@@ -225,7 +225,10 @@ mod tests {
         assert_eq!(stacks(&profile), [[0, 0]]);
         assert_eq!(profile.locations[1].lines.get(0).unwrap().line, 12);
         // The one that is not named keeps a mapping that says nothing.
-        assert_eq!((profile.locations[0].mapping, profile.locations[1].mapping), (Some(0), None));
+        assert_eq!(
+            (profile.locations[0].mapping.get(), profile.locations[1].mapping.get()),
+            (Some(0), None)
+        );
     }
 
     #[test]

@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(profile.samples.get(0).values, [300, 1400]);
         assert_eq!((profile.period, profile.duration_nanos), (100, 2_000_000));
         assert_eq!(profile.text(profile.sample_types[1].unit), "microseconds");
-        assert_eq!(profile.locations[0].mapping, Some(0));
+        assert_eq!(profile.locations[0].mapping.get(), Some(0));
     }
 
     #[test]

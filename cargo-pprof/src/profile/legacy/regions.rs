@@ -66,7 +66,7 @@ pub(super) fn assign(profile: &mut Profile) {
     mend_program(profile);
     let Profile { mappings, locations, .. } = profile;
     let mut catch_all = None;
-    let homeless = |l: &&mut Location| l.mapping.is_none() && l.address != 0;
+    let homeless = |l: &&mut Location| l.mapping.get().is_none() && l.address != 0;
     for location in locations.iter_mut().filter(homeless) {
         let found = find(mappings, location.address).or(catch_all).unwrap_or_else(|| {
             mappings.push(Mapping { limit: u64::MAX, ..Mapping::default() });
@@ -74,7 +74,7 @@ pub(super) fn assign(profile: &mut Profile) {
             catch_all = Some(last);
             last
         });
-        location.mapping = Some(found as u32);
+        location.mapping = Some(found as u32).into();
     }
     number(mappings);
 }
@@ -178,7 +178,7 @@ mod tests {
         let mut profile = profile(&parts, &[0x40_0500, 0x40_1000]);
         assign(&mut profile);
         assert_eq!(mappings(&profile), [(0x40_0000, 0x50_0000, 0, "/p")]);
-        assert!(profile.locations.iter().all(|l| l.mapping == Some(0)));
+        assert!(profile.locations.iter().all(|l| l.mapping.get() == Some(0)));
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         let parts = [(0x1000, 0x2000, 0x800, "/p"), (0x1000, 0x2000, 0, "/q")];
         let mut profile = profile(&parts, &[0x1500, 0x900, 0x100, 0, u64::MAX]);
         assign(&mut profile);
-        let found: Vec<Option<u32>> = profile.locations.iter().map(|l| l.mapping).collect();
+        let found: Vec<Option<u32>> = profile.locations.iter().map(|l| l.mapping.get()).collect();
         assert_eq!(found, [Some(0), Some(0), Some(2), None, Some(2)]);
         assert_eq!(mappings(&profile)[0], (0x800, 0x2000, 0, "/p"));
         assert_eq!(mappings(&profile)[2], (0, u64::MAX, 0, ""));
