@@ -1,5 +1,7 @@
 //! The annotated function: a static that stands for it, and a guard or a wrapped future.
 
+use std::mem;
+
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -7,7 +9,7 @@ use syn::token::Brace;
 use syn::visit::Visit;
 use syn::{
     AttrStyle, Block, Expr, ExprReference, ImplItemFn, Path, ReturnType, Stmt, Token, Type,
-    TypeImplTrait,
+    TypeImplTrait, TypeMacro,
 };
 
 use crate::parse::{Generic, Label, Options, Time};
@@ -28,7 +30,7 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     let name = Ident::new("__pprof_site", Span::mixed_site());
     // Those stay first, as is good style.
     let items = statements.iter().take_while(|statement| matches!(statement, Stmt::Item(_)));
-    let items: Vec<Stmt> = statements.drain(..items.count()).collect();
+    let mut items: Vec<Stmt> = statements.drain(..items.count()).collect();
     let labels = Ident::new("__pprof_labels", Span::mixed_site());
     let set = options.labels.as_deref().map(|labels| label_set(&runtime, labels));
     let made = set.as_ref().map(|set| quote!(let #labels = #set;));
@@ -46,8 +48,9 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         let typed_return = typed_return(&signature.output);
         let arguments =
             arguments::moved_inside(&mut signature, &statements, options.labels.as_deref());
+        let own = own_items(&mut items, options);
         // They are not to look superfluous.
-        let body = braced(&braces, quote!(#support::locate(#name); #(#statements)*));
+        let body = braced(&braces, quote!(#(#own)* #support::locate(#name); #(#statements)*));
         let future = labelled(quote! {
             #support::Instrumented::new(#name, async move {
                 #arguments
@@ -85,13 +88,14 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         };
         let allocations = Ident::new("__pprof_allocations", Span::mixed_site());
         let allocations = options.alloc.then(|| quote!(let #allocations = #guard.allocations();));
-        let body = quote!(#allocations #(#statements)*);
+        let statements = quote!(#allocations #(#statements)*);
         // What comes to its end is known not to be left by a panic, which would take as long to find out as all else that is done there.
         let body = match kind.and_then(|_| nameable(&signature.output)) {
             Some(ty) => {
                 let value = Ident::new("__pprof_value", Span::mixed_site());
+                let own = own_items(&mut items, options);
                 // With a semicolon the braces do not look superfluous.
-                let body = braced(&braces, quote!(; #body));
+                let body = braced(&braces, quote!(#(#own)* ; #statements));
                 quote! {
                     #[allow(clippy::diverging_sub_expression)]
                     let #value: #ty = #body;
@@ -100,7 +104,7 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
                     #value
                 }
             }
-            None => body,
+            None => statements,
         };
         quote! {
             #made
@@ -111,6 +115,12 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     };
     let body = braced(&braces, quote!(#(#items)* #body));
     quote! { #(#attrs)* #vis #defaultness #signature #body }
+}
+
+/// The items of a body that is in a block of its own: what names the type of the result in front of it means no item of the same name. Labels may
+/// be made of them, and are made outside.
+fn own_items(items: &mut Vec<Stmt>, options: &Options) -> Vec<Stmt> {
+    if options.labels.is_none() { mem::take(items) } else { Vec::new() }
 }
 
 /// In braces of the user's: some errors point at them, and the edition of his crate says what is dropped first at their end.
@@ -193,11 +203,14 @@ fn nameable(output: &ReturnType) -> Option<Type> {
     (!matches!(ty, Type::Never(_)) && !mentions_impl_trait(&ty)).then_some(ty)
 }
 
-/// `impl Trait` cannot be written in a `let`, nor can `!`.
+/// `impl Trait` cannot be written in a `let`, nor can `!`; a macro may be either.
 fn mentions_impl_trait(ty: &Type) -> bool {
     struct Find(bool);
     impl Visit<'_> for Find {
         fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
+            self.0 = true;
+        }
+        fn visit_type_macro(&mut self, _: &TypeMacro) {
             self.0 = true;
         }
     }

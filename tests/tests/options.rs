@@ -368,6 +368,24 @@ mod ends {
         }
     }
 
+    pub(super) struct Named;
+
+    macro_rules! iterator {
+        () => { impl Iterator<Item = u32> };
+    }
+
+    #[profile(time = off)]
+    pub(super) fn has_items() -> Named {
+        #[allow(dead_code)]
+        struct Named;
+        super::ends::Named
+    }
+
+    #[profile(time = off)]
+    pub(super) fn by_macro() -> iterator!() {
+        0..3
+    }
+
     #[profile(time = off)]
     pub(super) fn nothing(values: &mut Vec<u32>) {
         if values.is_empty() {
@@ -389,6 +407,8 @@ fn call_all_ends() {
         *ends::lends(&mut values, &mut other) += 1;
         ends::nothing(&mut values);
         ends::nothing(&mut values);
+        let ends::Named = ends::has_items();
+        assert_eq!(ends::by_macro().sum::<u32>(), 3);
         assert_eq!(*ends::lends(&mut values, &mut other), 2);
     }
 }
@@ -402,7 +422,7 @@ fn calls_are_counted_however_they_end() {
     };
     let names = ["early", "by_panic", "never", "always_returns", "hidden", "coerced", "lends"];
     assert_eq!(names.map(of), [[30, 0], [20, 10], [10, 10], [10, 0], [10, 0], [10, 0], [20, 0]]);
-    assert_eq!(of("nothing"), [20, 0]);
+    assert_eq!([of("nothing"), of("has_items"), of("by_macro")], [[20, 0], [10, 0], [10, 0]]);
 }
 
 #[profile(time = sampled(9))]
@@ -422,6 +442,26 @@ fn spans_out_of_order_leave_what_was_decided() {
     }
     let expected = [("::one_clock", 0.8), ("::ends_spans_out_of_order", 0.3)];
     assert_sampled("wall", calls, &expected);
+}
+
+#[profile(time = sampled(9))]
+fn changes(phase: &mut Option<pprof_runtime::Span>) {
+    spin(Duration::from_micros(1));
+    *phase = Some(pprof_runtime::span!("phase"));
+}
+
+#[test]
+fn spans_that_are_kept_leave_what_was_decided() {
+    fn calls() {
+        let mut phase = None;
+        for _ in 0..400 {
+            changes(&mut phase);
+            (0..4).for_each(|_| one_clock(|| one_clock(|| {})));
+        }
+    }
+    assert_sampled("wall", calls, &[("::one_clock", 1.0)]);
+    let wall = value(&functions_of(calls), "wall", &["phase"]);
+    assert!(wall.abs() < 1_000_000_000, "{wall}");
 }
 
 #[profile(time = sampled(1))]

@@ -322,6 +322,16 @@ fn counted() -> u32 {
     1
 }
 
+struct Shadowed;
+
+/// Its result is not its own item of that name.
+#[profile]
+async fn shadows() -> Shadowed {
+    struct Shadowed;
+    let _ = Shadowed;
+    crate::Shadowed
+}
+
 #[profile(time = off)]
 fn one_expression(text: &str) -> &str {
     text

@@ -74,6 +74,8 @@ pub(crate) struct Node {
     label_set: u64,
     /// Which it is of those of its parent and site that have a set, from 1 on; zero if it has none.
     nth: u32,
+    /// The number of the span entered last.
+    span: AtomicU64,
     /// When a span began that has ended and is still to be left; zero if there is none.
     ended_span_start: AtomicU64,
     ended_span_charged: AtomicU64,
@@ -111,6 +113,7 @@ impl Node {
             recent_child: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
             looks: Looks::new(decided),
             histogram: AtomicPtr::new(ptr::null_mut()),
+            span: AtomicU64::new(0),
             ended_span_start: AtomicU64::new(0),
             ended_span_charged: AtomicU64::new(0),
         }
@@ -174,6 +177,17 @@ impl Node {
     /// The path that this one goes on from; null for the root, and for calls that found no room.
     pub(crate) fn parent(&self) -> *const Node {
         self.parent
+    }
+
+    /// Notes which span is entered here. By the tree's own thread, as what follows.
+    pub(crate) fn enter_span(&self, number: u64) {
+        // ORDERING: Relaxed here and below: written and read by this thread.
+        self.span.store(number, Ordering::Relaxed);
+    }
+
+    /// Whether no other span was entered here after that one.
+    pub(crate) fn is_latest_span(&self, number: u64) -> bool {
+        self.span.load(Ordering::Relaxed) == number
     }
 
     /// Keeps what a span that has ended began with, and what was decided for those inside of what it is in. By the tree's own thread. False if

@@ -68,11 +68,12 @@ impl Clock {
             // What is called from here is as if it were called from nowhere: this one's time is known.
             1 => self.sampling.set(0),
             _ if is_decided => *weight = self.sampling.get(),
-            _ if *weight != 0 => {
+            _ => {
                 self.sampling.set(*weight);
-                return Some(self.looked.replace(0));
+                if *weight != 0 {
+                    return Some(self.looked.replace(0));
+                }
             }
-            _ => {}
         }
         None
     }
@@ -127,6 +128,8 @@ pub(super) struct Local {
     random: Cell<Random>,
     /// Spans that have ended and are still to be left.
     strays: Cell<u32>,
+    /// The number of the latest span.
+    pub(super) spans: Cell<u64>,
     /// Annotated futures that were left pending since the stretch of an annotated future now running began, and are still there.
     pub(super) suspended: Cell<u32>,
     /// The number of that stretch; zero if there is none.
@@ -152,6 +155,7 @@ thread_local! {
             cpu: Clock::new(),
             random: Cell::new(Random::new(1)),
             strays: Cell::new(0),
+            spans: Cell::new(0),
             suspended: Cell::new(0),
             stretch: Cell::new(0),
             stretches: Cell::new(0),

@@ -18,6 +18,8 @@ use crate::capture::registers;
 pub struct Span {
     /// Null if nothing is recorded for it; `frame` is then not set.
     node: *const Node,
+    /// No other of the thread has it.
+    number: u64,
     frame: Frame,
 }
 
@@ -25,7 +27,7 @@ impl Span {
     #[doc(hidden)]
     #[inline(always)]
     pub fn enter(site: &'static Site) -> Span {
-        let mut span = Span { node: ptr::null(), frame: Frame::new() };
+        let mut span = Span { node: ptr::null(), number: 0, frame: Frame::new() };
         if is_enabled() {
             span.open(site, registers::pc());
         }
@@ -41,7 +43,12 @@ impl Span {
         let Opened { caller, sampling, .. } = self.frame.opened();
         if node.parent() == caller {
             // One that was never left, as the call that it was inside of ended first.
-            LOCAL.with(|local| local.take_stray(node));
+            LOCAL.with(|local| {
+                local.take_stray(node);
+                self.number = local.spans.get() + 1;
+                local.spans.set(self.number);
+            });
+            node.enter_span(self.number);
             self.node = node;
         } else {
             LOCAL.with(|local| {
@@ -62,19 +69,20 @@ impl Drop for Span {
         }
         let node = mem::replace(&mut self.node, ptr::null());
         let running = LOCAL.with(|local| local.running().map(ptr::from_ref));
-        if running == Some(node) {
+        // If nothing runs, the thread's tree is gone, and the node with it.
+        // SAFETY: a node of this thread's tree.
+        let path = if running.is_some() { unsafe { node.as_ref() } } else { None };
+        // Not another one that was entered on the same path, as this one's call had ended.
+        let path = path.filter(|path| path.is_latest_span(self.number));
+        if path.is_some() && running == Some(node) {
             self.frame.close(node);
             return;
         }
         // ORDERING: Relaxed: a counter.
         registry::STRAY_SPANS.fetch_add(1, Ordering::Relaxed);
-        // The thread's tree is gone, and the node with it.
-        if running.is_none() {
-            return;
-        }
+        let Some(path) = path else { return };
         let Opened { began, sampling, .. } = self.frame.opened();
-        // SAFETY: a node of this thread's tree.
-        if unsafe { &*node }.end_span(began, sampling) {
+        if path.end_span(began, sampling) {
             LOCAL.with(Local::note_stray);
         }
     }
