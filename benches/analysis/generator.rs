@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use cargo_pprof::profile::{
-    Function, Label, Line, Location, Mapping, Profile, Samples, Value, ValueType,
+    Function, Label, Line, Location, Mapping, MappingIndex, Profile, Samples, Value, ValueType,
 };
 
 const FUNCTIONS: u32 = 20_000;
@@ -107,7 +107,7 @@ fn program() -> Profile {
         let line = Line { function: index / 2, line: 11 + i64::from(index % 2), column: 0 };
         profile.locations.push(Location {
             id: u64::from(index) + 1,
-            mapping: Some(0).into(),
+            mapping: MappingIndex::at(0),
             address: 0x40_0000 + 16 * u64::from(index),
             lines: line.into(),
             ..Location::default()

@@ -5,7 +5,7 @@ mod perf;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -18,7 +18,7 @@ pub use http::Client;
 use crate::binary;
 use crate::driver::{Error, Ui};
 use crate::paths::base;
-use crate::profile::{self, DecodeError, Location, Mapping, Profile, Text};
+use crate::profile::{self, DecodeError, Location, Mapping, MappingIndex, Profile, Text};
 use crate::save::save_new;
 
 /// What is asked for.
@@ -170,8 +170,8 @@ fn read_all(names: &[OsString], sources: &Sources, ui: &mut Ui<'_>) -> Vec<Found
 }
 
 fn read_profile(name: &OsStr, sources: &Sources, say: &mut dyn FnMut(String)) -> Found {
-    let file = if name == INPUT { None } else { open_compressed(name) };
-    let Some((file, len)) = file else {
+    let compressed = if name == INPUT { None } else { open_compressed(name) };
+    let Some((file, len)) = compressed else {
         let (bytes, url) = read_bytes(name, sources, say)?;
         return Ok((decode(bytes)?, url));
     };
@@ -291,14 +291,16 @@ fn read_bytes(
 /// What each file begins with that is compressed.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A compressed file to read from, and how long it is.
-fn open_compressed(name: &OsStr) -> Option<(impl Read, u64)> {
+/// A compressed file, and how long it is.
+fn open_compressed(name: &OsStr) -> Option<(fs::File, u64)> {
     // What is no file can be opened but once.
     let metadata = fs::metadata(name).ok().filter(fs::Metadata::is_file)?;
     let mut file = fs::File::open(name).ok()?;
     let mut start = [0; GZIP.len()];
-    file.read_exact(&mut start).ok().filter(|()| start == GZIP)?;
-    Some((GZIP.as_slice().chain(file), metadata.len()))
+    let is_compressed = file.read_exact(&mut start).is_ok() && start == GZIP;
+    // For whoever reads on from where another has opened it, as through /dev/fd.
+    file.rewind().ok()?;
+    is_compressed.then_some((file, metadata.len()))
 }
 
 /// The profile in so many compressed bytes, without all of them in memory, as they may be many. Nothing if there is none: why, or of what else, is
@@ -397,7 +399,7 @@ impl<R: Read> Read for Bounded<R> {
 fn complete(profile: &mut Profile, sources: &Sources) {
     if profile.mappings.is_empty() {
         profile.mappings.push(Mapping { id: 1, ..Mapping::default() });
-        let in_it = |location: &mut Location| location.mapping = Some(0).into();
+        let in_it = |location: &mut Location| location.mapping = MappingIndex::at(0);
         profile.locations.iter_mut().for_each(in_it);
     }
     let main = &mut profile.mappings[0];

@@ -125,7 +125,7 @@ pub fn show_from(profile: &mut Profile, pattern: &Pattern) -> bool {
         if tried.object(profile, location) {
             *is_start = true;
         } else if let Some(last) = last {
-            location.lines.keep(0..last + 1);
+            location.lines.narrow_to(0..last + 1);
             *is_start = true;
         }
     }

@@ -67,7 +67,7 @@ pub fn drop_frames(profile: &mut Profile) {
         match found {
             Some(at) if at + 1 == location.lines.len() => *left = Left::Nothing,
             Some(at) => {
-                location.lines.keep(at + 1..location.lines.len());
+                location.lines.narrow_to(at + 1..location.lines.len());
                 *left = Left::Part;
             }
             None => {}
@@ -97,7 +97,7 @@ pub fn prune_from(profile: &mut Profile, pattern: &Pattern) {
             !name.is_empty() && pattern.matches(simple_name(profile.texts.get(name)))
         });
         if let Some(at) = found {
-            location.lines.keep(at..location.lines.len());
+            location.lines.narrow_to(at..location.lines.len());
             *is_end = true;
         }
     }

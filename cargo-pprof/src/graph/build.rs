@@ -214,13 +214,13 @@ impl<'p> Builder<'p> {
                     leaf = Some(node);
                     if is_kept(node) && seen[node as usize] != number {
                         seen[node as usize] = number;
-                        let parts = &mut graph.nodes[node as usize].links().tags;
+                        let parts = &mut graph.nodes[node as usize].links_mut().tags;
                         table.add(node, parts, &tags, false, weight);
                     }
                 }
             }
             if let Some(leaf) = leaf.filter(|leaf| is_kept(*leaf)) {
-                let parts = &mut graph.nodes[leaf as usize].links().tags;
+                let parts = &mut graph.nodes[leaf as usize].links_mut().tags;
                 table.add(leaf, parts, &tags, true, weight);
             }
         }
@@ -242,7 +242,7 @@ impl<'p> Builder<'p> {
                 let node = &mut nodes[id as usize];
                 node.add(is_flat, weight);
                 if let (Some(table), Some(tags)) = (&mut table, &tags) {
-                    table.add(id, &mut node.links().tags, tags, is_flat, weight);
+                    table.add(id, &mut node.links_mut().tags, tags, is_flat, weight);
                 }
             };
             edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });

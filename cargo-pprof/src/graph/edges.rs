@@ -198,8 +198,8 @@ impl Edges {
             calls.sort_unstable_by_key(|call| call.callee.node());
             for call in calls {
                 let (id, callee) = (all.len() as EdgeId, call.callee.node());
-                nodes[caller as usize].links().callees.push(id);
-                nodes[callee as usize].links().callers.push(id);
+                nodes[caller as usize].links_mut().callees.push(id);
+                nodes[callee as usize].links_mut().callers.push(id);
                 all.push(Edge { caller, callee: call.callee, weight: call.weight });
             }
         }

@@ -73,8 +73,8 @@ impl Node {
         self.links.as_ref().map_or(&[], |links| &links.tags)
     }
 
-    /// To be added to.
-    fn links(&mut self) -> &mut Links {
+    /// To be added to: made if there are none yet.
+    fn links_mut(&mut self) -> &mut Links {
         self.links.get_or_insert_default()
     }
 

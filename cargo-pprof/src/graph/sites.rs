@@ -109,8 +109,8 @@ fn function_of(info: Info) -> Info {
     }
 }
 
-/// The number of the first node of which the `part` is that of `info`: the next one if there was none. What is known are numbers alone, as what they
-/// are of is in `infos`.
+/// The number of the first node that has the same `part` as `info`; that of the next one if none has, which is then known and has to be pushed
+/// after this. What is known are numbers alone, as what they are of is in `infos`.
 fn first(
     known: &mut HashTable<u32>,
     hasher: &Hasher,

@@ -200,7 +200,7 @@ impl<'t> TagTable<'t> {
     pub(super) fn finish(mut self, nodes: &mut [Node], least: i64) -> Names {
         for (labels, sums) in (0..).zip(std::mem::take(&mut self.sums)) {
             for (&id, sum) in self.row_nodes.iter().zip(sums).filter(|(_, sum)| *sum != 0) {
-                let tags = &mut nodes[id as usize].links().tags;
+                let tags = &mut nodes[id as usize].links_mut().tags;
                 if let Some(place) = self.of_nodes.get(&(id, labels, NO_NUMBER)) {
                     tags[*place as usize].add(false, sum, 0);
                 } else if sum.wrapping_abs() >= least {

@@ -174,8 +174,12 @@ impl Graph {
 
     fn remove_edge(&mut self, id: EdgeId) {
         let edge = self.edges[id as usize];
-        self.nodes[edge.caller as usize].links().callees.retain(|other| *other != id);
-        self.nodes[edge.callee() as usize].links().callers.retain(|other| *other != id);
+        if let Some(links) = &mut self.nodes[edge.caller as usize].links {
+            links.callees.retain(|other| *other != id);
+        }
+        if let Some(links) = &mut self.nodes[edge.callee() as usize].links {
+            links.callers.retain(|other| *other != id);
+        }
     }
 
     /// Takes away edges over left out nodes where another way leads to the same node: from the end of the nodes, and of each the lightest first, up
@@ -228,13 +232,14 @@ impl Graph {
                 self.shown.push(id);
                 continue;
             }
-            let callees = std::mem::take(&mut self.nodes[id as usize].links().callees);
+            let links = self.nodes[id as usize].links.as_mut();
+            let callees = links.map(|links| std::mem::take(&mut links.callees)).unwrap_or_default();
             let callees = callees.into_iter().filter(|edge| !is_gone[*edge as usize]);
             let callees: Vec<EdgeId> = callees.collect();
             let Some(&from_parent) = self.node(id).callers().first() else {
                 for edge in callees {
                     let child = self.edge(edge).callee();
-                    self.nodes[child as usize].links().callers.clear();
+                    self.nodes[child as usize].links_mut().callers.clear();
                 }
                 continue;
             };
@@ -246,7 +251,7 @@ impl Graph {
                     self.divisors.insert((parent, edge.callee()), divisor);
                 }
                 (edge.caller, edge.callee) = (parent, edge.callee.over(between));
-                self.nodes[parent as usize].links().callees.push(id);
+                self.nodes[parent as usize].links_mut().callees.push(id);
             }
         }
         for links in self.nodes.iter_mut().filter_map(|node| node.links.as_mut()) {

@@ -40,13 +40,11 @@ impl Profile {
         for location in &mut self.locations {
             if !inlines {
                 let count = location.lines.len();
-                location.lines.keep(count.saturating_sub(1)..count);
+                location.lines.narrow_to(count.saturating_sub(1)..count);
             }
             if !lines || !columns {
-                location.lines.rewrite(|line| match lines {
-                    true => Line { column: 0, ..line },
-                    false => Line { line: 0, column: 0, ..line },
-                });
+                let number = |line: Line| if lines { line.line } else { 0 };
+                location.lines.rewrite(|line| Line { line: number(line), column: 0, ..line });
             }
             if !addresses {
                 location.address = 0;

@@ -9,7 +9,7 @@ use super::Line;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lines(Kept);
 
-/// One line is kept in one way, so that equal lines are kept alike.
+/// Equal lines are kept alike: what can be `One` is.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Kept {
     /// A line without a column.
@@ -52,8 +52,8 @@ impl Lines {
         (0..self.len()).map(|at| self.get(at).unwrap_or_default())
     }
 
-    /// Keeps those in a range.
-    pub(crate) fn keep(&mut self, range: Range<usize>) {
+    /// Leaves those in a range.
+    pub(crate) fn narrow_to(&mut self, range: Range<usize>) {
         if range != (0..self.len()) {
             *self = self.iter().skip(range.start).take(range.len()).collect();
         }
@@ -88,10 +88,10 @@ impl fmt::Debug for Lines {
     }
 }
 
-impl From<&[Line]> for Lines {
-    fn from(lines: &[Line]) -> Self {
-        match lines {
-            [line] => Lines::from(*line),
+impl From<Vec<Line>> for Lines {
+    fn from(lines: Vec<Line>) -> Self {
+        match lines[..] {
+            [line] => Lines::from(line),
             _ => Lines(Kept::Any(lines.into())),
         }
     }
@@ -134,7 +134,7 @@ mod tests {
         for of in
             (0..=all.len()).flat_map(|count| all.windows(count.max(1)).map(move |w| &w[..count]))
         {
-            let lines = Lines::from(of);
+            let lines = Lines::from(of.to_vec());
             assert_eq!(lines.len(), of.len());
             assert!(lines.iter().eq(of.iter().copied()));
             assert_eq!(lines, of.iter().copied().collect());
@@ -145,7 +145,7 @@ mod tests {
     fn what_is_left_is_kept_as_if_it_had_been_alone() {
         let all: Lines = [line(1, 2, 0), line(3, 4, 5), line(6, 7, 0)].into_iter().collect();
         let mut last = all.clone();
-        last.keep(2..3);
+        last.narrow_to(2..3);
         assert_eq!(last, Lines::from(line(6, 7, 0)));
         let mut found = all.clone();
         found.retain(|line| line.function == 3);
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(found, Lines::from(line(3, LARGE, 0)));
         found.rewrite(|found| line(found.function, 1, 0));
         assert_eq!(found, Lines::from(line(3, 1, 0)));
-        found.keep(1..1);
+        found.narrow_to(1..1);
         assert_eq!(found, Lines::default());
         let mut others = all.clone();
         others.rewrite(|line| Line { column: 9, ..line });

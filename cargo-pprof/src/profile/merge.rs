@@ -252,6 +252,11 @@ struct Merger {
     hasher: Hasher,
 }
 
+/// All but the id. Addresses of one mapping tell apart what their distances from its start do.
+fn location_key(location: &Location) -> impl Hash + Eq {
+    (location.address, location.mapping, &location.lines, location.is_folded)
+}
+
 type FunctionKey = (i64, Text, Text, Text);
 
 /// Size in whole pages, offset, and build id or else file.
@@ -359,12 +364,9 @@ impl Merger {
             lines,
             is_folded: location.is_folded,
         };
-        fn key(of: &Location) -> impl Hash + Eq {
-            (of.address, of.mapping, &of.lines, of.is_folded)
-        }
-        let is_same = |other: &u32| key(&locations[*other as usize]) == key(&new);
-        let rehash = |other: &u32| hasher.hash_one(key(&locations[*other as usize]));
-        let found = self.locations.entry(hasher.hash_one(key(&new)), is_same, rehash);
+        let is_same = |other: &u32| location_key(&locations[*other as usize]) == location_key(&new);
+        let rehash = |other: &u32| hasher.hash_one(location_key(&locations[*other as usize]));
+        let found = self.locations.entry(hasher.hash_one(location_key(&new)), is_same, rehash);
         let index_in_merged = match found {
             Entry::Occupied(other) => *other.get(),
             Entry::Vacant(place) => *place.insert(next).get(),

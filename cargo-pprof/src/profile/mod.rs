@@ -7,18 +7,18 @@ mod encode;
 mod foreign;
 mod legacy;
 mod lines;
+mod mapping_index;
 mod merge;
 mod samples;
 mod stack;
 mod texts;
-
-use std::num::NonZeroU32;
 
 pub use aggregate::Granularity;
 pub use decode::DecodeError;
 pub(crate) use foreign::parse as parse_foreign;
 pub(crate) use legacy::parse as parse_legacy;
 pub use lines::Lines;
+pub use mapping_index::MappingIndex;
 pub use merge::{make_compatible, merge, normalize, scale};
 pub use samples::{Label, Sample, Samples, Value};
 pub use stack::{Frames, Stack};
@@ -64,35 +64,13 @@ pub struct Location {
     /// As in the file; unique.
     pub id: u64,
     /// Index of the mapping that it is in.
-    pub mapping: Place,
+    pub mapping: MappingIndex,
     /// The address; zero where reports are not of addresses.
     pub address: u64,
     /// Innermost first.
     pub lines: Lines,
     /// Several functions are at this address.
     pub is_folded: bool,
-}
-
-/// An index, or none, in four bytes: what has one has few besides, and there are many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Place(Option<NonZeroU32>);
-
-impl Place {
-    /// The index, if there is one.
-    #[must_use]
-    #[inline]
-    pub fn get(self) -> Option<u32> {
-        // From one on.
-        self.0.map(|place| place.get() - 1)
-    }
-}
-
-impl From<Option<u32>> for Place {
-    /// No index is the greatest number.
-    #[inline]
-    fn from(index: Option<u32>) -> Self {
-        Place(index.and_then(|index| NonZeroU32::new(index.wrapping_add(1))))
-    }
 }
 
 /// A line of a function.

@@ -312,7 +312,7 @@ impl Report {
 
     fn trimmed_graph(&mut self) -> Trimmed {
         let sites = self.sites();
-        // What sites say of them is all that is needed, and the graph takes as much again.
+        // From here on sites say all that is needed of them, and the graph takes memory too.
         (self.profile.locations, self.profile.functions) = Default::default();
         let trim = Trim {
             node_count: self.options.node_count,

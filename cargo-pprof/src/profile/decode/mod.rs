@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 
-use super::{Function, Line, Location, Mapping, Profile, Text, Texts, ValueType};
+use super::{Function, Line, Location, Mapping, MappingIndex, Profile, Text, Texts, ValueType};
 use samples::RawSamples;
 use wire::{Field, fields, fields_of};
 
@@ -79,8 +79,8 @@ impl Profile {
 /// Indices of texts as they are in the file.
 type Raw = i64;
 
-/// What has been read. Mappings, locations, functions and labels are what they will be but for what they refer to, as they would be too much to have
-/// twice.
+/// What has been read. Mappings, locations, functions and labels are what they will be, as they would be too much to have twice; but until they are
+/// resolved there are [`Numbers`] in the places of indices of mappings and functions, and [`Indices`] in those of texts.
 #[derive(Default)]
 struct Tables {
     sample_types: Vec<[Raw; 2]>,
@@ -92,8 +92,6 @@ struct Tables {
     function_texts: Indices,
     /// Of what locations refer to.
     numbers: Numbers,
-    /// Those of the location that is being read.
-    lines: Vec<(u64, Line)>,
     mapping_ids: Ids,
     location_ids: Ids,
     function_ids: Ids,
@@ -125,8 +123,10 @@ impl Numbers {
         match u32::try_from(id) {
             Ok(small) if small < LARGE => small,
             _ => {
+                let place = u32::try_from(self.large.len()).ok().filter(|place| *place < LARGE);
                 self.large.push(id);
-                (self.large.len() - 1) as u32 | LARGE
+                place.expect("a file that names 2 billion large ids does not fit into memory")
+                    | LARGE
             }
         }
     }
@@ -140,8 +140,9 @@ impl Numbers {
     }
 }
 
-/// Indices of texts in half their bits. Those that do not fit are wrong, and the first few are kept: what has one of them is told, and what comes
-/// after that is not looked at.
+/// Indices of texts in half their bits. Those that do not fit are wrong, as so many texts do not fit into memory. The first few are kept: what has one
+/// of them is told, and what comes after that is not looked at. Labels that go with a sample that is cut off are wrong as well, but then the file
+/// is refused for the sample.
 #[derive(Default)]
 struct Indices {
     wrong: Vec<Raw>,
@@ -197,12 +198,8 @@ impl Tables {
                 }
             }
             4 => {
-                let (mut location, mapping) = location(field.bytes()?, &mut self.lines)?;
+                let location = location(field.bytes()?, &mut self.numbers)?;
                 if self.location_ids.add(location.id, self.locations.len()) {
-                    let numbers = &mut self.numbers;
-                    location.mapping = Some(numbers.narrow(mapping)).into();
-                    let narrow = |(id, line)| Line { function: numbers.narrow(id), ..line };
-                    location.lines = self.lines.drain(..).map(narrow).collect();
                     self.locations.push(location);
                 }
             }
@@ -348,22 +345,37 @@ fn mapping(bytes: &[u8]) -> Result<(Mapping, [Raw; 2])> {
     Ok((mapping, texts))
 }
 
-/// A location without its lines, which `lines` are then, and the id of its mapping.
-fn location(bytes: &[u8], lines: &mut Vec<(u64, Line)>) -> Result<(Location, u64)> {
+/// A location, with numbers in the places of what it refers to.
+fn location(bytes: &[u8], numbers: &mut Numbers) -> Result<Location> {
     let (mut location, mut mapping) = (Location::default(), 0);
-    lines.clear();
+    // Nearly all have one.
+    let (mut first, mut others) = (None, Vec::new());
     fields(bytes, |number, field| {
         match number {
             1 => location.id = field.number()?,
             2 => mapping = field.number()?,
             3 => location.address = field.number()?,
-            4 => lines.push(line(field.bytes()?)?),
+            4 => {
+                let (function, line) = line(field.bytes()?)?;
+                let line = Line { function: numbers.narrow(function), ..line };
+                if first.is_none() {
+                    first = Some(line);
+                } else {
+                    others.extend(first.filter(|_| others.is_empty()));
+                    others.push(line);
+                }
+            }
             5 => location.is_folded = field.number()? != 0,
             _ => {}
         }
         Ok(())
     })?;
-    Ok((location, mapping))
+    location.mapping = MappingIndex::at(numbers.narrow(mapping));
+    location.lines = match first {
+        Some(line) if others.is_empty() => line.into(),
+        _ => others.into(),
+    };
+    Ok(location)
 }
 
 fn line(bytes: &[u8]) -> Result<(u64, Line)> {
@@ -454,6 +466,70 @@ mod tests {
         let len = content.len();
         let head = [number << 3 | 2, len as u8 | 0x80, (len >> 7) as u8 | 0x80, (len >> 14) as u8];
         [&head, content].concat()
+    }
+
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    fn number(field: u8, value: u64) -> Vec<u8> {
+        [vec![field << 3], varint(value)].concat()
+    }
+
+    /// With two texts, an empty one and `a`.
+    fn decoded(fields: &[Vec<u8>]) -> Result<Profile> {
+        let texts = [field(1, b""), field(6, b""), field(6, b"a")].concat();
+        Profile::decode(&[texts, fields.concat()].concat())
+    }
+
+    #[test]
+    fn what_locations_refer_to_is_found_whatever_its_id_is() {
+        let ids = [1, (1 << 31) - 1, 1 << 31, u64::from(u32::MAX), 1 << 32, u64::MAX];
+        // What is referred to comes last; the last location has all, and the one before is in no mapping.
+        let line = |id: u64| field(4, &[number(1, id), number(2, id >> 8)].concat());
+        let location = |id, mapping, lines: &[u64]| {
+            let lines = lines.iter().flat_map(|id| line(*id)).collect();
+            field(4, &[number(1, id), number(2, mapping), lines].concat())
+        };
+        let mut fields: Vec<_> = ids.iter().map(|id| location(*id, *id, &[*id])).collect();
+        fields.push(location(5, 0, &[]));
+        fields.push(location(6, 1, &ids));
+        fields.extend(ids.map(|id| field(3, &number(1, id))));
+        fields.extend(ids.map(|id| field(5, &number(1, id))));
+        let profile = decoded(&fields).expect("valid");
+        let found = |index: usize| {
+            let location = &profile.locations[index];
+            let lines =
+                location.lines.iter().map(|line| (line.function, line.line.cast_unsigned()));
+            (location.id, location.mapping.get(), lines.collect::<Vec<_>>())
+        };
+        let lines: Vec<_> = (0..).zip(ids.map(|id| id >> 8)).collect();
+        for (index, id) in ids.iter().enumerate() {
+            assert_eq!(found(index), (*id, Some(index as u32), vec![lines[index]]));
+        }
+        assert_eq!(found(6), (5, None, vec![]));
+        assert_eq!(found(7), (6, Some(0), lines));
+    }
+
+    #[test]
+    fn the_first_text_that_is_not_there_is_told() {
+        let function =
+            |id, name: i64| field(5, &[number(1, id), number(2, name.cast_unsigned())].concat());
+        for wrong in [-1, 2, 1 << 31, (1 << 31) + 1, 1 << 32, i64::MIN] {
+            let good = (1..4).map(|id| function(id, 1));
+            let bad = (4..9).map(|id| function(id, wrong + i64::from(id > 4)));
+            let Err(DecodeError::Malformed(why)) = decoded(&good.chain(bad).collect::<Vec<_>>())
+            else {
+                panic!("{wrong} is accepted")
+            };
+            assert_eq!(why, format!("there is no text {wrong}: the string table has 2"));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lines::expression;
-use crate::profile::{Location, Mapping, Profile, Text};
+use crate::profile::{Location, Mapping, MappingIndex, Profile, Text};
 
 /// Puts parts of an object together, and what looks like the program first.
 pub(super) fn tidy(profile: &mut Profile) {
@@ -74,7 +74,7 @@ pub(super) fn assign(profile: &mut Profile) {
             catch_all = Some(last);
             last
         });
-        location.mapping = Some(found as u32).into();
+        location.mapping = MappingIndex::at(found as u32);
     }
     number(mappings);
 }
