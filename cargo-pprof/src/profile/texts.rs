@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::ops::Range;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// A text of a profile: two are the same if, and only if, their characters are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,17 +58,21 @@ impl Texts {
 
     /// The text with these characters.
     pub fn intern(&mut self, text: &str) -> Text {
-        if let Some(known) = self.find(text) {
-            return known;
-        }
-        let place = u32::try_from(self.ends.len());
-        let place = place.expect("a profile of 4 billion texts does not fit into memory");
-        self.characters.push_str(text);
-        self.ends.push(self.characters.len());
         let Texts { characters, ends, places, hasher } = self;
-        let hash = |place: &u32| hasher.hash_one(&characters[range(ends, *place as usize)]);
-        places.insert_unique(hasher.hash_one(text), place, hash);
-        Text(place)
+        let characters_of = |place: &u32| &characters[range(ends, *place as usize)];
+        let is_same = |place: &u32| characters_of(place) == text;
+        let rehash = |place: &u32| hasher.hash_one(characters_of(place));
+        match places.entry(hasher.hash_one(text), is_same, rehash) {
+            Entry::Occupied(known) => Text(*known.get()),
+            Entry::Vacant(new) => {
+                let place = u32::try_from(ends.len());
+                let place = place.expect("a profile of 4 billion texts does not fit into memory");
+                new.insert(place);
+                characters.push_str(text);
+                ends.push(characters.len());
+                Text(place)
+            }
+        }
     }
 
     /// The characters.

@@ -158,6 +158,7 @@ impl Node {
         self.looks.decided()
     }
 
+    /// How many calls were counted. By the tree's own thread.
     #[inline(always)]
     pub(crate) fn calls(&self) -> u64 {
         // ORDERING: Relaxed: written by this thread.

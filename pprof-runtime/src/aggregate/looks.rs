@@ -13,7 +13,8 @@ use super::site::Site;
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Looks {
-    /// How many calls there are before the one to look at: no store is needed for those that are not. Zero before the first.
+    /// How many calls there are before the one to look at: no store is needed for those that are not. Zero until that is drawn, which is never where
+    /// no call decides.
     at: AtomicU64,
     /// How far that one is from the last; zero before the first.
     distance: AtomicU32,
@@ -23,7 +24,7 @@ pub(crate) struct Looks {
     decided: Decided,
 }
 
-/// The clocks for which a sampled call decides, of all that is called in it, whether that is looked at. It is the same for all calls on a path.
+/// For which clocks calls on a path do not decide by themselves whether they are looked at, as a sampled call around them does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decided {
     pub(crate) time: bool,
@@ -75,7 +76,7 @@ impl Looks {
         before >= self.at.load(Ordering::Relaxed)
     }
 
-    /// A call was not one of those of which some are looked at.
+    /// A call was counted that does not decide, on a path of which others do.
     pub(crate) fn leave_out(&self) {
         let at = self.at.load(Ordering::Relaxed);
         self.at.store(if at == 0 { 0 } else { at + 1 }, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use super::is_enabled;
 use super::local::{Clock, Local, with_local};
 use crate::aggregate::call_paths::{Began, Node};
 use crate::aggregate::columns::Column;
-use crate::aggregate::looks::Weights;
+use crate::aggregate::looks::{Decided, Weights};
 use crate::aggregate::site::Site;
 use crate::capture::registers;
 use crate::clock;
@@ -250,8 +250,9 @@ impl LightFrame {
             None => Frame::find(local, site, entry, address),
         };
         let Some((caller, node)) = found else { return ptr::null() };
-        let weights = known.unwrap_or_else(|| decide(local, caller, node, site));
-        self.begin(local, caller, node, site, weights)
+        let decided = caller.decided_inside();
+        let weights = known.unwrap_or_else(|| decide(local, decided, node, site));
+        self.begin(local, caller, node, site, decided, weights)
     }
 
     /// As `open`, of a path of this thread's tree that is known.
@@ -263,7 +264,9 @@ impl LightFrame {
         weights: Weights,
     ) -> *const Node {
         match Frame::here(local, node) {
-            Some((caller, node)) => self.begin(local, caller, node, site, weights),
+            Some((caller, node)) => {
+                self.begin(local, caller, node, site, caller.decided_inside(), weights)
+            }
             None => ptr::null(),
         }
     }
@@ -275,11 +278,11 @@ impl LightFrame {
         caller: &Node,
         node: &Node,
         site: &Site,
+        decided: Decided,
         mut weights: Weights,
     ) -> *const Node {
         local.current.set(node);
         let sampling = local.time.sampling.get();
-        let decided = caller.decided_inside();
         let around = local.time.begin(site.time(), decided.time, &mut weights.time);
         let cpu = (site.cpu() != 0).then(|| begin_cpu(local, site, decided.cpu, &mut weights.cpu));
         // Last: what came before is not the function's time.
@@ -345,9 +348,8 @@ impl LightFrame {
 }
 
 /// What a call counts, which `node` has as its last one, as far as it is its own turn to say.
-fn decide(local: &Local, caller: &Node, node: &Node, site: &Site) -> Weights {
+fn decide(local: &Local, decided: Decided, node: &Node, site: &Site) -> Weights {
     let Some(looks) = node.looks() else { return Weights::default() };
-    let decided = caller.decided_inside();
     let is_own = |every, is_decided: bool| every == 1 || every > 1 && !is_decided;
     if !is_own(site.time(), decided.time) && !is_own(site.cpu(), decided.cpu) {
         looks.leave_out();
