@@ -48,9 +48,8 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         let typed_return = typed_return(&signature.output);
         let arguments =
             arguments::moved_inside(&mut signature, &statements, options.labels.as_deref());
-        let own = own_items(&mut items, options);
         // They are not to look superfluous.
-        let body = braced(&braces, quote!(#(#own)* #support::locate(#name); #(#statements)*));
+        let body = braced(&braces, quote!(#support::locate(#name); #(#statements)*));
         let future = labelled(quote! {
             #support::Instrumented::new(#name, async move {
                 #arguments
@@ -82,25 +81,33 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
             (_, None) => Some(quote!(SAMPLED)),
             _ => Some(quote!(LOOKED_AT)),
         };
-        let (frame_type, guard_type) = match &kind {
-            None => (quote!(Frame), quote!(FunctionGuard)),
-            Some(kind) => (quote!(LightFrame), quote!(LightGuard::<'_, { #support::#kind }>)),
+        let (frame_type, guard_type, kind_argument) = match &kind {
+            None => (quote!(Frame), quote!(FunctionGuard), None),
+            Some(kind) => {
+                (quote!(LightFrame), quote!(LightGuard), Some(quote!(::<'_, { #support::#kind }>)))
+            }
         };
+        // By their paths: a trait of the user's may have methods of these names.
         let allocations = Ident::new("__pprof_allocations", Span::mixed_site());
-        let allocations = options.alloc.then(|| quote!(let #allocations = #guard.allocations();));
+        let allocations = options
+            .alloc
+            .then(|| quote!(let #allocations = #support::#guard_type::allocations(&#guard);));
         let statements = quote!(#allocations #(#statements)*);
         // What comes to its end is known not to be left by a panic, which would take as long to find out as all else that is done there.
-        let body = match kind.and_then(|_| nameable(&signature.output)) {
+        // Items are put inside, lest one has the name of the result's type, but labels may be made of them.
+        let can_be_told = kind.is_some() && (set.is_none() || items.is_empty());
+        let ty = nameable(&signature.output).filter(|ty| can_be_told && !mentions(ty).a_macro);
+        let body = match ty {
             Some(ty) => {
                 let value = Ident::new("__pprof_value", Span::mixed_site());
-                let own = own_items(&mut items, options);
+                let items = mem::take(&mut items);
                 // With a semicolon the braces do not look superfluous.
-                let body = braced(&braces, quote!(#(#own)* ; #statements));
+                let body = braced(&braces, quote!(#(#items)* ; #statements));
                 quote! {
                     #[allow(clippy::diverging_sub_expression)]
                     let #value: #ty = #body;
                     #[allow(unreachable_code)]
-                    #guard.finish();
+                    #support::#guard_type::finish(#guard);
                     #value
                 }
             }
@@ -109,18 +116,12 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         quote! {
             #made
             let mut #frame = #support::#frame_type::new();
-            let #guard = #support::#guard_type::enter(&mut #frame, #site);
+            let #guard = #support::#guard_type #kind_argument::enter(&mut #frame, #site);
             #body
         }
     };
     let body = braced(&braces, quote!(#(#items)* #body));
     quote! { #(#attrs)* #vis #defaultness #signature #body }
-}
-
-/// The items of a body that is in a block of its own: what names the type of the result in front of it means no item of the same name. Labels may
-/// be made of them, and are made outside.
-fn own_items(items: &mut Vec<Stmt>, options: &Options) -> Vec<Stmt> {
-    if options.labels.is_none() { mem::take(items) } else { Vec::new() }
 }
 
 /// In braces of the user's: some errors point at them, and the edition of his crate says what is dropped first at their end.
@@ -200,21 +201,28 @@ fn nameable(output: &ReturnType) -> Option<Type> {
         ReturnType::Default => syn::parse_quote!(()),
         ReturnType::Type(_, ty) => (**ty).clone(),
     };
-    (!matches!(ty, Type::Never(_)) && !mentions_impl_trait(&ty)).then_some(ty)
+    // `impl Trait` cannot be written in a `let`, nor can `!`.
+    (!matches!(ty, Type::Never(_)) && !mentions(&ty).impl_trait).then_some(ty)
 }
 
-/// `impl Trait` cannot be written in a `let`, nor can `!`; a macro may be either.
-fn mentions_impl_trait(ty: &Type) -> bool {
-    struct Find(bool);
-    impl Visit<'_> for Find {
-        fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
-            self.0 = true;
-        }
-        fn visit_type_macro(&mut self, _: &TypeMacro) {
-            self.0 = true;
-        }
+/// What a type is made of that may not be written everywhere; a macro may stand for any of it.
+#[derive(Default)]
+struct Mentions {
+    impl_trait: bool,
+    a_macro: bool,
+}
+
+impl Visit<'_> for Mentions {
+    fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
+        self.impl_trait = true;
     }
-    let mut find = Find(false);
-    find.visit_type(ty);
-    find.0
+    fn visit_type_macro(&mut self, _: &TypeMacro) {
+        self.a_macro = true;
+    }
+}
+
+fn mentions(ty: &Type) -> Mentions {
+    let mut mentions = Mentions::default();
+    mentions.visit_type(ty);
+    mentions
 }

@@ -225,7 +225,8 @@ pub fn set_function_wakes(on: bool) -> bool {
 /// function's, its time is less that of annotated functions and spans inside of it.
 ///
 /// A span that is dropped while something inside of it goes on, as in an annotated method, ends with that. One that outlives the call it
-/// began in is not timed: that is the call's time. How often that was stands in the profile's comments.
+/// began in is not timed: that is the call's time. How often that was stands in the profile's comments. If that call is of a function with
+/// `time = off`, sampled functions that are called after it in another one's sampled call are not looked at there: their time is that call's.
 ///
 /// Not across an `.await`: what other tasks call meanwhile would be inside of it. Futures that hold a span are not `Send`, so that most
 /// runtimes refuse them; put the region in an `async fn` with `#[profile]` instead.

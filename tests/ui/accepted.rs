@@ -322,14 +322,39 @@ fn counted() -> u32 {
     1
 }
 
-struct Shadowed;
+macro_rules! boxed {
+    () => { Box<dyn Debug> };
+}
 
-/// Its result is not its own item of that name.
 #[profile]
-async fn shadows() -> Shadowed {
-    struct Shadowed;
-    let _ = Shadowed;
-    crate::Shadowed
+async fn boxed_either_way(now: bool) -> boxed!() {
+    if now {
+        return Box::new(1);
+    }
+    Box::new("x")
+}
+
+trait Captures: Sized {
+    fn allocations(self) {}
+    fn finish(&self) {}
+    fn enter(&self) {}
+}
+
+impl<T> Captures for T {}
+
+/// What it calls is not the user's.
+#[profile(time = off, alloc)]
+fn captured(x: u32) -> u32 {
+    x.enter();
+    x
+}
+
+const SEVERAL: usize = 2;
+
+#[profile(time = off, labels("several" = SEVERAL))]
+fn has_an_item_and_labels() -> [u8; SEVERAL] {
+    const SEVERAL: usize = 3;
+    [SEVERAL as u8; 2]
 }
 
 #[profile(time = off)]

@@ -191,14 +191,11 @@ impl Node {
         self.span.load(Ordering::Relaxed) == number
     }
 
-    /// Keeps what a span that has ended began with, and what was decided for those inside of what it is in. By the tree's own thread. False if
-    /// there was one that is still to be left: the two are one.
-    pub(crate) fn end_span(&self, began: Began, sampling: u32) -> bool {
-        // ORDERING: Relaxed here and below: written and read by this thread.
-        let before = self.ended_span_start.swap(began.start, Ordering::Relaxed);
+    /// Keeps what the latest span began with, which has ended and is still to be left, and what was decided for those inside of what it is in.
+    pub(crate) fn end_span(&self, began: Began, sampling: u32) {
+        self.ended_span_start.store(began.start, Ordering::Relaxed);
         self.ended_span_charged.store(began.charged, Ordering::Relaxed);
         self.ended_span_sampling.store(sampling, Ordering::Relaxed);
-        before == 0
     }
 
     /// The span that has ended here, if there is one. By the tree's own thread.

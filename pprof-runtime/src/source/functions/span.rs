@@ -82,8 +82,7 @@ impl Drop for Span {
         registry::STRAY_SPANS.fetch_add(1, Ordering::Relaxed);
         let Some(path) = path else { return };
         let Opened { began, sampling, .. } = self.frame.opened();
-        if path.end_span(began, sampling) {
-            LOCAL.with(Local::note_stray);
-        }
+        path.end_span(began, sampling);
+        LOCAL.with(Local::note_stray);
     }
 }
