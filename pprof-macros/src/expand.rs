@@ -96,8 +96,8 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         // What comes to its end is known not to be left by a panic, which would take as long to find out as all else that is done there.
         // Items are put inside, lest one has the name of the result's type, but labels may be made of them.
         let can_be_told = kind.is_some() && (set.is_none() || items.is_empty());
-        let ty = nameable(&signature.output).filter(|ty| can_be_told && !mentions(ty).a_macro);
-        let body = match ty {
+        let ty = can_be_told.then(|| nameable(&signature.output)).flatten();
+        let body = match ty.filter(|ty| !mentions(ty).a_macro) {
             Some(ty) => {
                 let value = Ident::new("__pprof_value", Span::mixed_site());
                 let items = mem::take(&mut items);
