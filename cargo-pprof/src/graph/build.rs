@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::edges::{Divisors, Edges, Kind, Weight};
-use super::sites::Sites;
-use super::tags::{Names, TagTable};
-use super::{Edge, Graph, Node, NodeId};
+use super::edges::{Callee, Divisors, Edges, Kind, Weight};
+use super::sites::{Sites, functions};
+use super::tags::TagTable;
+use super::{Edge, Graph, Info, Node, NodeId};
 use crate::filter::Units;
 use crate::profile::{Profile, Sample};
 
@@ -36,6 +36,8 @@ pub struct Options {
     pub is_tree: bool,
     /// Without nodes below zero.
     pub drop_negative: bool,
+    /// Whether nodes say which are of one function; those of a tree do.
+    pub has_functions: bool,
     /// What is needed of the edges.
     pub edges: EdgesOf,
     /// In which unit numbers of tags are printed; `None` if tags are of no use.
@@ -68,18 +70,19 @@ struct Sum {
 impl<'p> Builder<'p> {
     /// Nodes and edges, with all parts of nodes.
     #[must_use]
-    pub fn whole(&self) -> Graph {
-        let mut graph = self.nodes();
+    pub fn whole(&self, infos: Vec<Info>) -> Graph {
+        let mut graph = self.nodes(infos);
         if !self.options.is_tree {
             self.connect(&mut graph, None, 0);
         }
         graph
     }
 
-    /// What nodes weigh. Those of a tree have edges and parts too: they are what tells them apart.
+    /// What nodes weigh, which are these. Those of a tree have edges and parts too: they are what tells them apart.
     #[must_use]
-    pub fn nodes(&self) -> Graph {
-        let mut graph = if self.options.is_tree { self.tree() } else { self.weighed() };
+    pub fn nodes(&self, infos: Vec<Info>) -> Graph {
+        let mut graph = if self.options.is_tree { self.tree(&infos) } else { self.weighed(&infos) };
+        graph.infos = infos;
         let is_shown = |node: &Node| {
             let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
             (node.cum != 0 || node.flat != 0) && !(self.options.drop_negative && is_negative)
@@ -96,14 +99,15 @@ impl<'p> Builder<'p> {
         (value != 0 || divisor != 0).then_some((value, divisor))
     }
 
-    fn weighed(&self) -> Graph {
-        let node = |(info, function): (&_, &u32)| Node {
-            info: *info,
-            function: *function,
-            ..Node::default()
-        };
+    fn weighed(&self, infos: &[Info]) -> Graph {
         let sites = self.sites;
-        let mut nodes: Vec<Node> = sites.infos.iter().zip(&sites.functions).map(node).collect();
+        let node = |info| Node { info, ..Node::default() };
+        let mut nodes: Vec<Node> = (0..infos.len() as u32).map(node).collect();
+        if self.options.has_functions {
+            for (node, function) in nodes.iter_mut().zip(functions(infos)) {
+                node.function = function;
+            }
+        }
         // What every frame changes, and no more: caches hold it.
         let mut sums = vec![Sum::default(); nodes.len()];
         for (number, sample) in (1..).zip(self.profile.samples.iter()) {
@@ -135,41 +139,37 @@ impl<'p> Builder<'p> {
     /// Gives the nodes that `kept` names, or all, their edges and their parts: others are left out, and edges go over them. Of parts there are
     /// those that have so much of anything at least.
     pub fn connect(&self, graph: &mut Graph, kept: Option<&[bool]>, least_part: i64) {
-        for node in &mut graph.nodes {
-            node.links = None;
-        }
-        (graph.edges, graph.divisors) = Default::default();
+        graph.set_edges(Default::default());
         let count = graph.nodes.len();
         // First: what they take is free again before there are edges.
         if let Some(mut table) = self.tag_table() {
-            table.expect_nodes(count, |id| kept.is_none_or(|kept| kept[id as usize]));
-            self.add_tags(graph, kept, &mut table);
-            graph.names = table.finish(&mut graph.nodes, least_part);
+            self.add_tags(count, kept, &mut table, least_part);
+            (graph.tags, graph.names) = table.finish();
         }
         // Of nodes whose edges are of use, from and to.
         let (of_callers, of_callees) = match &self.options.edges {
             EdgesOf::Nothing => (vec![false; count], vec![false; count]),
             EdgesOf::AllNodes => (vec![true; count], vec![true; count]),
-            EdgesOf::InlinedNodes => (vec![false; count], self.sites.are_inlined()),
+            EdgesOf::InlinedNodes => (vec![false; count], self.sites.are_inlined(count)),
             EdgesOf::Nodes(nodes) => (nodes.clone(), nodes.clone()),
         };
         if of_callers.iter().chain(&of_callees).any(|is_asked| *is_asked) {
-            (graph.edges, graph.divisors) = self.edges(graph, kept, &of_callers, &of_callees);
+            graph.set_edges(self.edges(kept, &of_callers, &of_callees));
         }
     }
 
     fn edges(
         &self,
-        graph: &mut Graph,
         kept: Option<&[bool]>,
         of_callers: &[bool],
         of_callees: &[bool],
     ) -> (Vec<Edge>, Divisors) {
         let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
-        let mut edges = Edges::default();
-        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
+        let samples = &self.profile.samples;
+        let mut edges = Edges::of(samples.iter().map(|sample| sample.stack.len()).sum());
+        for sample in samples.iter() {
             let Some((value, divisor)) = self.weight(sample) else { continue };
-            edges.start(Weight { sample: number, value, divisor });
+            edges.start(Weight { value, divisor }, sample.stack.len());
             let (mut parent, mut is_residual) = (NOBODY, false);
             for location in sample.stack.iter().rev() {
                 let nodes = self.sites.of(location);
@@ -189,7 +189,7 @@ impl<'p> Builder<'p> {
                 }
             }
         }
-        edges.finish(&mut graph.nodes)
+        edges.finish()
     }
 
     /// Nothing if tags are of no use.
@@ -199,70 +199,85 @@ impl<'p> Builder<'p> {
         Some(TagTable::new(texts, unit, self.options.tag_unit.as_deref()?))
     }
 
-    fn add_tags(&self, graph: &mut Graph, kept: Option<&[bool]>, table: &mut TagTable<'_>) {
+    fn add_tags(
+        &self,
+        nodes: usize,
+        kept: Option<&[bool]>,
+        table: &mut TagTable<'_>,
+        least_part: i64,
+    ) {
+        table.expect_nodes(nodes);
+        let samples = &self.profile.samples;
+        let has_tags =
+            |sample: Sample<'_>| !sample.labels.is_empty() && self.weight(sample).is_some();
+        // Those with the same labels in a row.
+        let mut tagged: Vec<(u32, u32)> = (0..)
+            .zip(samples.iter())
+            .filter(|(_, sample)| has_tags(*sample))
+            .map(|(index, sample)| (table.of(sample.labels).labels, index))
+            .collect();
+        tagged.sort_unstable();
         let is_kept = |node: NodeId| kept.is_none_or(|kept| kept[node as usize]);
-        let mut seen = vec![0; graph.nodes.len()];
-        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
-            let Some(weight) = self.weight(sample) else { continue };
-            if sample.labels.is_empty() {
-                continue;
-            }
-            let tags = table.of(sample.labels);
-            let mut leaf = None;
-            for location in sample.stack.iter().rev() {
-                for &node in self.sites.of(location).iter().rev() {
-                    leaf = Some(node);
-                    if is_kept(node) && seen[node as usize] != number {
-                        seen[node as usize] = number;
-                        let parts = &mut graph.nodes[node as usize].links_mut().tags;
-                        table.add(node, parts, &tags, false, weight);
+        let mut seen = vec![0; nodes];
+        for row in tagged.chunk_by(|(one, _), (other, _)| one == other) {
+            for &(_, index) in row {
+                let sample = samples.get(index as usize);
+                let Some(weight) = self.weight(sample) else { continue };
+                let tags = table.of(sample.labels);
+                let mut leaf = None;
+                for location in sample.stack.iter().rev() {
+                    for &node in self.sites.of(location).iter().rev() {
+                        leaf = Some(node);
+                        if is_kept(node) && seen[node as usize] != index + 1 {
+                            seen[node as usize] = index + 1;
+                            table.add(node, &tags, false, weight);
+                        }
                     }
                 }
+                if let Some(leaf) = leaf.filter(|leaf| is_kept(*leaf)) {
+                    table.add(leaf, &tags, true, weight);
+                }
             }
-            if let Some(leaf) = leaf.filter(|leaf| is_kept(*leaf)) {
-                let parts = &mut graph.nodes[leaf as usize].links_mut().tags;
-                table.add(leaf, parts, &tags, true, weight);
-            }
+            table.end_labels(row[0].0, least_part);
         }
     }
 
-    fn tree(&self) -> Graph {
+    fn tree(&self, infos: &[Info]) -> Graph {
         let mut known: HashMap<(NodeId, u32), NodeId, foldhash::fast::RandomState> =
             HashMap::default();
         // Functions of different contexts are not the same.
-        let mut functions: HashMap<(NodeId, u32), u32> = HashMap::new();
+        let (of_infos, mut functions) = (functions(infos), HashMap::new());
         let mut nodes: Vec<Node> = Vec::new();
-        let mut edges = Edges::default();
+        // Of each node the one that calls it, and how.
+        let mut calls: Vec<(NodeId, Callee)> = Vec::new();
         let mut table = self.tag_table();
-        for (number, sample) in (1..).zip(self.profile.samples.iter()) {
+        for sample in self.profile.samples.iter() {
             let Some(weight) = self.weight(sample) else { continue };
             let tags = table.as_mut().filter(|_| !sample.labels.is_empty());
             let tags = tags.map(|table| table.of(sample.labels));
             let mut add = |nodes: &mut [Node], id: NodeId, is_flat| {
-                let node = &mut nodes[id as usize];
-                node.add(is_flat, weight);
+                nodes[id as usize].add(is_flat, weight);
                 if let (Some(table), Some(tags)) = (&mut table, &tags) {
-                    table.add(id, &mut node.links_mut().tags, tags, is_flat, weight);
+                    table.add(id, tags, is_flat, weight);
                 }
             };
-            edges.start(Weight { sample: number, value: weight.0, divisor: weight.1 });
             let mut parent = NOBODY;
             for location in sample.stack.iter().rev() {
                 let infos = self.sites.of(location);
                 for (inner, &info) in infos.iter().enumerate().rev() {
                     let next = nodes.len() as NodeId;
+                    let is_inline = inner + 1 != infos.len();
+                    let kind = Kind { is_residual: false, is_inline };
                     let node = *known.entry((parent, info)).or_insert(next);
                     if node == next {
-                        let function = self.sites.functions[info as usize];
+                        let function = of_infos[info as usize];
                         let function = *functions.entry((parent, function)).or_insert(next);
-                        let info = self.sites.infos[info as usize];
                         nodes.push(Node { info, function, ..Node::default() });
+                        calls.push((parent, Callee::new(node, kind)));
                     }
                     add(&mut nodes, node, false);
-                    if parent != NOBODY {
-                        let is_inline = inner + 1 != infos.len();
-                        edges.add(parent, node, Kind { is_residual: false, is_inline });
-                    }
+                    let (_, callee) = &mut calls[node as usize];
+                    *callee = callee.and(Callee::new(node, kind));
                     parent = node;
                 }
             }
@@ -270,8 +285,22 @@ impl<'p> Builder<'p> {
                 add(&mut nodes, parent, true);
             }
         }
-        let (edges, divisors) = edges.finish(&mut nodes);
-        let names = table.map_or_else(Names::default, |table| table.finish(&mut nodes, 0));
-        Graph { nodes, edges, divisors, names, ..Graph::default() }
+        drop((known, functions));
+        let (tags, names) = table.map(TagTable::finish).unwrap_or_default();
+        let mut graph = Graph { nodes, tags, names, ..Graph::default() };
+        graph.set_edges(tree_edges(&graph.nodes, &calls));
+        graph
     }
+}
+
+/// The edges of a tree, which have what their callees have.
+fn tree_edges(nodes: &[Node], calls: &[(NodeId, Callee)]) -> (Vec<Edge>, Divisors) {
+    let calls = calls.iter().copied().zip(nodes).filter(|((caller, _), _)| *caller != NOBODY);
+    let divided = calls.clone().filter(|(_, node)| node.cum_div != 0);
+    let divisors = divided.map(|((caller, callee), node)| ((caller, callee.node()), node.cum_div));
+    let divisors = divisors.collect();
+    let mut edges: Vec<Edge> =
+        calls.map(|((caller, callee), node)| Edge { caller, callee, weight: node.cum }).collect();
+    edges.sort_unstable_by_key(Edge::ends);
+    (edges, divisors)
 }

@@ -1,24 +1,12 @@
 //! The edges of a graph that is being built.
 //!
-//! A frame asks for the edge from its caller: a hundred times for each sample, and mostly for one of a few. So each node has its own list, in which
-//! those that are asked for come to the front, with all that a sample changes in one place. Lists are more than caches hold: frames are put down
-//! first, and then looked at in the order of their callers.
+//! A frame asks for the edge from its caller: a hundred times for each sample, and there are more edges than caches hold, and so many that all they
+//! have is to be small. So frames are put down first. When there are enough of them they are sorted as edges are, and added to these from the first to
+//! the last: nothing is looked up.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
-
-use super::{Edge, EdgeId, Node, NodeId};
-
-/// Calls from a node to another: small, as there may be more than caches hold.
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    callee: Callee,
-    /// The last sample that it was seen in.
-    seen: u32,
-    weight: i64,
-}
+use super::{Edge, NodeId};
 
 /// A node, and in the two highest bits what is known of the calls to it.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +18,13 @@ pub(super) type Divisors = HashMap<(NodeId, NodeId), i64, foldhash::fast::Random
 impl Callee {
     const RESIDUAL: u32 = 1 << 31;
     const NOT_INLINE: u32 = 1 << 30;
+
+    #[inline]
+    pub(super) fn new(node: NodeId, kind: Kind) -> Callee {
+        let residual = u32::from(kind.is_residual) * Callee::RESIDUAL;
+        let not_inline = u32::from(!kind.is_inline) * Callee::NOT_INLINE;
+        Callee(node | residual | not_inline)
+    }
 
     #[inline]
     pub(super) fn node(self) -> NodeId {
@@ -44,27 +39,29 @@ impl Callee {
         self.0 & Callee::NOT_INLINE == 0
     }
 
+    /// With what is known of others.
+    pub(super) fn and(self, other: Callee) -> Callee {
+        Callee(self.0 | other.0)
+    }
+
     /// Called by another, over what was between.
     pub(super) fn over(self, between: Callee) -> Callee {
         Callee(self.0 | Callee::RESIDUAL | between.0 & Callee::NOT_INLINE)
     }
 }
 
-/// Calls from one node.
-#[derive(Debug, Default)]
-struct Calls {
-    list: Vec<Call>,
-    /// Where each is in a long list.
-    places: HashTable<u32>,
-}
+/// Of all frames, those that are put down before they are added: with all that goes with them the most fit into a cache, and the fewest are quickly
+/// added to few edges.
+const PART: usize = 32;
+const MOST: usize = 1 << 18;
+const FEWEST: usize = 1 << 14;
 
-/// A list that is longer than this is looked up in a table.
-const LONG: usize = 24;
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Edges {
-    of_nodes: Vec<Calls>,
-    hasher: foldhash::fast::RandomState,
+    /// Of all frames before, by their callers and then by their callees.
+    all: Vec<Edge>,
+    /// Those that are not among them yet.
+    others: Vec<Edge>,
     /// What weights are a mean over, where that is asked for.
     divisors: Divisors,
     frames: Vec<Frame>,
@@ -75,9 +72,6 @@ pub(super) struct Edges {
     ends: Vec<u32>,
 }
 
-/// Frames that are looked at together: with all that goes with them they fit into a cache.
-const BLOCK: usize = 1 << 18;
-
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     caller: NodeId,
@@ -86,11 +80,9 @@ struct Frame {
     sample: u32,
 }
 
-/// A sample.
+/// What a sample counts, once in each edge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weight {
-    /// Its number: each counts once.
-    pub(super) sample: u32,
     pub(super) value: i64,
     pub(super) divisor: i64,
 }
@@ -103,8 +95,27 @@ pub(super) struct Kind {
 }
 
 impl Edges {
-    /// The next calls are of this sample.
-    pub(super) fn start(&mut self, weight: Weight) {
+    /// Of about so many frames.
+    pub(super) fn of(frames: usize) -> Edges {
+        let most = (frames / PART).clamp(FEWEST, MOST);
+        Edges {
+            all: Vec::new(),
+            others: Vec::new(),
+            divisors: Divisors::default(),
+            // At once, as they are left behind in pieces where they grow.
+            frames: Vec::with_capacity(most),
+            by_caller: Vec::with_capacity(most),
+            samples: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// The next calls are of this sample, with about so many frames.
+    pub(super) fn start(&mut self, weight: Weight, frames: usize) {
+        // Not in the middle of one: it counts but once.
+        if self.frames.len() + frames > self.frames.capacity() {
+            self.flush();
+        }
         if self.frames.is_empty() {
             self.samples.clear();
         }
@@ -113,148 +124,146 @@ impl Edges {
 
     #[inline]
     pub(super) fn add(&mut self, caller: NodeId, callee: NodeId, kind: Kind) {
-        let residual = u32::from(kind.is_residual) * Callee::RESIDUAL;
-        let not_inline = u32::from(!kind.is_inline) * Callee::NOT_INLINE;
         let sample = self.samples.len() as u32 - 1;
-        self.frames.push(Frame { caller, callee: Callee(callee | residual | not_inline), sample });
-        if self.frames.len() == BLOCK {
-            self.flush();
-        }
+        self.frames.push(Frame { caller, callee: Callee::new(callee, kind), sample });
     }
 
     fn flush(&mut self) {
-        let nodes = self.frames.iter().map(|frame| frame.caller as usize + 1).max().unwrap_or(0);
-        if self.of_nodes.len() < nodes {
-            self.of_nodes.resize_with(nodes, Calls::default);
-        }
-        let frames = std::mem::take(&mut self.frames);
-        if nodes > BLOCK {
-            // More callers than frames: nothing to be had.
-            for frame in &frames {
-                self.count(frame.caller, frame.callee, frame.sample);
-            }
-        } else {
-            self.sort(&frames, nodes);
-            let mut start = 0;
-            for caller in 0..nodes {
-                let end = self.ends[caller] as usize;
-                for index in start..end {
-                    let (callee, sample) = self.by_caller[index];
-                    self.count(caller as NodeId, callee, sample);
-                }
-                start = end;
-            }
-        }
-        self.frames = frames;
-        self.frames.clear();
-        // There may be more calls of the last one.
-        let done = self.samples.len().saturating_sub(1);
-        self.samples.drain(..done);
-    }
-
-    /// Fills `by_caller`; frames of a caller stay in their order.
-    fn sort(&mut self, frames: &[Frame], nodes: usize) {
-        self.ends.clear();
-        self.ends.resize(nodes + 1, 0);
-        for frame in frames {
-            self.ends[frame.caller as usize + 1] += 1;
-        }
-        for caller in 0..nodes {
-            self.ends[caller + 1] += self.ends[caller];
-        }
-        self.by_caller.resize(frames.len(), (Callee(0), 0));
-        for frame in frames {
-            let place = &mut self.ends[frame.caller as usize];
-            self.by_caller[*place as usize] = (frame.callee, frame.sample);
-            *place += 1;
-        }
-    }
-
-    #[inline]
-    fn count(&mut self, caller: NodeId, flagged: Callee, sample: u32) {
-        let (callee, weight) = (flagged.node(), self.samples[sample as usize]);
-        let call = self.of_nodes[caller as usize].find(callee, &self.hasher);
-        if call.seen != weight.sample {
-            call.seen = weight.sample;
-            call.weight = call.weight.wrapping_add(weight.value);
-            call.callee.0 |= flagged.0;
-            if weight.divisor != 0 {
-                let divisor = self.divisors.entry((caller, callee)).or_default();
-                *divisor = divisor.wrapping_add(weight.divisor);
-            }
-        }
-    }
-
-    /// All, and each with the nodes that it is between.
-    pub(super) fn finish(mut self, nodes: &mut [Node]) -> (Vec<Edge>, Divisors) {
-        self.flush();
-        let Edges { of_nodes, divisors, frames, by_caller, .. } = self;
-        // What is not needed any more is not to be there beside the result.
-        drop((frames, by_caller));
-        let lists: Vec<Vec<Call>> = of_nodes.into_iter().map(|calls| calls.list).collect();
-        let mut all = Vec::with_capacity(lists.iter().map(Vec::len).sum());
-        for (caller, mut calls) in (0..).zip(lists) {
-            // Not as they came to the front.
-            calls.sort_unstable_by_key(|call| call.callee.node());
-            for call in calls {
-                let (id, callee) = (all.len() as EdgeId, call.callee.node());
-                nodes[caller as usize].links_mut().callees.push(id);
-                nodes[callee as usize].links_mut().callers.push(id);
-                all.push(Edge { caller, callee: call.callee, weight: call.weight });
-            }
-        }
-        (all, divisors)
-    }
-}
-
-impl Calls {
-    #[inline]
-    fn find(&mut self, callee: NodeId, hasher: &impl BuildHasher) -> &mut Call {
-        let Calls { list, places } = self;
-        if list.len() > LONG {
-            return Calls::find_long(list, places, callee, hasher);
-        }
-        let at = match list.iter().position(|call| call.callee.node() == callee) {
-            Some(0) => 0,
-            Some(at) => {
-                list.swap(at, at - 1);
-                at - 1
-            }
-            None => {
-                list.push(Call::to(callee));
-                if list.len() > LONG {
-                    for (call, at) in list.iter().zip(0..) {
-                        let hash = |at: &u32| hasher.hash_one(list[*at as usize].callee.node());
-                        places.insert_unique(hasher.hash_one(call.callee.node()), at, hash);
+        let callers = self.sort();
+        let Edges { all, others, divisors, samples, by_caller, ends, .. } = self;
+        let mut known = all.iter_mut().peekable();
+        let mut start = 0;
+        for caller in 0..callers {
+            let end = ends[caller as usize] as usize;
+            let calls = &mut by_caller[start..end];
+            start = end;
+            // Those of a callee stay in their order.
+            calls.sort_by_key(|(callee, _)| callee.node());
+            for calls in calls.chunk_by(|(one, _), (other, _)| one.node() == other.node()) {
+                let callee = calls[0].0.node();
+                let ends = (caller, callee);
+                while known.next_if(|edge| edge.ends() < ends).is_some() {}
+                let edge = match known.next_if(|edge| edge.ends() == ends) {
+                    Some(edge) => edge,
+                    None => {
+                        others.push(Edge { caller, callee: Callee(callee), weight: 0 });
+                        let new = others.len() - 1;
+                        &mut others[new]
+                    }
+                };
+                let mut last = None;
+                for &(callee, sample) in calls {
+                    if last.replace(sample) == Some(sample) {
+                        continue;
+                    }
+                    let Weight { value, divisor } = samples[sample as usize];
+                    edge.callee = edge.callee.and(callee);
+                    edge.weight = edge.weight.wrapping_add(value);
+                    if divisor != 0 {
+                        let sum = divisors.entry(ends).or_default();
+                        *sum = sum.wrapping_add(divisor);
                     }
                 }
-                list.len() - 1
             }
-        };
-        &mut list[at]
+        }
+        merge(all, others);
+        self.frames.clear();
     }
 
-    fn find_long<'c>(
-        list: &'c mut Vec<Call>,
-        places: &mut HashTable<u32>,
-        callee: NodeId,
-        hasher: &impl BuildHasher,
-    ) -> &'c mut Call {
-        let hash = hasher.hash_one(callee);
-        let known = places.find(hash, |at| list[*at as usize].callee.node() == callee);
-        let at = known.copied().unwrap_or_else(|| {
-            let at = list.len() as u32;
-            list.push(Call::to(callee));
-            let rehash = |at: &u32| hasher.hash_one(list[*at as usize].callee.node());
-            places.insert_unique(hash, at, rehash);
-            at
-        });
-        &mut list[at as usize]
+    /// Fills `by_caller`; frames of a caller stay in their order. All callers are less than what it gives.
+    fn sort(&mut self) -> NodeId {
+        let Edges { frames, by_caller, ends, .. } = self;
+        let callers = frames.iter().map(|frame| frame.caller + 1).max().unwrap_or(0);
+        ends.clear();
+        ends.resize(callers as usize + 1, 0);
+        for frame in &*frames {
+            ends[frame.caller as usize + 1] += 1;
+        }
+        for caller in 0..callers as usize {
+            ends[caller + 1] += ends[caller];
+        }
+        by_caller.resize(frames.len(), (Callee(0), 0));
+        for frame in &*frames {
+            let place = &mut ends[frame.caller as usize];
+            by_caller[*place as usize] = (frame.callee, frame.sample);
+            *place += 1;
+        }
+        callers
+    }
+
+    /// All, by their callers and then by their callees.
+    pub(super) fn finish(mut self) -> (Vec<Edge>, Divisors) {
+        self.flush();
+        (self.all, self.divisors)
     }
 }
 
-impl Call {
-    fn to(callee: NodeId) -> Call {
-        Call { callee: Callee(callee), seen: 0, weight: 0 }
+/// Puts edges between others, from the last to the first: there is no room for all of them twice. Both are sorted.
+fn merge(all: &mut Vec<Edge>, others: &mut Vec<Edge>) {
+    let mut from = all.len();
+    all.extend_from_slice(others);
+    let mut to = all.len();
+    while let Some(other) = others.pop() {
+        while from > 0 && all[from - 1].ends() > other.ends() {
+            (from, to) = (from - 1, to - 1);
+            all[to] = all[from];
+        }
+        to -= 1;
+        all[to] = other;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Calls between a hundred nodes, some of them several times in a sample.
+    fn calls(sample: u32) -> impl Iterator<Item = (NodeId, NodeId, Kind)> {
+        (0..60).map(move |at: u32| {
+            let of = |factor: u32| (sample * 60 + at % 50).wrapping_mul(factor) >> 20;
+            let kind = Kind { is_residual: of(77_777) % 64 == 0, is_inline: of(99_999) % 3 != 0 };
+            (of(2_654_435_761) % 100, of(40_503_001) % (1 + sample % 100), kind)
+        })
+    }
+
+    #[test]
+    fn an_edge_has_of_each_sample_what_the_first_call_says() {
+        let samples = 3 * FEWEST as u32 / 60;
+        let mut edges = Edges::of(0);
+        let mut expected: BTreeMap<(NodeId, NodeId), (u32, i64, i64)> = BTreeMap::new();
+        for sample in 0..samples {
+            let weight = Weight { value: i64::from(sample) - 100, divisor: i64::from(sample % 2) };
+            edges.start(weight, 60);
+            let mut seen = BTreeMap::new();
+            for (caller, callee, kind) in calls(sample) {
+                edges.add(caller, callee, kind);
+                seen.entry((caller, callee)).or_insert(Callee::new(callee, kind));
+            }
+            for (ends, callee) in seen {
+                let (flags, value, divisor) = expected.entry(ends).or_default();
+                *flags |= callee.0;
+                (*value, *divisor) = (*value + weight.value, *divisor + weight.divisor);
+            }
+        }
+        let (found, divisors) = edges.finish();
+        let found = found.iter().map(|edge| {
+            let divisor = divisors.get(&edge.ends()).copied().unwrap_or(0);
+            (edge.ends(), (edge.callee.0, edge.weight, divisor))
+        });
+        assert!(found.eq(expected));
+    }
+
+    #[test]
+    fn what_is_merged_is_sorted() {
+        let edge = |&caller: &NodeId| Edge { caller, callee: Callee(0), weight: 1 };
+        for (all, others) in [(&[][..], &[1, 2][..]), (&[1, 4, 6], &[0, 5, 7, 8]), (&[3, 4], &[])] {
+            let mut merged = all.iter().map(edge).collect();
+            merge(&mut merged, &mut others.iter().map(edge).collect());
+            let mut expected = [all, others].concat();
+            expected.sort_unstable();
+            assert_eq!(merged.iter().map(|edge| edge.caller).collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod build;
 mod edges;
 mod info;
+mod links;
 mod order;
 mod shorten;
 mod sites;
@@ -13,6 +14,7 @@ mod tags;
 mod trim;
 
 use edges::{Callee, Divisors};
+use links::Links;
 
 pub use build::{Builder, EdgesOf, Options};
 pub use info::Info;
@@ -27,12 +29,12 @@ pub type NodeId = u32;
 /// Index of an edge.
 pub type EdgeId = u32;
 
-/// An entry of a report.
-#[derive(Clone, Debug, Default)]
+/// An entry of a report: small, as there may be one for each address.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Node {
-    /// What it is.
-    pub info: Info,
-    /// The function that it belongs to, as a number that only tells functions apart.
+    /// What it is: its number in [`Graph::infos`].
+    info: u32,
+    /// The function that it belongs to, as a number that only tells functions apart; zero if that is not asked for.
     pub function: u32,
     /// Spent here.
     pub flat: i64,
@@ -42,42 +44,9 @@ pub struct Node {
     pub cum: i64,
     /// What `cum` is a mean over; zero if it is none.
     pub cum_div: i64,
-    /// Nothing if there are none: a table has a use for few of them.
-    links: Option<Box<Links>>,
-}
-
-/// What a node has to do with others, and its parts.
-#[derive(Clone, Debug, Default)]
-struct Links {
-    callers: Vec<EdgeId>,
-    callees: Vec<EdgeId>,
-    tags: Vec<Tag>,
 }
 
 impl Node {
-    /// Calls to it.
-    #[must_use]
-    pub fn callers(&self) -> &[EdgeId] {
-        self.links.as_ref().map_or(&[], |links| &links.callers)
-    }
-
-    /// Calls from it.
-    #[must_use]
-    pub fn callees(&self) -> &[EdgeId] {
-        self.links.as_ref().map_or(&[], |links| &links.callees)
-    }
-
-    /// Parts of its values, by labels.
-    #[must_use]
-    pub fn tags(&self) -> &[Tag] {
-        self.links.as_ref().map_or(&[], |links| &links.tags)
-    }
-
-    /// To be added to: made if there are none yet.
-    fn links_mut(&mut self) -> &mut Links {
-        self.links.get_or_insert_default()
-    }
-
     fn add(&mut self, is_flat: bool, (value, divisor): (i64, i64)) {
         let (sum, div) = if is_flat {
             (&mut self.flat, &mut self.flat_div)
@@ -118,6 +87,11 @@ impl Edge {
         self.callee.node()
     }
 
+    /// Who calls, and who is called: what edges are sorted by.
+    fn ends(&self) -> (NodeId, NodeId) {
+        (self.caller, self.callee())
+    }
+
     /// It goes over nodes that are left out.
     #[must_use]
     pub fn is_residual(&self) -> bool {
@@ -139,21 +113,27 @@ pub(crate) fn mean(value: i64, divisor: i64) -> i64 {
 /// Nodes and the calls between them.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
+    /// What nodes are: those of a tree that are the same in other contexts have one.
+    pub infos: Vec<Info>,
     /// All nodes, also those that are not shown.
     pub nodes: Vec<Node>,
     /// All edges, also those that no node names any more.
     pub edges: Vec<Edge>,
+    callers: Links,
+    callees: Links,
     /// What weights of edges are a mean over, where that is asked for.
     divisors: Divisors,
     /// The nodes that are shown, in order.
     pub shown: Vec<NodeId>,
+    /// Parts of nodes, those of a node together.
+    tags: Vec<(NodeId, Tag)>,
     /// What tags of nodes are called.
     pub names: Names,
 }
 
 impl Graph {
     /// The nodes that are shown, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Node> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Node> + Clone {
         self.shown.iter().map(|id| &self.nodes[*id as usize])
     }
 
@@ -161,6 +141,37 @@ impl Graph {
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id as usize]
+    }
+
+    /// What a node is.
+    #[must_use]
+    pub fn info(&self, node: &Node) -> &Info {
+        &self.infos[node.info as usize]
+    }
+
+    /// Calls to a node.
+    #[must_use]
+    pub fn callers(&self, id: NodeId) -> &[EdgeId] {
+        self.callers.of(id)
+    }
+
+    /// Calls from a node.
+    #[must_use]
+    pub fn callees(&self, id: NodeId) -> &[EdgeId] {
+        self.callees.of(id)
+    }
+
+    /// Parts of a node's values, by labels.
+    pub fn tags(&self, id: NodeId) -> impl Iterator<Item = &Tag> + Clone {
+        let start = self.tags.partition_point(|(of, _)| *of < id);
+        self.tags[start..].iter().take_while(move |(of, _)| *of == id).map(|(_, tag)| tag)
+    }
+
+    /// Gives it edges in the place of those that it has.
+    fn set_edges(&mut self, (edges, divisors): (Vec<Edge>, Divisors)) {
+        self.callers = Links::new(self.nodes.len(), &edges, Edge::callee);
+        self.callees = Links::new(self.nodes.len(), &edges, |edge| edge.caller);
+        (self.edges, self.divisors) = (edges, divisors);
     }
 
     /// An edge.

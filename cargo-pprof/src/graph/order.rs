@@ -1,9 +1,8 @@
 //! In which order nodes and edges are shown: by all they have, so that the same profile gives the same bytes.
 
-use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 
-use super::{EdgeId, Graph, Node, NodeId};
+use super::{EdgeId, Graph, Info, NodeId};
 use crate::measurement::to_integer;
 use crate::profile::Texts;
 
@@ -26,24 +25,23 @@ impl Graph {
                 let score = match order {
                     Order::Flat => node.flat,
                     Order::Cum => node.cum,
-                    Order::Entropy => self.entropy(node),
+                    Order::Entropy => self.entropy(id),
                 };
                 // As the reference has it, the magnitude of the least number is below zero.
                 (size(score), id)
             })
             .collect();
-        let nodes = &self.nodes;
-        let printable = |id: NodeId| nodes[id as usize].info.printable(texts);
+        let info = |id: NodeId| self.info(self.node(id));
         keyed.sort_by(|(a_score, a), (b_score, b)| {
-            let (x, y) = (&nodes[*a as usize], &nodes[*b as usize]);
             let by_score = signed(*b_score).cmp(&signed(*a_score));
             by_score
-                .then_with(|| compare_names(x, y, || (printable(*a), printable(*b))))
+                .then_with(|| compare_names(info(*a), info(*b), texts))
                 .then_with(|| {
-                    let rest = |n: &Node| {
-                        (Reverse(size(n.cum)), Reverse(size(n.flat)), Reverse(n.cum), n.info)
+                    let rest = |id: NodeId| {
+                        let n = self.node(id);
+                        (Reverse(size(n.cum)), Reverse(size(n.flat)), Reverse(n.cum), info(id))
                     };
-                    rest(x).cmp(&rest(y))
+                    rest(*a).cmp(&rest(*b))
                 })
                 .then(a.cmp(b))
         });
@@ -51,11 +49,12 @@ impl Graph {
     }
 
     /// Nodes with simple lines of calls through them score low.
-    fn entropy(&self, node: &Node) -> i64 {
+    fn entropy(&self, id: NodeId) -> i64 {
+        let node = self.node(id);
         let of = |edges: &[EdgeId], own: i64| {
             if edges.is_empty() { 1.0 } else { self.edge_entropy(edges, own) }
         };
-        let score = of(node.callers(), 0) + of(node.callees(), node.flat);
+        let score = of(self.callers(id), 0) + of(self.callees(id), node.flat);
         to_integer(score * node.cum as f64).wrapping_add(node.flat)
     }
 
@@ -77,7 +76,8 @@ impl Graph {
     #[must_use]
     pub fn sorted_edges(&self, edges: &[EdgeId], texts: &Texts) -> Vec<EdgeId> {
         let mut edges = edges.to_vec();
-        let name = |id: NodeId| self.node(id).info.printable(texts);
+        let info = |id: NodeId| self.info(self.node(id));
+        let name = |id: NodeId| info(id).printable(texts);
         edges.sort_by(|&a, &b| {
             let (x, y) = (self.edge(a), self.edge(b));
             let sizes = signed(size(y.weight)).cmp(&signed(size(x.weight)));
@@ -85,28 +85,23 @@ impl Graph {
                 .then_with(|| name(x.caller).cmp(&name(y.caller)))
                 .then_with(|| name(x.callee()).cmp(&name(y.callee())))
                 .then(y.weight.cmp(&x.weight))
-                .then_with(|| self.node(x.caller).info.cmp(&self.node(y.caller).info))
-                .then_with(|| self.node(x.callee()).info.cmp(&self.node(y.callee()).info))
+                .then_with(|| info(x.caller).cmp(info(y.caller)))
+                .then_with(|| info(x.callee()).cmp(info(y.callee())))
                 .then(a.cmp(&b))
         });
         edges
     }
 }
 
-fn compare_names<'t>(
-    a: &Node,
-    b: &Node,
-    printable: impl FnOnce() -> (Cow<'t, str>, Cow<'t, str>),
-) -> Ordering {
-    if a.info == b.info {
+fn compare_names(a: &Info, b: &Info, texts: &Texts) -> Ordering {
+    if a == b {
         return Ordering::Equal;
     }
-    let (x, y) = (a.info.address, b.info.address);
+    let (x, y) = (a.address, b.address);
     if x != 0 && y != 0 && x != y {
         return x.cmp(&y);
     }
-    let (x, y) = printable();
-    x.cmp(&y)
+    a.printable(texts).cmp(&b.printable(texts))
 }
 
 /// The magnitude, wrapping as the reference's does.

@@ -12,10 +12,8 @@ use crate::profile::{Profile, Text};
 /// The nodes of all locations.
 #[derive(Debug)]
 pub struct Sites {
-    /// What nodes are, by their numbers.
+    /// What nodes are, by their numbers. A graph takes them over.
     pub infos: Vec<Info>,
-    /// The function that a node belongs to: the first number of those that are of one.
-    pub functions: Vec<u32>,
     /// Of each location the nodes of its lines, innermost first; one at least.
     nodes: Vec<u32>,
     starts: Vec<u32>,
@@ -38,19 +36,17 @@ impl Sites {
             })
             .collect();
         let hasher = Hasher::default();
-        let (mut known, mut functions) = (HashTable::new(), HashTable::new());
+        let mut known = HashTable::new();
         // Nearly all have one node.
         let count = profile.locations.len();
         let (nodes, mut starts) = (Vec::with_capacity(count), Vec::with_capacity(count + 1));
         starts.push(0);
-        let mut sites = Sites { infos: vec![], functions: vec![], nodes, starts };
+        let mut sites = Sites { infos: vec![], nodes, starts };
         for location in &profile.locations {
             let mut add = |info: Info| {
                 let next = sites.infos.len() as u32;
                 let id = first(&mut known, &hasher, &sites.infos, info, |info| info);
                 if id == next {
-                    let function = first(&mut functions, &hasher, &sites.infos, info, function_of);
-                    sites.functions.push(function);
                     sites.infos.push(info);
                 }
                 sites.nodes.push(id);
@@ -87,10 +83,9 @@ impl Sites {
         &self.nodes[self.starts[location] as usize..self.starts[location + 1] as usize]
     }
 
-    /// Whether some frame of a node was inlined into its caller.
-    #[must_use]
-    pub fn are_inlined(&self) -> Vec<bool> {
-        let mut inlined = vec![false; self.infos.len()];
+    /// Whether some frame of a node was inlined into its caller, of so many nodes.
+    pub(super) fn are_inlined(&self, count: usize) -> Vec<bool> {
+        let mut inlined = vec![false; count];
         for bounds in self.starts.windows(2) {
             let nodes = &self.nodes[bounds[0] as usize..bounds[1] as usize];
             for node in nodes.iter().rev().skip(1) {
@@ -99,6 +94,15 @@ impl Sites {
         }
         inlined
     }
+}
+
+/// The function that each belongs to: the number of the first one that is of it.
+pub(super) fn functions(infos: &[Info]) -> Vec<u32> {
+    let (mut known, hasher) = (HashTable::new(), Hasher::default());
+    let numbered = (0..infos.len()).zip(infos);
+    numbered
+        .map(|(at, info)| first(&mut known, &hasher, &infos[..at], *info, function_of))
+        .collect()
 }
 
 /// What tells the function of a node apart. As the reference has it: what is at no line is the function itself, whichever column it names.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{Node, NodeId};
+use super::NodeId;
 use crate::measurement::scaled_label;
 use crate::profile::{Label, Texts, Value};
 
@@ -75,21 +75,15 @@ pub(super) struct TagTable<'t> {
     known: HashMap<Vec<Label>, SampleTags, Hasher>,
     labels: HashMap<String, u32>,
     numbers: HashMap<String, u32>,
-    of_nodes: HashMap<(NodeId, u32, u32), u32, Hasher>,
-    /// The rows of nodes in `sums`, and whose each row is.
-    rows: Vec<u32>,
-    row_nodes: Vec<NodeId>,
-    /// For each of the first sets of labels, what each row has with its callees: nearly all that is added.
-    sums: Vec<Vec<i64>>,
+    /// Parts that are no sums, of all nodes, and where each is.
+    parts: Vec<(NodeId, Tag)>,
+    places: HashMap<(NodeId, u32, u32), u32, Hasher>,
+    /// What each node has with its callees of the labels that are looked at, which is nearly all that is added, and the nodes of which that is not zero.
+    sums: Vec<i64>,
+    summed: Vec<NodeId>,
 }
 
-/// Sums of so many sets and nodes are kept in `sums`.
-const MOST_SUMS: usize = 4 << 20;
-
 type Hasher = foldhash::fast::RandomState;
-
-/// Of a node that no sums are of.
-const NO_ROW: u32 = u32::MAX;
 
 /// In the place of the number of what has none.
 const NO_NUMBER: u32 = u32::MAX;
@@ -97,7 +91,7 @@ const NO_NUMBER: u32 = u32::MAX;
 /// The labels of a sample as tags have them.
 #[derive(Clone, Debug)]
 pub(super) struct SampleTags {
-    labels: u32,
+    pub(super) labels: u32,
     /// As printed, and the number.
     numbers: Vec<(u32, i64)>,
 }
@@ -111,20 +105,17 @@ impl<'t> TagTable<'t> {
             known: HashMap::default(),
             labels: HashMap::from([(String::new(), 0)]),
             numbers: HashMap::new(),
-            of_nodes: HashMap::default(),
-            rows: Vec::new(),
-            row_nodes: Vec::new(),
+            parts: Vec::new(),
+            places: HashMap::default(),
             sums: Vec::new(),
+            summed: Vec::new(),
         }
     }
 
-    /// Says which of so many nodes parts are added of, so that there are sums: without it there are none, and all goes to the nodes one by one.
-    pub(super) fn expect_nodes(&mut self, count: usize, is_kept: impl Fn(NodeId) -> bool) {
-        self.row_nodes = (0..count as NodeId).filter(|id| is_kept(*id)).collect();
-        self.rows = vec![NO_ROW; count];
-        for (row, id) in (0..).zip(&self.row_nodes) {
-            self.rows[*id as usize] = row;
-        }
+    /// Says that there are so many nodes, and that what has the same labels is added in a row, with `end_labels` after each: without it there are no
+    /// sums, and all goes to the nodes one by one.
+    pub(super) fn expect_nodes(&mut self, count: usize) {
+        self.sums = vec![0; count];
     }
 
     pub(super) fn of(&mut self, labels: &[Label]) -> SampleTags {
@@ -156,39 +147,31 @@ impl<'t> TagTable<'t> {
     pub(super) fn add(
         &mut self,
         id: NodeId,
-        tags: &mut Vec<Tag>,
         of: &SampleTags,
         flat: bool,
         (value, divisor): (i64, i64),
     ) {
-        let set = of.labels as usize;
-        let is_sum = !flat && divisor == 0 && set != 0 && of.numbers.is_empty();
-        let rows = self.row_nodes.len();
-        let row = self.rows.get(id as usize).copied().unwrap_or(NO_ROW);
-        if is_sum && row != NO_ROW && set * rows < MOST_SUMS {
-            if self.sums.len() <= set {
-                self.sums.resize_with(set + 1, Vec::new);
+        let is_sum = !flat && divisor == 0 && of.labels != 0 && of.numbers.is_empty();
+        if let Some(sum) = self.sums.get_mut(id as usize).filter(|_| is_sum) {
+            if *sum == 0 {
+                self.summed.push(id);
             }
-            let sums = &mut self.sums[set];
-            if sums.is_empty() {
-                sums.resize(rows, 0);
-            }
-            let sum = &mut sums[row as usize];
             *sum = sum.wrapping_add(value);
             return;
         }
         let mut add = |number: Option<(u32, i64)>| {
             let key = (id, of.labels, number.map_or(NO_NUMBER, |(number, _)| number));
-            let place = *self.of_nodes.entry(key).or_insert_with(|| {
-                tags.push(Tag {
+            let place = *self.places.entry(key).or_insert_with(|| {
+                let tag = Tag {
                     labels: of.labels,
                     number: number.map(|(number, _)| number),
                     value: number.map_or(0, |(_, value)| value),
                     ..Tag::default()
-                });
-                tags.len() as u32 - 1
+                };
+                self.parts.push((id, tag));
+                self.parts.len() as u32 - 1
             });
-            tags[place as usize].add(flat, value, divisor);
+            self.parts[place as usize].1.add(flat, value, divisor);
         };
         if of.labels != 0 {
             add(None);
@@ -196,23 +179,29 @@ impl<'t> TagTable<'t> {
         of.numbers.iter().for_each(|number| add(Some(*number)));
     }
 
-    /// Gives nodes what is theirs, but parts of which a sum is less than `least`, and says what tags are called.
-    pub(super) fn finish(mut self, nodes: &mut [Node], least: i64) -> Names {
-        for (labels, sums) in (0..).zip(std::mem::take(&mut self.sums)) {
-            for (&id, sum) in self.row_nodes.iter().zip(sums).filter(|(_, sum)| *sum != 0) {
-                let tags = &mut nodes[id as usize].links_mut().tags;
-                if let Some(place) = self.of_nodes.get(&(id, labels, NO_NUMBER)) {
-                    tags[*place as usize].add(false, sum, 0);
-                } else if sum.wrapping_abs() >= least {
-                    tags.push(Tag { labels, cum: sum, ..Tag::default() });
-                }
+    /// Makes parts of sums, which are all of these labels, but of those that are less than `least`.
+    pub(super) fn end_labels(&mut self, labels: u32, least: i64) {
+        for id in self.summed.drain(..) {
+            let sum = std::mem::take(&mut self.sums[id as usize]);
+            if let Some(place) = self.places.get(&(id, labels, NO_NUMBER)) {
+                self.parts[*place as usize].1.add(false, sum, 0);
+            } else if sum != 0 && sum.wrapping_abs() >= least {
+                self.parts.push((id, Tag { labels, cum: sum, ..Tag::default() }));
             }
         }
+        self.places.clear();
+    }
+
+    /// All parts, those of a node together, and what tags are called.
+    pub(super) fn finish(self) -> (Vec<(NodeId, Tag)>, Names) {
+        let mut parts = self.parts;
+        drop(self.places);
+        parts.sort_by_key(|(id, _)| *id);
         let in_order = |map: HashMap<String, u32>| {
             let mut names: Vec<(String, u32)> = map.into_iter().collect();
             names.sort_by_key(|(_, index)| *index);
             names.into_iter().map(|(name, _)| name).collect()
         };
-        Names { labels: in_order(self.labels), numbers: in_order(self.numbers) }
+        (parts, Names { labels: in_order(self.labels), numbers: in_order(self.numbers) })
     }
 }

@@ -1,10 +1,11 @@
 //! Leaves out what weighs little, so that a report is of what matters.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::build::{Builder, EdgesOf};
+use super::links::Links;
 use super::order::Order;
-use super::{Edge, EdgeId, Graph, NodeId};
+use super::{Edge, EdgeId, Graph, Info, NodeId};
 use crate::measurement::to_integer;
 use crate::profile::Profile;
 
@@ -52,10 +53,10 @@ pub struct Trimmed {
 ///
 /// Where nodes go, edges are of the samples and not of the graph before: that does not know what goes through two of its edges.
 #[must_use]
-pub fn trimmed(builder: Builder<'_>, trim: Trim) -> Trimmed {
+pub fn trimmed(builder: Builder<'_>, infos: Vec<Info>, trim: Trim) -> Trimmed {
     let Builder { profile, options, .. } = builder;
     debug_assert!(!trim.is_picture || options.edges == EdgesOf::AllNodes);
-    let mut graph = builder.nodes();
+    let mut graph = builder.nodes(infos);
     let total = graph.iter().fold(0i64, |sum, node| sum.wrapping_add(node.flat));
     let cutoff = |fraction: f64| to_integer(total as f64 * fraction).wrapping_abs();
     let (node_cutoff, edge_cutoff) = (cutoff(trim.node_fraction), cutoff(trim.edge_fraction));
@@ -133,8 +134,8 @@ impl Graph {
         let most = trim.count();
         if trim.is_picture {
             let mut places = 0;
-            for (index, node) in self.iter().enumerate() {
-                let tags = node.tags().iter().filter(|tag| tag.flat != 0).count();
+            for (index, id) in self.shown.iter().enumerate() {
+                let tags = self.tags(*id).filter(|tag| tag.flat != 0).count();
                 places += tags.min(MAX_TAGS) + 1;
                 if places >= most {
                     return index + 1;
@@ -145,48 +146,37 @@ impl Graph {
     }
 
     fn trim_tags(&mut self, cutoff: i64) {
-        for id in &self.shown {
-            if let Some(links) = &mut self.nodes[*id as usize].links {
-                links.tags.retain(|tag| tag.weighs(cutoff));
-            }
-        }
+        self.tags.retain(|(_, tag)| tag.weighs(cutoff));
     }
 
     /// Takes away edges to nodes that are shown; how many.
     fn trim_edges(&mut self, cutoff: i64) -> usize {
-        let mut light = Vec::new();
-        for node in self.iter() {
-            let is_light = |id: &EdgeId| self.edge(*id).weight.wrapping_abs() < cutoff;
-            light.extend(node.callers().iter().copied().filter(is_light));
-        }
-        if light.len() > 32 {
-            let mut is_light = vec![false; self.edges.len()];
-            light.iter().for_each(|id| is_light[*id as usize] = true);
-            for links in self.nodes.iter_mut().filter_map(|node| node.links.as_mut()) {
-                links.callers.retain(|id| !is_light[*id as usize]);
-                links.callees.retain(|id| !is_light[*id as usize]);
+        let mut is_light = vec![false; self.edges.len()];
+        let mut count = 0;
+        for id in self.shown.iter().flat_map(|node| self.callers(*node)) {
+            if self.edge(*id).weight.wrapping_abs() < cutoff {
+                is_light[*id as usize] = true;
+                count += 1;
             }
-        } else {
-            light.iter().for_each(|id| self.remove_edge(*id));
         }
-        light.len()
+        if count > 0 {
+            self.callers.retain(|id| !is_light[id as usize]);
+            self.callees.retain(|id| !is_light[id as usize]);
+        }
+        count
     }
 
     fn remove_edge(&mut self, id: EdgeId) {
         let edge = self.edges[id as usize];
-        if let Some(links) = &mut self.nodes[edge.caller as usize].links {
-            links.callees.retain(|other| *other != id);
-        }
-        if let Some(links) = &mut self.nodes[edge.callee() as usize].links {
-            links.callers.retain(|other| *other != id);
-        }
+        self.callees.retain_of(edge.caller, |other| other != id);
+        self.callers.retain_of(edge.callee(), |other| other != id);
     }
 
     /// Takes away edges over left out nodes where another way leads to the same node: from the end of the nodes, and of each the lightest first, up
     /// to the first that goes over none.
     fn remove_redundant_edges(&mut self, profile: &Profile) {
         for index in (0..self.shown.len()).rev() {
-            let callers = self.node(self.shown[index]).callers();
+            let callers = self.callers(self.shown[index]);
             if !callers.iter().any(|id| self.edge(*id).is_residual()) {
                 continue;
             }
@@ -207,7 +197,7 @@ impl Graph {
         seen[edge.callee() as usize] = true;
         let mut queue = VecDeque::from([edge.callee()]);
         while let Some(node) = queue.pop_front() {
-            for &other in self.node(node).callers() {
+            for &other in self.callers(node) {
                 let caller = self.edge(other).caller;
                 if other == id || seen[caller as usize] {
                     continue;
@@ -225,38 +215,41 @@ impl Graph {
     /// Takes nodes out of a tree: their callees are their caller's then.
     fn trim_tree(&mut self, kept: &[NodeId], profile: &Profile) {
         let is_kept = mask(kept, self.nodes.len());
-        // Taken out of lists at the end, all at once: a node may have ever so many callees.
+        // Taken out of lists at the end, all at once: a node may have ever so many callees. Others come to their ends then, too.
         let mut is_gone = vec![false; self.edges.len()];
+        let mut adopted: HashMap<NodeId, Vec<EdgeId>> = HashMap::new();
         for id in std::mem::take(&mut self.shown) {
             if is_kept[id as usize] {
                 self.shown.push(id);
                 continue;
             }
-            let links = self.nodes[id as usize].links.as_mut();
-            let callees = links.map(|links| std::mem::take(&mut links.callees)).unwrap_or_default();
-            let callees = callees.into_iter().filter(|edge| !is_gone[*edge as usize]);
-            let callees: Vec<EdgeId> = callees.collect();
-            let Some(&from_parent) = self.node(id).callers().first() else {
-                for edge in callees {
-                    let child = self.edge(edge).callee();
-                    self.nodes[child as usize].links_mut().callers.clear();
-                }
+            let more = adopted.remove(&id).unwrap_or_default();
+            let callees = self.callees(id).iter().copied().chain(more);
+            let callees: Vec<EdgeId> = callees.filter(|edge| !is_gone[*edge as usize]).collect();
+            let from_parent = self.callers(id).first().filter(|edge| !is_gone[**edge as usize]);
+            let Some(&from_parent) = from_parent else {
+                callees.iter().for_each(|edge| is_gone[*edge as usize] = true);
                 continue;
             };
             let Edge { caller: parent, callee: between, .. } = *self.edge(from_parent);
             is_gone[from_parent as usize] = true;
-            for id in callees {
+            for &id in &callees {
                 let edge = &mut self.edges[id as usize];
                 if let Some(divisor) = self.divisors.remove(&(edge.caller, edge.callee())) {
                     self.divisors.insert((parent, edge.callee()), divisor);
                 }
                 (edge.caller, edge.callee) = (parent, edge.callee.over(between));
-                self.nodes[parent as usize].links_mut().callees.push(id);
             }
+            self.callees.retain_of(id, |_| false);
+            adopted.entry(parent).or_default().extend(callees);
         }
-        for links in self.nodes.iter_mut().filter_map(|node| node.links.as_mut()) {
-            links.callees.retain(|edge| !is_gone[*edge as usize]);
-        }
+        let lists = (0..self.nodes.len() as NodeId).map(|node| {
+            let own = self.callees(node).iter().copied();
+            let all = own.chain(adopted.remove(&node).unwrap_or_default());
+            all.filter(|edge| !is_gone[*edge as usize]).collect()
+        });
+        self.callees = Links::of_lists(lists);
+        self.callers.retain(|edge| !is_gone[edge as usize]);
         self.remove_redundant_edges(profile);
     }
 }

@@ -4,26 +4,23 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::Report;
-use crate::graph::{Graph, Info, NodeId};
+use crate::graph::{Graph, Info, Node};
 use crate::measurement::{scale, to_integer};
-use crate::profile::Text;
+use crate::profile::{Text, Texts};
 
 /// A name once in full, and then by its number.
 #[derive(Default)]
-struct Names(HashMap<String, usize>);
+struct Names(HashMap<Text, u32>);
 
 impl Names {
-    fn get(&mut self, name: &str) -> String {
+    fn get(&mut self, name: Text, texts: &Texts) -> String {
         if name.is_empty() {
             return String::new();
         }
-        let next = self.0.len() + 1;
-        match self.0.get(name) {
-            Some(known) => format!("({known})"),
-            None => {
-                self.0.insert(name.to_owned(), next);
-                format!("({next}) {name}")
-            }
+        let next = self.0.len() as u32 + 1;
+        match *self.0.entry(name).or_insert(next) {
+            number if number == next => format!("({number}) {}", texts.get(name)),
+            known => format!("({known})"),
         }
     }
 }
@@ -34,8 +31,8 @@ impl Report {
         self.options.edge_fraction = 0.0;
         self.options.node_count = 0;
         let graph = self.trimmed_graph().graph;
-        let texts = &self.profile.texts;
         let names = self.distinct_names(&graph);
+        let texts = &self.profile.texts;
         let (from, to) = (&self.options.sample_unit, &self.options.output_unit);
         let cost = |value: i64| to_integer(scale(value, from, to).0);
         writeln!(out, "positions: instr line")?;
@@ -45,21 +42,21 @@ impl Report {
         let mut previous: Option<Info> = None;
         for id in &graph.shown {
             let node = graph.node(*id);
-            let info = node.info;
+            let info = *graph.info(node);
             let block = |info: Info| (info.object, info.file, info.name);
             if previous.map(block) != Some(block(info)) {
-                writeln!(out, "\nob={}", objects.get(texts.get(info.object)))?;
-                writeln!(out, "fl={}", files.get(texts.get(info.file)))?;
-                writeln!(out, "fn={}", functions.get(texts.get(info.name)))?;
+                writeln!(out, "\nob={}", objects.get(info.object, texts))?;
+                writeln!(out, "fl={}", files.get(info.file, texts))?;
+                writeln!(out, "fn={}", functions.get(info.name, texts))?;
             }
             let address = address(previous, info.address);
             writeln!(out, "{address} {} {}", info.line, cost(node.flat_value()))?;
-            for edge in graph.sorted_edges(node.callees(), texts) {
+            for edge in graph.sorted_edges(graph.callees(*id), texts) {
                 let edge = graph.edge(edge);
-                let callee = graph.node(edge.callee()).info;
-                let name = names.get(&edge.callee()).map_or("", String::as_str);
-                writeln!(out, "cfl={}", files.get(texts.get(callee.file)))?;
-                writeln!(out, "cfn={}", functions.get(name))?;
+                let callee = graph.info(graph.node(edge.callee()));
+                let name = names[edge.callee() as usize];
+                writeln!(out, "cfl={}", files.get(callee.file, texts))?;
+                writeln!(out, "cfn={}", functions.get(name, texts))?;
                 let address = self::address(previous, callee.address);
                 writeln!(out, "calls=0 {address} {}", callee.line)?;
                 writeln!(out, "* * {}", cost(edge.weight))?;
@@ -69,22 +66,36 @@ impl Report {
         Ok(())
     }
 
-    /// Names with a number where functions of one name and file are several, as in a call tree.
-    fn distinct_names(&self, graph: &Graph) -> HashMap<NodeId, String> {
-        let mut functions: HashMap<(Text, Text), HashMap<u32, usize>> = HashMap::new();
-        for node in graph.iter() {
-            let known = functions.entry((node.info.file, node.info.name)).or_default();
-            let next = known.len() + 1;
-            known.entry(node.function).or_insert(next);
-        }
-        let name = |id: &NodeId| {
-            let node = graph.node(*id);
-            let name = self.profile.text(node.info.name);
-            let all = &functions[&(node.info.file, node.info.name)];
-            let (at, len) = (all[&node.function], all.len());
-            (*id, if len > 1 { format!("{name} [{at}/{len}]") } else { name.to_owned() })
+    /// The names of all nodes, with a number where functions of one name and file are several, as in a call tree; none of those that are not shown.
+    fn distinct_names(&mut self, graph: &Graph) -> Vec<Text> {
+        // The number of each function among those that are called alike, and how many these are.
+        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        let mut counts: HashMap<(Text, Text), u32> = HashMap::new();
+        let called = |node: &Node| {
+            let info = graph.info(node);
+            (info.file, info.name)
         };
-        graph.shown.iter().map(name).collect()
+        for node in graph.iter() {
+            numbers.entry(node.function).or_insert_with(|| {
+                let count = counts.entry(called(node)).or_default();
+                *count += 1;
+                *count
+            });
+        }
+        let mut names = vec![Text::EMPTY; graph.nodes.len()];
+        for id in &graph.shown {
+            let node = graph.node(*id);
+            let (_, name) = called(node);
+            names[*id as usize] = match counts[&called(node)] {
+                1 => name,
+                count => {
+                    let number = numbers[&node.function];
+                    let name = format!("{} [{number}/{count}]", self.profile.text(name));
+                    self.profile.texts.intern(&name)
+                }
+            };
+        }
+        names
     }
 }
 

@@ -43,8 +43,7 @@ impl Report {
         let Some(symbol) = self.options.symbol.clone() else {
             return Err(Error::NotFound("disasm needs a regular expression".to_owned()));
         };
-        let sites = self.sites();
-        let graph = self.builder(&sites, &self.graph_options(&sites)).whole();
+        let graph = self.whole_graph();
         let asked = Asked { address: address_of(symbol.source()), symbol };
         let (mut all, mut has_symbols, mut failures) = (Vec::new(), false, Vec::new());
         for file in self.files_with(&graph, &asked) {
@@ -77,8 +76,9 @@ impl Report {
     /// Binaries with nodes that match, or with the address.
     fn files_with(&self, graph: &Graph, asked: &Asked) -> Vec<Text> {
         let texts = &self.profile.texts;
-        let nodes = graph.iter().filter(|node| asked.symbol.matches(&node.info.printable(texts)));
-        let matching: HashSet<Text> = nodes.map(|node| node.info.object).collect();
+        let infos = graph.iter().map(|node| graph.info(node));
+        let infos = infos.filter(|info| asked.symbol.matches(&info.printable(texts)));
+        let matching: HashSet<Text> = infos.map(|info| info.object).collect();
         let is_asked = |mapping: &&Mapping| {
             let is_in = |address| mapping.start <= address && address <= mapping.limit;
             mapping.file != Text::EMPTY
@@ -111,10 +111,10 @@ impl Report {
             let mut mappings = self.profile.mappings.iter().filter(is_its).filter(is_in);
             mappings.find_map(|mapping| binary.link_address(mapping, address))
         };
-        let nodes = graph.iter().filter(|node| node.info.object == file);
-        let nodes = nodes.filter_map(|node| Some((linked(node.info.address)?, node)));
+        let nodes = graph.iter().filter(|node| graph.info(node).object == file);
+        let nodes = nodes.filter_map(|node| Some((linked(graph.info(node).address)?, node)));
         let mut nodes: Vec<(u64, &Node)> = nodes.collect();
-        nodes.sort_by_key(|(address, node)| (*address, node.info));
+        nodes.sort_by_key(|(address, node)| (*address, graph.info(node)));
         let address = asked.address.and_then(|address| linked(address).or(Some(address)));
         let mut routines: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
         for found in symbols.iter() {

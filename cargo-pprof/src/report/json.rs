@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::Report;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, NodeId};
 use crate::profile::Text;
 
 /// Changes when what is there changes its meaning; not when something comes to it.
@@ -22,9 +22,9 @@ impl Report {
         put("dropped_entries", trimmed.dropped_nodes);
         let head = serde_json::to_string(&head)?;
         write!(out, "{},\"entries\":[", &head[..head.len() - 1])?;
-        for (index, node) in graph.iter().enumerate() {
+        for (index, node) in graph.shown.iter().enumerate() {
             let separator = if index == 0 { "\n" } else { ",\n" };
-            write!(out, "{separator}{}", self.json_entry(graph, node))?;
+            write!(out, "{separator}{}", self.json_entry(graph, *node))?;
         }
         writeln!(out, "\n]}}")
     }
@@ -54,9 +54,10 @@ impl Report {
     }
 
     /// What an entry does not tell apart is not in it.
-    fn json_entry(&self, graph: &Graph, node: &Node) -> Value {
+    fn json_entry(&self, graph: &Graph, id: NodeId) -> Value {
         let texts = &self.profile.texts;
-        let info = &node.info;
+        let node = graph.node(id);
+        let info = graph.info(node);
         let mut entry = json!({
             "name": info.printable(texts),
             "flat": self.plain(node.flat_value()),
@@ -73,7 +74,7 @@ impl Report {
         put("column", info.column != 0, json!(info.column));
         put("address", info.address != 0, json!(format!("{:#x}", info.address)));
         put("object", !info.object.is_empty(), json!(texts.get(info.object)));
-        let mut calls = node.callers().iter().map(|id| graph.edge(*id).is_inline());
+        let mut calls = graph.callers(id).iter().map(|id| graph.edge(*id).is_inline());
         put("inline", calls.any(|is_inline| is_inline), json!(true));
         entry
     }

@@ -28,7 +28,7 @@ use crate::graph::{mean, trimmed, without_modules};
 use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
 use crate::pattern::Pattern;
-use crate::profile::{Profile, Sample, Value};
+use crate::profile::{Profile, Sample, Samples, Value};
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,7 +268,7 @@ impl Report {
 
     /// Makes names those that are shown. Entries that are called alike then are still two.
     fn shorten(&mut self, graph: &mut Graph) {
-        self.shorten_all(graph.nodes.iter_mut().map(|node| &mut node.info));
+        self.shorten_all(graph.infos.iter_mut());
     }
 
     fn shorten_all<'i>(&mut self, infos: impl Iterator<Item = &'i mut Info>) {
@@ -295,25 +295,17 @@ impl Report {
             divisor: self.options.divisor,
             is_tree: self.is_call_tree(),
             drop_negative: self.options.drop_negative,
+            has_functions: format == Format::Callgrind,
             edges: match format {
-                Format::Text | Format::Json | Format::TopProto | Format::List => {
-                    EdgesOf::InlinedNodes
-                }
-                Format::Disasm => EdgesOf::Nothing,
+                Format::Text | Format::Json | Format::TopProto => EdgesOf::InlinedNodes,
+                Format::Disasm | Format::List => EdgesOf::Nothing,
                 _ => self.asked(sites).map_or(EdgesOf::AllNodes, EdgesOf::Nodes),
             },
             tag_unit: (format == Format::Dot).then(|| self.options.output_unit.clone()),
         }
     }
 
-    fn builder<'p>(&'p self, sites: &'p Sites, options: &'p graph::Options) -> Builder<'p> {
-        Builder { profile: &self.profile, sites, units: &self.units, options }
-    }
-
     fn trimmed_graph(&mut self) -> Trimmed {
-        let sites = self.sites();
-        // From here on sites say all that is needed of them, and the graph takes memory too.
-        (self.profile.locations, self.profile.functions) = Default::default();
         let trim = Trim {
             node_count: self.options.node_count,
             node_fraction: self.options.node_fraction,
@@ -321,10 +313,25 @@ impl Report {
             by_cum: self.options.by_cum,
             is_picture: self.options.format == Format::Dot,
         };
-        let options = self.graph_options(&sites);
-        let trimmed = trimmed(self.builder(&sites, &options), trim);
+        let trimmed = self.graph_by(|builder, infos| trimmed(builder, infos, trim));
         self.choose_unit(&trimmed.graph);
         trimmed
+    }
+
+    fn whole_graph(&mut self) -> Graph {
+        self.graph_by(|builder, infos| builder.whole(infos))
+    }
+
+    /// What `build` makes of the samples, which are gone then: a graph says all that reports of it need, and takes memory too.
+    fn graph_by<G>(&mut self, build: impl FnOnce(Builder<'_>, Vec<Info>) -> G) -> G {
+        let mut sites = self.sites();
+        (self.profile.locations, self.profile.functions) = Default::default();
+        let options = self.graph_options(&sites);
+        let infos = std::mem::take(&mut sites.infos);
+        let (profile, units) = (&self.profile, &self.units);
+        let graph = build(Builder { profile, sites: &sites, units, options: &options }, infos);
+        self.profile.samples = Samples::default();
+        graph
     }
 
     /// One unit for all values: that of the smallest, or where the total is far from it, that of a hundred times as much.

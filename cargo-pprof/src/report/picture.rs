@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use crate::draw::{Arrow, Color, Node as Drawn, Picture, Shape};
-use crate::graph::{Edge, Graph, MAX_TAGS, Names, Node, NodeId, Tag, shorten};
+use crate::graph::{Edge, Graph, MAX_TAGS, Node, NodeId, Tag, shorten};
 use crate::measurement::{label, percentage, scale};
 use crate::paths::base;
 
@@ -29,11 +29,11 @@ impl Report {
         for (number, id) in (1..).zip(&graph.shown) {
             let place = picture.nodes.len();
             places[*id as usize] = place;
-            picture.nodes.push(self.node(graph.node(*id), number, max_flat));
-            self.add_tags(&mut picture.nodes, place, graph.node(*id), &graph.names);
+            picture.nodes.push(self.node(graph, graph.node(*id), number, max_flat));
+            self.add_tags(&mut picture.nodes, place, graph, *id);
             has_tags[*id as usize] = picture.nodes.len() > place + 1;
         }
-        let edges: Vec<_> = graph.iter().flat_map(|node| node.callees().iter().copied()).collect();
+        let edges: Vec<_> = graph.shown.iter().flat_map(|id| graph.callees(*id)).copied().collect();
         let edges = graph.sorted_edges(&edges, &self.profile.texts);
         let calls = edges.into_iter().map(|id| {
             let edge = graph.edge(id);
@@ -49,15 +49,15 @@ impl Report {
         percentage(value, self.total).trim().to_owned()
     }
 
-    fn node(&self, node: &Node, number: usize, max_flat: i64) -> Drawn {
+    fn node(&self, graph: &Graph, node: &Node, number: usize, max_flat: i64) -> Drawn {
         let (flat, cum) = (node.flat_value(), node.cum_value());
-        let texts = &self.profile.texts;
-        let name = escape(&shorten(texts.get(node.info.name)));
+        let (info, texts) = (graph.info(node), &self.profile.texts);
+        let name = escape(&shorten(texts.get(info.name)));
         // Go writes type arguments as three dots: no end of a word.
         let name = name.replace("::", "\\n").replace("[...]", "[…]").replace('.', "\\n");
-        let file = texts.get(node.info.file);
+        let file = texts.get(info.file);
         let file = if file.is_empty() { "" } else { base(file) };
-        let mut label = node.info.join(&name, file, texts.get(node.info.object), "\\n");
+        let mut label = info.join(&name, file, texts.get(info.object), "\\n");
         label.push_str("\\n");
         let flat_text = self.value(flat);
         let _ = match flat {
@@ -80,17 +80,17 @@ impl Report {
             name: format!("N{number}"),
             id: format!("node{number}"),
             label,
-            tooltip: format!("{} ({cum_text})", escape(&node.info.printable(texts))),
+            tooltip: format!("{} ({cum_text})", escape(&info.printable(texts))),
             font_size,
             shape: Shape::Call { line: color(score, false), fill: color(score, true) },
         }
     }
 
     /// Of nodes that have callees what is their own, of others also what callees have that were left out.
-    fn add_tags(&self, nodes: &mut Vec<Drawn>, of: usize, node: &Node, names: &Names) {
-        let by_flat = !node.callees().is_empty();
-        let name = |tag: &Tag| names.labels[tag.labels as usize].clone();
-        let labels = node.tags().iter().filter(|tag| tag.number.is_none());
+    fn add_tags(&self, nodes: &mut Vec<Drawn>, of: usize, graph: &Graph, id: NodeId) {
+        let by_flat = !graph.callees(id).is_empty();
+        let name = |tag: &Tag| graph.names.labels[tag.labels as usize].clone();
+        let labels = graph.tags(id).filter(|tag| tag.number.is_none());
         let mut labels: Vec<Part> = labels.map(|tag| Part::of(tag, name(tag))).collect();
         sort(&mut labels, by_flat);
         for (index, label) in labels.iter().take(MAX_TAGS).enumerate() {
@@ -98,29 +98,28 @@ impl Report {
             if weight == 0 {
                 continue;
             }
-            let id = format!("{}_{index}", nodes[of].name);
+            let name = format!("{}_{index}", nodes[of].name);
             let arrow = Arrow { from: of, to: nodes.len(), ..Arrow::default() };
-            nodes.push(self.tag(id, &label.name, weight, arrow));
-            self.add_numbers(nodes, nodes.len() - 1, node, names, label.tag.labels);
+            nodes.push(self.tag(name, &label.name, weight, arrow));
+            self.add_numbers(nodes, nodes.len() - 1, graph, id, label.tag.labels);
         }
-        self.add_numbers(nodes, of, node, names, 0);
+        self.add_numbers(nodes, of, graph, id, 0);
     }
 
     fn add_numbers(
         &self,
         nodes: &mut Vec<Drawn>,
         of: usize,
-        node: &Node,
-        names: &Names,
+        graph: &Graph,
+        id: NodeId,
         labels: u32,
     ) {
-        let by_flat = !node.callees().is_empty();
+        let by_flat = !graph.callees(id).is_empty();
         let of_labels = |tag: &&Tag| tag.labels == labels && tag.number.is_some();
-        let numbers: Vec<Part> = node
-            .tags()
-            .iter()
+        let numbers: Vec<Part> = graph
+            .tags(id)
             .filter(of_labels)
-            .map(|tag| Part::of(tag, names.numbers[tag.number.unwrap_or(0) as usize].clone()))
+            .map(|tag| Part::of(tag, graph.names.numbers[tag.number.unwrap_or(0) as usize].clone()))
             .collect();
         let unit = self.profile.texts.find("bytes").map_or("", |key| self.units.of(key));
         for (index, number) in collapsed(numbers, unit, by_flat).iter().enumerate() {
@@ -129,10 +128,10 @@ impl Report {
             if weight == 0 {
                 continue;
             }
-            let id = format!("N{}_{index}", nodes[of].name);
+            let name = format!("N{}_{index}", nodes[of].name);
             let arrow =
                 Arrow { from: of, to: nodes.len(), is_dotted: !is_flat, ..Arrow::default() };
-            nodes.push(self.tag(id, &number.name, weight, arrow));
+            nodes.push(self.tag(name, &number.name, weight, arrow));
         }
     }
 
@@ -159,7 +158,7 @@ impl Report {
         };
         let score = value as f64 / self.total.wrapping_abs() as f64;
         let arrow = if edge.is_residual() { "..." } else { "->" };
-        let name = |id: NodeId| escape(&graph.node(id).info.printable(&self.profile.texts));
+        let name = |id: NodeId| escape(&graph.info(graph.node(id)).printable(&self.profile.texts));
         Arrow {
             label: format!(" {weight}{}", if edge.is_inline() { "\\n (inline)" } else { "" }),
             tooltip: format!("{} {arrow} {} ({weight})", name(edge.caller), name(edge.callee())),

@@ -40,7 +40,7 @@ impl Report {
         top.sample_types = ty.map(|ty| ValueType { ty, unit }).to_vec();
         let mut functions = HashMap::new();
         for (node, index) in graph.iter().zip(0..) {
-            let info = node.info;
+            let info = graph.info(node);
             let key = (info.name, info.file, info.start_line);
             let function = *functions.entry(key).or_insert_with(|| {
                 top.functions.push(Function {

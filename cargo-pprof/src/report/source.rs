@@ -1,11 +1,11 @@
 //! Annotated source.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write;
 
 use super::sources::Reader;
 use super::{Error, Report};
-use crate::graph::Node;
+use crate::graph::{Graph, Info, Node};
 use crate::measurement::percentage;
 
 /// Lines shown before the first one and after the last one that has samples.
@@ -16,50 +16,42 @@ impl Report {
         let Some(symbol) = self.options.symbol.clone() else {
             return Err(Error::NotFound("list needs a regular expression".to_owned()));
         };
-        let sites = self.sites();
-        let graph = self.builder(&sites, &self.graph_options(&sites)).whole();
+        let graph = self.whole_graph();
         let texts = &self.profile.texts;
-        let mut functions: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
-        for node in graph.iter() {
-            let name = texts.get(node.info.name);
-            if symbol.matches(name) {
-                functions.entry(name).or_default().push(node);
-            }
-        }
-        if functions.is_empty() {
+        let name_of = |node: &Node| texts.get(graph.info(node).name);
+        let file_of = |node: &Node| texts.get(graph.info(node).file);
+        let mut nodes: Vec<&Node> =
+            graph.iter().filter(|node| symbol.matches(name_of(node))).collect();
+        if nodes.is_empty() {
             let source = symbol.source();
             return Err(Error::NotFound(format!("no matches found for regexp: {source}")));
         }
+        nodes.sort_by(|a, b| (name_of(a), file_of(a)).cmp(&(name_of(b), file_of(b))));
         let mut reader = Reader::new(&self.options.source_path, &self.options.trim_path)?;
         writeln!(out, "Total: {}", self.value(self.total))?;
-        for (name, nodes) in functions {
-            let mut files: HashMap<&str, Vec<&Node>> = HashMap::new();
-            for node in nodes {
-                if !node.info.file.is_empty() {
-                    files.entry(texts.get(node.info.file)).or_default().push(node);
-                }
+        for function in nodes.chunk_by(|a, b| name_of(a) == name_of(b)) {
+            // Those of no file are first.
+            let known = function.partition_point(|node| file_of(node).is_empty());
+            if known == function.len() {
+                writeln!(out, "No source information for {}", name_of(function[0]))?;
             }
-            if files.is_empty() {
-                writeln!(out, "No source information for {name}")?;
-                continue;
-            }
-            let mut files: Vec<(&str, Vec<&Node>)> = files.into_iter().collect();
-            files.sort_by_key(|(file, _)| *file);
-            for (file, nodes) in files {
-                self.listing(out, &mut reader, name, file, &nodes)?;
+            for nodes in function[known..].chunk_by(|a, b| file_of(a) == file_of(b)) {
+                self.listing(out, &mut reader, &graph, nodes)?;
             }
         }
         Ok(())
     }
 
+    /// The lines of a function in one file.
     fn listing(
         &self,
         out: &mut dyn Write,
         reader: &mut Reader,
-        name: &str,
-        file: &str,
+        graph: &Graph,
         nodes: &[&Node],
     ) -> Result<(), Error> {
+        let infos: Vec<&Info> = nodes.iter().map(|node| graph.info(node)).collect();
+        let [name, file] = [infos[0].name, infos[0].file].map(|text| self.profile.text(text));
         let sum =
             |of: fn(&Node) -> i64| nodes.iter().fold(0i64, |sum, node| sum.wrapping_add(of(node)));
         let (flat, cum) = (sum(|n| n.flat), sum(|n| n.cum));
@@ -68,7 +60,7 @@ impl Report {
         let (flat, cum) = (self.value(flat), self.value(cum));
         writeln!(out, "{flat:>10} {cum:>10} (flat, cum) {share} of Total")?;
         // Where a function starts after all of its lines there is nothing to show, and the reference looks for no file.
-        let (start, end) = bounds(nodes);
+        let (start, end) = bounds(&infos);
         if start > end && !reader.knows(file) {
             return Ok(());
         }
@@ -80,8 +72,8 @@ impl Report {
             }
         };
         let mut values: HashMap<i64, (i64, i64)> = HashMap::new();
-        for node in nodes {
-            let (flat, cum) = values.entry(node.info.line).or_default();
+        for (node, info) in nodes.iter().zip(infos) {
+            let (flat, cum) = values.entry(info.line).or_default();
             *flat = flat.wrapping_add(node.flat);
             *cum = cum.wrapping_add(node.cum);
         }
@@ -98,16 +90,16 @@ impl Report {
 }
 
 /// The first and the last line that are shown: from where the function starts, if that is known.
-fn bounds(nodes: &[&Node]) -> (i64, i64) {
-    let start_of = |node: &Node| match node.info.start_line {
-        0 => node.info.line.saturating_sub(MARGIN),
+fn bounds(infos: &[&Info]) -> (i64, i64) {
+    let start_of = |info: &Info| match info.start_line {
+        0 => info.line.saturating_sub(MARGIN),
         start => start,
     };
-    let Some(first) = nodes.first() else { return (1, 0) };
-    let (mut start, mut end) = (start_of(first), first.info.line.saturating_add(MARGIN));
-    for node in nodes {
-        start = start.min(start_of(node));
-        end = end.max(node.info.line.saturating_add(MARGIN));
+    let Some(first) = infos.first() else { return (1, 0) };
+    let (mut start, mut end) = (start_of(first), first.line.saturating_add(MARGIN));
+    for info in infos {
+        start = start.min(start_of(info));
+        end = end.max(info.line.saturating_add(MARGIN));
     }
     (start.max(1), end)
 }

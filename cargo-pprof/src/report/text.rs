@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, NodeId};
 use crate::measurement::percentage;
 
 impl Report {
@@ -14,12 +14,13 @@ impl Report {
         writeln!(out, "{}", self.labels(&trimmed).join("\n"))?;
         writeln!(out, "      flat  flat%   sum%        cum   cum%")?;
         let mut sum = 0i64;
-        for node in graph.iter() {
+        for id in &graph.shown {
+            let node = graph.node(*id);
             let (flat, cum) = (node.flat_value(), node.cum_value());
             sum = sum.wrapping_add(flat);
-            let name = node.info.printable(&self.profile.texts);
+            let name = graph.info(node).printable(&self.profile.texts);
             let figures = self.figures(flat, sum, cum);
-            writeln!(out, "{figures}  {name}{}", inlined(graph, node))?;
+            writeln!(out, "{figures}  {name}{}", inlined(graph, *id))?;
         }
         Ok(())
     }
@@ -33,8 +34,8 @@ impl Report {
 }
 
 /// Whether it is inlined into its callers.
-fn inlined(graph: &Graph, node: &Node) -> &'static str {
-    let mut edges = node.callers().iter().map(|id| graph.edge(*id).is_inline());
+fn inlined(graph: &Graph, node: NodeId) -> &'static str {
+    let mut edges = graph.callers(node).iter().map(|id| graph.edge(*id).is_inline());
     match (edges.clone().any(|inline| inline), edges.any(|inline| !inline)) {
         (true, true) => " (partial-inline)",
         (true, false) => " (inline)",

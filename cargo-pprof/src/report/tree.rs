@@ -14,7 +14,7 @@ impl Report {
         let mut trimmed = self.trimmed_graph();
         let symbol = self.options.symbol.as_ref();
         let is_asked = |node: &Node| {
-            let name = node.info.printable(&self.profile.texts);
+            let name = trimmed.graph.info(node).printable(&self.profile.texts);
             symbol.is_none_or(|symbol| symbol.matches(&name))
         };
         let asked: Vec<bool> = trimmed.graph.iter().map(is_asked).collect();
@@ -30,18 +30,19 @@ impl Report {
         writeln!(out, "{}", self.labels(&trimmed).join("\n"))?;
         writeln!(out, "{SEPARATOR}\n{LEGEND}")?;
         let mut sum = 0i64;
-        for (node, _) in graph.iter().zip(asked).filter(|(_, is_asked)| *is_asked) {
-            let name = node.info.printable(texts);
+        for (&id, _) in graph.shown.iter().zip(asked).filter(|(_, is_asked)| *is_asked) {
+            let node = graph.node(id);
+            let name = graph.info(node).printable(texts);
             let (flat, cum) = (node.flat_value(), node.cum_value());
             writeln!(out, "{SEPARATOR}")?;
-            for id in graph.sorted_edges(node.callers(), texts) {
-                let edge = graph.edge(id);
+            for edge in graph.sorted_edges(graph.callers(id), texts) {
+                let edge = graph.edge(edge);
                 self.edge(out, graph, edge, edge.caller, cum)?;
             }
             sum = sum.wrapping_add(flat);
             writeln!(out, "{}                | {name}", self.figures(flat, sum, cum))?;
-            for id in graph.sorted_edges(node.callees(), texts) {
-                let edge = graph.edge(id);
+            for edge in graph.sorted_edges(graph.callees(id), texts) {
+                let edge = graph.edge(edge);
                 self.edge(out, graph, edge, edge.callee(), cum)?;
             }
         }
@@ -60,7 +61,7 @@ impl Report {
         cum: i64,
     ) -> Result<(), Error> {
         let inline = if edge.is_inline() { " (inline)" } else { "" };
-        let name = graph.node(other).info.printable(&self.profile.texts);
+        let name = graph.info(graph.node(other)).printable(&self.profile.texts);
         let (value, share) = (self.value(edge.weight), percentage(edge.weight, cum));
         writeln!(out, "{value:>50} {share} |   {name}{inline}")?;
         Ok(())

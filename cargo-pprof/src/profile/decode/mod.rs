@@ -243,7 +243,10 @@ impl Tables {
         Ok(())
     }
 
-    fn resolve(self) -> Result<Profile> {
+    fn resolve(mut self) -> Result<Profile> {
+        // What is free behind them is of no use to others, and that it was theirs decides how allocators keep what comes later.
+        self.locations.shrink_to_fit();
+        self.functions.shrink_to_fit();
         let texts = self.texts;
         let text = |raw| text_at(&texts, raw);
         let value_type = |[ty, unit]: [Raw; 2]| Ok(ValueType { ty: text(ty)?, unit: text(unit)? });

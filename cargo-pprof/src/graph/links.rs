@@ -1,0 +1,98 @@
+//! Which edges are at a node.
+
+use std::ops::Range;
+
+use super::{Edge, EdgeId, NodeId};
+
+/// The edges of all nodes, on one side of these: one list after the other, as there are many and most are short.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links {
+    edges: Vec<EdgeId>,
+    /// Where each node's are. There may be room between them, of what has been taken away.
+    spans: Vec<Range<u32>>,
+}
+
+impl Links {
+    /// Those of so many nodes, each with the edges that `end` says are its, in their order.
+    pub(super) fn new(nodes: usize, edges: &[Edge], end: impl Fn(&Edge) -> NodeId) -> Links {
+        let mut spans = vec![0..0; nodes];
+        for edge in edges {
+            spans[end(edge) as usize].end += 1;
+        }
+        let mut start = 0;
+        for span in &mut spans {
+            let len = span.end;
+            *span = start..start;
+            start += len;
+        }
+        let mut links = Links { edges: vec![0; edges.len()], spans };
+        for (id, edge) in (0..).zip(edges) {
+            let place = &mut links.spans[end(edge) as usize].end;
+            links.edges[*place as usize] = id;
+            *place += 1;
+        }
+        links
+    }
+
+    /// Those in such lists, one for each node.
+    pub(super) fn of_lists(lists: impl Iterator<Item = Vec<EdgeId>>) -> Links {
+        let mut links = Links::default();
+        for list in lists {
+            let start = links.edges.len() as u32;
+            links.edges.extend(list);
+            links.spans.push(start..links.edges.len() as u32);
+        }
+        links
+    }
+
+    /// A node's; none if there are no edges at all.
+    pub(super) fn of(&self, node: NodeId) -> &[EdgeId] {
+        match self.spans.get(node as usize) {
+            Some(span) => &self.edges[span.start as usize..span.end as usize],
+            None => &[],
+        }
+    }
+
+    /// Leaves those that `keep` says.
+    pub(super) fn retain(&mut self, keep: impl Fn(EdgeId) -> bool) {
+        for node in 0..self.spans.len() as NodeId {
+            self.retain_of(node, &keep);
+        }
+    }
+
+    /// The same, of one node.
+    pub(super) fn retain_of(&mut self, node: NodeId, keep: impl Fn(EdgeId) -> bool) {
+        let span = &mut self.spans[node as usize];
+        let mut end = span.start;
+        for at in span.clone() {
+            let id = self.edges[at as usize];
+            if keep(id) {
+                self.edges[end as usize] = id;
+                end += 1;
+            }
+        }
+        span.end = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::edges::{Callee, Kind};
+
+    #[test]
+    fn each_node_has_its_edges_until_they_are_taken_away() {
+        let kind = Kind { is_residual: false, is_inline: false };
+        let edge = |(caller, callee)| Edge { caller, callee: Callee::new(callee, kind), weight: 1 };
+        let edges = [(0, 1), (0, 2), (1, 2), (3, 0), (3, 2)].map(edge);
+        let mut links = Links::new(4, &edges, Edge::callee);
+        let all = |links: &Links| (0..5).map(|node| links.of(node).to_vec()).collect::<Vec<_>>();
+        assert_eq!(all(&links), [vec![3], vec![0], vec![1, 2, 4], vec![], vec![]]);
+        links.retain_of(2, |id| id != 2);
+        assert_eq!(all(&links), [vec![3], vec![0], vec![1, 4], vec![], vec![]]);
+        links.retain(|id| id > 0 && id < 4);
+        assert_eq!(all(&links), [vec![3], vec![], vec![1], vec![], vec![]]);
+        let lists = Links::of_lists([vec![2, 1], vec![], vec![0]].into_iter());
+        assert_eq!(all(&lists), [vec![2, 1], vec![], vec![0], vec![], vec![]]);
+    }
+}
