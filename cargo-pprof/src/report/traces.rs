@@ -14,6 +14,8 @@ impl Report {
     pub(super) fn traces(&mut self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.profile_labels().join("\n"))?;
         let mut sites = Sites::new(&mut self.profile, false);
+        // Sites say all that is needed of them, and lines take memory too.
+        (self.profile.locations, self.profile.functions) = Default::default();
         self.shorten_all(sites.infos.iter_mut());
         let texts = &self.profile.texts;
         // Printed many times each: lines of callers, of which the first eleven columns are for values.
