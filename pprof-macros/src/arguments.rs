@@ -3,7 +3,7 @@
 //! The compiler takes them into a function's future in their order, and drops them in the opposite one. A block takes what it uses, or the
 //! used part of it, in the order of use, drops it in that order, and leaves the rest outside. So it begins by naming them from the last to the
 //! first. Where one of them is a pattern, or not used, it binds all anew, as the compiler does, at the price of one more place for each in
-//! the future.
+//! the future. So does a block that is the function's whole future, which is dropped before its first poll as the compiler's is.
 
 use std::collections::HashSet;
 use std::mem;
@@ -22,16 +22,8 @@ pub(crate) fn moved_inside(
     body: &[Stmt],
     labels: Option<&[Label]>,
 ) -> TokenStream {
-    // The whole of it; in the user's word, as another `self` is not that one.
-    let receiver = signature.receiver().map(|receiver| {
-        let this = receiver.self_token;
-        quote!(let _ = &#this;)
-    });
-    let typed = signature.inputs.iter_mut().filter_map(|input| match input {
-        FnArg::Typed(argument) => Some(argument),
-        FnArg::Receiver(_) => None,
-    });
-    let typed: Vec<&mut PatType> = typed.collect();
+    let receiver = receiver(signature);
+    let typed: Vec<&mut PatType> = typed(signature).collect();
     let in_labels =
         labels.map(|labels| Words::of(labels.iter().map(|label| label.value.to_token_stream())));
     if let Some(names) = used_names(&typed, body, in_labels.as_ref()) {
@@ -48,6 +40,27 @@ pub(crate) fn moved_inside(
     let bound = typed.into_iter().enumerate();
     let bound = bound.map(|(index, argument)| bound_anew(argument, index, in_labels.as_ref()));
     receiver.into_iter().chain(bound).collect()
+}
+
+/// The statements that the block of a body begins with if it is all that the function makes.
+pub(crate) fn bound_inside(signature: &mut Signature) -> TokenStream {
+    let receiver = receiver(signature);
+    let bound = typed(signature).enumerate();
+    let bound = bound.map(|(index, argument)| bound_anew(argument, index, None));
+    receiver.into_iter().chain(bound).collect()
+}
+
+/// The whole of `self`; in the user's word, as another `self` is not that one.
+fn receiver(signature: &Signature) -> Option<TokenStream> {
+    let this = signature.receiver()?.self_token;
+    Some(quote!(let _ = &#this;))
+}
+
+fn typed(signature: &mut Signature) -> impl Iterator<Item = &mut PatType> {
+    signature.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Typed(argument) => Some(argument),
+        FnArg::Receiver(_) => None,
+    })
 }
 
 /// The names of all arguments, if they are that and no patterns, and used: else the compiler has something to say of what is bound anew.

@@ -8,12 +8,12 @@ use syn::spanned::Spanned;
 use syn::token::Brace;
 use syn::visit::Visit;
 use syn::{
-    AttrStyle, Block, Expr, ExprReference, ImplItemFn, Path, ReturnType, Stmt, Token, Type,
-    TypeImplTrait, TypeMacro,
+    AttrStyle, Attribute, Block, Expr, ExprReference, ImplItemFn, Path, ReturnType, Signature,
+    Stmt, Token, Type, TypeImplTrait, TypeMacro,
 };
 
 use crate::parse::{Generic, Label, Options, Time};
-use crate::{arguments, future};
+use crate::{arguments, future, validate};
 
 /// A method or any other function: a method may have all that others have.
 pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
@@ -46,8 +46,13 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         |future: &Expr| labelled(quote!(#support::Instrumented::new(#name, #future)));
     let body = if signature.asyncness.is_some() {
         let typed_return = typed_return(&signature.output);
-        let arguments =
-            arguments::moved_inside(&mut signature, &statements, options.labels.as_deref());
+        // Labels are made when the body begins.
+        let is_returned = set.is_none() && return_future(options, &attrs, &mut signature);
+        let arguments = if is_returned {
+            arguments::bound_inside(&mut signature)
+        } else {
+            arguments::moved_inside(&mut signature, &statements, options.labels.as_deref())
+        };
         // They are not to look superfluous.
         let body = braced(&braces, quote!(#support::locate(#name); #(#statements)*));
         let future = labelled(quote! {
@@ -57,10 +62,11 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
                 #body
             })
         });
+        let awaited = (!is_returned).then(|| quote!(.await));
         quote! {
             let #name = #site;
             #made
-            #future.await
+            #future #awaited
         }
     } else if future::wrap(&signature, &mut statements, instrumented) {
         quote! {
@@ -193,6 +199,23 @@ fn typed_return(output: &ReturnType) -> TokenStream {
             return #value;
         }
     }
+}
+
+/// Makes of an async function what the compiler would: one that returns its future. So there is no other future around the instrumented one,
+/// which would be compiled as well and have room for the arguments twice.
+///
+/// Not where the result has no name, nor where others look at the function: other macros, or what the compiler says of async functions alone.
+fn return_future(options: &Options, attrs: &[Attribute], signature: &mut Signature) -> bool {
+    let Some(ty) = nameable(&signature.output).filter(|ty| !mentions(ty).a_macro) else {
+        return false;
+    };
+    if options.is_seen_by_others || validate::are_seen_by_others(attrs) {
+        return false;
+    }
+    signature.asyncness = None;
+    // As it is written in this crate's edition, it captures all lifetimes in any.
+    signature.output = syn::parse_quote!(-> impl ::core::future::Future<Output = #ty>);
+    true
 }
 
 /// The type of what a function returns, if a `let` can have it.

@@ -43,9 +43,12 @@ fn block(options: &Options, item: &mut Item) -> syn::Result<()> {
             "labels are made of one function's arguments: put #[profile(labels(...))] there";
         return Err(syn::Error::new(label.key.span(), message));
     }
+    let mut options = options.clone();
     if let Some(attributes) = attributes(item) {
         validate::once(attributes)?;
+        options.is_seen_by_others |= validate::are_seen_by_others(attributes);
     }
+    let options = &options;
     match item {
         Item::Impl(block) => each(&mut block.items, |item| match item {
             ImplItem::Fn(method) => ImplItem::Verbatim(function_inside(options, method)),

@@ -38,7 +38,11 @@ use proc_macro::TokenStream;
 /// What polls only those of its futures that were woken, as `FuturesUnordered` does, hides the others: a wait in which it polls none
 /// that stays pending is also that of the future around it.
 ///
-/// So is a function that returns `impl Future` or a boxed future (by these names), if it can be seen to make it: in its last
+/// The function becomes what the compiler would make of it, and what its documentation shows: `fn f() -> impl Future<Output = T>`. It
+/// stays an `async fn`, at the price of a future around the recorded one, with `labels`, where `T` is `!`, a macro or has an `impl`,
+/// and under attributes that may have to see it, as `#[tokio::main]`, `#[async_trait]` on the block, or `#[must_use]`.
+///
+/// A function that returns `impl Future` or a boxed future (by these names) is recorded so too, if it can be seen to make it: in its last
 /// expression, and where it is boxed in each `return` too, by `Box::pin(...)` or `....boxed()`. What comes before that is in no time.
 /// Else the call that makes the future is timed: with an `impl Future` that is more than that (`+ Clone`, say), or that some `return`
 /// makes, or whose last expression has a `#[cfg]`. Macros that hide a `return`, and traits that are called `Future` and are another

@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) labels: Option<Vec<Label>>,
     /// What is allocated is counted.
     pub(crate) alloc: bool,
+    /// Not asked for: whether a macro on a block around will look at what is made here.
+    pub(crate) is_seen_by_others: bool,
 }
 
 /// A key, and what its value is made of.
@@ -95,6 +97,7 @@ impl Options {
             generic: self.generic.or(generic),
             labels: self.labels,
             alloc: self.alloc || outer.alloc,
+            is_seen_by_others: outer.is_seen_by_others,
         }
     }
 }

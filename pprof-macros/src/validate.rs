@@ -62,6 +62,29 @@ pub(crate) fn once(attributes: &[Attribute]) -> syn::Result<()> {
     second.map_or(Ok(()), |second| Err(syn::Error::new(second.span(), message)))
 }
 
+/// Whether any is, or may be, a macro, or `must_use`, which says more of async functions than of others.
+pub(crate) fn are_seen_by_others(attributes: &[Attribute]) -> bool {
+    const PLAIN: [&str; 13] = [
+        "allow",
+        "cfg",
+        "clippy",
+        "cold",
+        "deny",
+        "deprecated",
+        "diagnostic",
+        "doc",
+        "expect",
+        "forbid",
+        "inline",
+        "rustfmt",
+        "warn",
+    ];
+    attributes.iter().any(|attribute| {
+        let first = attribute.path().segments.first();
+        !first.is_some_and(|first| PLAIN.iter().any(|name| first.ident == name))
+    })
+}
+
 /// Ours, by its own name or as the end of a path.
 pub(crate) fn is_profile(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|last| last.ident == "profile")
