@@ -140,6 +140,7 @@ impl<'p> Builder<'p> {
     /// those that have so much of anything at least.
     pub fn connect(&self, graph: &mut Graph, kept: Option<&[bool]>, least_part: i64) {
         graph.set_edges(Default::default());
+        (graph.tags, graph.names) = Default::default();
         let count = graph.nodes.len();
         // First: what they take is free again before there are edges.
         if let Some(mut table) = self.tag_table() {
@@ -169,7 +170,7 @@ impl<'p> Builder<'p> {
         let mut edges = Edges::of(samples.iter().map(|sample| sample.stack.len()).sum());
         for sample in samples.iter() {
             let Some((value, divisor)) = self.weight(sample) else { continue };
-            edges.start(Weight { value, divisor }, sample.stack.len());
+            edges.start(Weight { value, divisor });
             let (mut parent, mut is_residual) = (NOBODY, false);
             for location in sample.stack.iter().rev() {
                 let nodes = self.sites.of(location);

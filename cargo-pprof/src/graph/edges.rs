@@ -50,23 +50,29 @@ impl Callee {
     }
 }
 
-/// Of all frames, those that are put down before they are added: with all that goes with them the most fit into a cache, and the fewest are quickly
-/// added to few edges.
+/// How many frames are put down before they are added: one of `PART` of all that there may be, as far as they fit into a cache. Each time all nodes and
+/// edges are gone through, so there is a frame for every `SHARE` of them at least, and never fewer than take no time to speak of.
 const PART: usize = 32;
 const MOST: usize = 1 << 18;
 const FEWEST: usize = 1 << 14;
+const SHARE: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Edges {
     /// Of all frames before, by their callers and then by their callees.
     all: Vec<Edge>,
-    /// Those that are not among them yet.
-    others: Vec<Edge>,
+    /// Of the frames that are being added, those that are not among them yet.
+    new: Vec<Edge>,
     /// What weights are a mean over, where that is asked for.
     divisors: Divisors,
     frames: Vec<Frame>,
+    /// When they are to be added: so many, and for what is there now.
+    part: usize,
+    limit: usize,
     /// The samples that these are of.
     samples: Vec<Weight>,
+    /// Where the frames of the last one begin.
+    start: usize,
     /// Calls and samples of `frames` by their callers, and where those of each caller end.
     by_caller: Vec<(Callee, u32)>,
     ends: Vec<u32>,
@@ -94,43 +100,65 @@ pub(super) struct Kind {
     pub(super) is_inline: bool,
 }
 
+impl Frame {
+    fn ends(&self) -> (NodeId, NodeId) {
+        (self.caller, self.callee.node())
+    }
+}
+
 impl Edges {
-    /// Of about so many frames.
-    pub(super) fn of(frames: usize) -> Edges {
-        let most = (frames / PART).clamp(FEWEST, MOST);
+    /// Of samples with so many locations.
+    pub(super) fn of(locations: usize) -> Edges {
+        let part = (locations / PART).clamp(FEWEST, MOST);
         Edges {
             all: Vec::new(),
-            others: Vec::new(),
+            new: Vec::new(),
             divisors: Divisors::default(),
             // At once, as they are left behind in pieces where they grow.
-            frames: Vec::with_capacity(most),
-            by_caller: Vec::with_capacity(most),
+            frames: Vec::with_capacity(part),
+            by_caller: Vec::with_capacity(part),
+            part,
+            limit: part,
             samples: Vec::new(),
+            start: 0,
             ends: Vec::new(),
         }
     }
 
-    /// The next calls are of this sample, with about so many frames.
-    pub(super) fn start(&mut self, weight: Weight, frames: usize) {
-        // Not in the middle of one: it counts but once.
-        if self.frames.len() + frames > self.frames.capacity() {
-            self.flush();
-        }
-        if self.frames.is_empty() {
-            self.samples.clear();
-        }
+    /// The next calls are of this sample.
+    pub(super) fn start(&mut self, weight: Weight) {
+        self.start = self.frames.len();
         self.samples.push(weight);
     }
 
     #[inline]
     pub(super) fn add(&mut self, caller: NodeId, callee: NodeId, kind: Kind) {
+        if self.frames.len() >= self.limit {
+            self.make_room();
+        }
         let sample = self.samples.len() as u32 - 1;
         self.frames.push(Frame { caller, callee: Callee::new(callee, kind), sample });
     }
 
+    /// Adds the frames of all samples but the last, which counts once in an edge: of its own there are those that do.
+    #[cold]
+    fn make_room(&mut self) {
+        let mut own = self.frames.split_off(self.start);
+        let weight = self.samples.pop();
+        self.flush();
+        own.sort_by_key(Frame::ends);
+        own.dedup_by_key(|frame| frame.ends());
+        own.iter_mut().for_each(|frame| frame.sample = 0);
+        self.limit = self.limit.max(2 * own.len());
+        self.frames.append(&mut own);
+        self.start = 0;
+        self.samples.extend(weight);
+    }
+
+    /// Adds all frames.
     fn flush(&mut self) {
         let callers = self.sort();
-        let Edges { all, others, divisors, samples, by_caller, ends, .. } = self;
+        let Edges { all, new, divisors, samples, by_caller, ends, .. } = self;
         let mut known = all.iter_mut().peekable();
         let mut start = 0;
         for caller in 0..callers {
@@ -139,20 +167,20 @@ impl Edges {
             start = end;
             // Those of a callee stay in their order.
             calls.sort_by_key(|(callee, _)| callee.node());
-            for calls in calls.chunk_by(|(one, _), (other, _)| one.node() == other.node()) {
-                let callee = calls[0].0.node();
-                let ends = (caller, callee);
-                while known.next_if(|edge| edge.ends() < ends).is_some() {}
-                let edge = match known.next_if(|edge| edge.ends() == ends) {
+            for same in calls.chunk_by(|(one, _), (other, _)| one.node() == other.node()) {
+                let callee = same[0].0.node();
+                let key = (caller, callee);
+                while known.next_if(|edge| edge.ends() < key).is_some() {}
+                let edge = match known.next_if(|edge| edge.ends() == key) {
                     Some(edge) => edge,
                     None => {
-                        others.push(Edge { caller, callee: Callee(callee), weight: 0 });
-                        let new = others.len() - 1;
-                        &mut others[new]
+                        new.push(Edge { caller, callee: Callee(callee), weight: 0 });
+                        let last = new.len() - 1;
+                        &mut new[last]
                     }
                 };
                 let mut last = None;
-                for &(callee, sample) in calls {
+                for &(callee, sample) in same {
                     if last.replace(sample) == Some(sample) {
                         continue;
                     }
@@ -160,14 +188,16 @@ impl Edges {
                     edge.callee = edge.callee.and(callee);
                     edge.weight = edge.weight.wrapping_add(value);
                     if divisor != 0 {
-                        let sum = divisors.entry(ends).or_default();
+                        let sum = divisors.entry(key).or_default();
                         *sum = sum.wrapping_add(divisor);
                     }
                 }
             }
         }
-        merge(all, others);
+        merge(all, new);
+        self.limit = self.part.max((self.all.len() + callers as usize) / SHARE);
         self.frames.clear();
+        self.samples.clear();
     }
 
     /// Fills `by_caller`; frames of a caller stay in their order. All callers are less than what it gives.
@@ -198,18 +228,18 @@ impl Edges {
     }
 }
 
-/// Puts edges between others, from the last to the first: there is no room for all of them twice. Both are sorted.
-fn merge(all: &mut Vec<Edge>, others: &mut Vec<Edge>) {
+/// Puts new edges between those that are there, from the last to the first: there is no room for all of them twice. Both are sorted.
+fn merge(all: &mut Vec<Edge>, new: &mut Vec<Edge>) {
     let mut from = all.len();
-    all.extend_from_slice(others);
+    all.extend_from_slice(new);
     let mut to = all.len();
-    while let Some(other) = others.pop() {
-        while from > 0 && all[from - 1].ends() > other.ends() {
+    while let Some(edge) = new.pop() {
+        while from > 0 && all[from - 1].ends() > edge.ends() {
             (from, to) = (from - 1, to - 1);
             all[to] = all[from];
         }
         to -= 1;
-        all[to] = other;
+        all[to] = edge;
     }
 }
 
@@ -235,7 +265,7 @@ mod tests {
         let mut expected: BTreeMap<(NodeId, NodeId), (u32, i64, i64)> = BTreeMap::new();
         for sample in 0..samples {
             let weight = Weight { value: i64::from(sample) - 100, divisor: i64::from(sample % 2) };
-            edges.start(weight, 60);
+            edges.start(weight);
             let mut seen = BTreeMap::new();
             for (caller, callee, kind) in calls(sample) {
                 edges.add(caller, callee, kind);
@@ -253,6 +283,19 @@ mod tests {
             (edge.ends(), (edge.callee.0, edge.weight, divisor))
         });
         assert!(found.eq(expected));
+    }
+
+    #[test]
+    fn a_sample_longer_than_fits_counts_once() {
+        let mut edges = Edges::of(0);
+        let kind = Kind { is_residual: false, is_inline: false };
+        for value in [1, 2] {
+            edges.start(Weight { value, divisor: 0 });
+            (0..3 * FEWEST as u32).for_each(|at| edges.add(at % 10, at % 7, kind));
+        }
+        assert!(edges.frames.capacity() < 2 * FEWEST, "{}", edges.frames.capacity());
+        let (found, _) = edges.finish();
+        assert_eq!(found.iter().map(|edge| edge.weight).collect::<Vec<_>>(), [3; 70]);
     }
 
     #[test]

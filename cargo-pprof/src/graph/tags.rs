@@ -78,7 +78,7 @@ pub(super) struct TagTable<'t> {
     /// Parts that are no sums, of all nodes, and where each is.
     parts: Vec<(NodeId, Tag)>,
     places: HashMap<(NodeId, u32, u32), u32, Hasher>,
-    /// What each node has with its callees of the labels that are looked at, which is nearly all that is added, and the nodes of which that is not zero.
+    /// What each node has with its callees of the labels that are looked at, which is nearly all that is added, and the nodes of which that is not zero, or was not.
     sums: Vec<i64>,
     summed: Vec<NodeId>,
 }
@@ -189,7 +189,10 @@ impl<'t> TagTable<'t> {
                 self.parts.push((id, Tag { labels, cum: sum, ..Tag::default() }));
             }
         }
+        // To clear it takes as long as it is large.
+        let used = self.places.len();
         self.places.clear();
+        self.places.shrink_to(2 * used);
     }
 
     /// All parts, those of a node together, and what tags are called.
