@@ -91,14 +91,19 @@ fn name(pattern: &Pat) -> Option<&Ident> {
 }
 
 fn bound_anew(argument: &mut PatType, index: usize, in_labels: Option<&Words>) -> TokenStream {
+    let all = argument.attrs.len();
     let attributes = moved_attributes(argument);
+    // What is allowed for a name is allowed where it is bound, and nowhere else.
+    let is_plain = name(&argument.pat).is_some() && argument.attrs.len() == all;
     let allowed = quote! {
-        #[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]
+        #[allow(
+            clippy::used_underscore_binding,
+            clippy::no_effect_underscore_binding,
+            clippy::shadow_same
+        )]
         #(#attributes)*
     };
-    if name(&argument.pat).is_some()
-        || in_labels.is_some() && !matches!(*argument.pat, Pat::Wild(_))
-    {
+    if is_plain || in_labels.is_some() && !matches!(*argument.pat, Pat::Wild(_)) {
         let mut names = Names(Vec::new());
         names.visit_pat_mut(&mut argument.pat);
         let bound = names.0.into_iter().map(|PatIdent { attrs, mutability, ident, .. }| {

@@ -44,10 +44,11 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
     };
     let instrumented =
         |future: &Expr| labelled(quote!(#support::Instrumented::new(#name, #future)));
-    let body = if signature.asyncness.is_some() {
+    let is_async = signature.asyncness.is_some();
+    let body = if is_async {
         let typed_return = typed_return(&signature.output);
         // Labels are made when the body begins.
-        let is_returned = set.is_none() && return_future(options, &attrs, &mut signature);
+        let is_returned = set.is_none() && return_future(options, &mut attrs, &mut signature);
         let arguments = if is_returned {
             arguments::bound_inside(&mut signature)
         } else {
@@ -127,7 +128,11 @@ pub(crate) fn function(options: &Options, function: ImplItemFn) -> TokenStream {
         }
     };
     let body = braced(&braces, quote!(#(#items)* #body));
-    quote! { #(#attrs)* #vis #defaultness #signature #body }
+    // Ends the signature in the user's place: what is said of all of it would else be said of the attribute.
+    let ends_here = is_async && signature.asyncness.is_none();
+    let end = (ends_here && signature.generics.where_clause.is_none())
+        .then(|| Token![where](signature.ident.span()));
+    quote! { #(#attrs)* #vis #defaultness #signature #end #body }
 }
 
 /// In braces of the user's: some errors point at them, and the edition of his crate says what is dropped first at their end.
@@ -205,13 +210,15 @@ fn typed_return(output: &ReturnType) -> TokenStream {
 /// which would be compiled as well and have room for the arguments twice.
 ///
 /// Not where the result has no name, nor where others look at the function: other macros, or what the compiler says of async functions alone.
-fn return_future(options: &Options, attrs: &[Attribute], signature: &mut Signature) -> bool {
+fn return_future(options: &Options, attrs: &mut Vec<Attribute>, signature: &mut Signature) -> bool {
     let Some(ty) = nameable(&signature.output).filter(|ty| !mentions(ty).a_macro) else {
         return false;
     };
     if options.is_seen_by_others || validate::are_seen_by_others(attrs) {
         return false;
     }
+    // Said of `next` and the like, but not of async ones.
+    attrs.push(syn::parse_quote!(#[allow(clippy::should_implement_trait)]));
     signature.asyncness = None;
     // As it is written in this crate's edition, it captures all lifetimes in any.
     signature.output = syn::parse_quote!(-> impl ::core::future::Future<Output = #ty>);

@@ -62,9 +62,9 @@ pub(crate) fn once(attributes: &[Attribute]) -> syn::Result<()> {
     second.map_or(Ok(()), |second| Err(syn::Error::new(second.span(), message)))
 }
 
-/// Whether any is, or may be, a macro, or `must_use`, which says more of async functions than of others.
+/// Whether any is, or may be, a macro, or one that says of async functions what it does not of others, as `must_use` and `expect` do.
 pub(crate) fn are_seen_by_others(attributes: &[Attribute]) -> bool {
-    const PLAIN: [&str; 13] = [
+    const PLAIN: [&str; 12] = [
         "allow",
         "cfg",
         "clippy",
@@ -73,7 +73,6 @@ pub(crate) fn are_seen_by_others(attributes: &[Attribute]) -> bool {
         "deprecated",
         "diagnostic",
         "doc",
-        "expect",
         "forbid",
         "inline",
         "rustfmt",

@@ -141,3 +141,40 @@ fn a_future_has_room_for_its_arguments_as_before() {
         [size_of_val(&plain(([0; 4096], true))), size_of_val(&annotated(([0; 4096], true)))];
     assert!((1..=128).contains(&(after - before)), "{before} and {after} bytes");
 }
+
+/// Called as the compiler's lints would have it of others.
+#[derive(Debug)]
+pub struct Source(u8);
+
+#[profile]
+impl Source {
+    /// Counts down.
+    pub async fn next(&mut self) -> Option<u8> {
+        self.0.checked_sub(1)
+    }
+
+    /// Counts nothing.
+    pub async fn plus(&self, #[allow(non_snake_case)] N: u8) -> u8 {
+        self.0 + N
+    }
+}
+
+/// Has a function of its own.
+pub trait Stops {
+    /// Says whether it does.
+    #[profile]
+    #[expect(async_fn_in_trait)]
+    async fn stop(&self) -> bool {
+        true
+    }
+}
+
+impl Stops for Source {}
+
+/// What this is about, lints say where it is compiled.
+#[test]
+fn lints_find_nothing_in_them_that_is_not_there() {
+    let mut source = Source(1);
+    assert_eq!(now(source.next()), Some(0));
+    assert_eq!((now(source.plus(2)), now(source.stop())), (3, true));
+}
