@@ -209,14 +209,16 @@ fn typed_return(output: &ReturnType) -> TokenStream {
 /// Makes of an async function what the compiler would: one that returns its future. So there is no other future around the instrumented one,
 /// which would be compiled as well and have room for the arguments twice.
 ///
-/// Not where the result has no name, nor where others look at the function: other macros, or what the compiler says of async functions alone.
+/// Not where the result has no name, nor with `impl` in arguments, in which lifetimes may be left out in async functions alone; nor where others
+/// look at the function: other macros, or what the compiler says of async functions alone.
 fn return_future(options: &Options, attrs: &mut Vec<Attribute>, signature: &mut Signature) -> bool {
-    let Some(ty) = nameable(&signature.output).filter(|ty| !mentions(ty).a_macro) else {
-        return false;
-    };
-    if options.is_seen_by_others || validate::are_seen_by_others(attrs) {
+    let mut mentions = Mentions::default();
+    mentions.visit_signature(signature);
+    let is_seen_by_others = options.is_seen_by_others || validate::are_seen_by_others(attrs);
+    if mentions.impl_trait || mentions.a_macro || is_seen_by_others {
         return false;
     }
+    let Some(ty) = nameable(&signature.output) else { return false };
     // Said of `next` and the like, but not of async ones.
     attrs.push(syn::parse_quote!(#[allow(clippy::should_implement_trait)]));
     signature.asyncness = None;

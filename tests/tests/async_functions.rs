@@ -37,6 +37,16 @@ async fn first_of<'a>(words: &'a [&'a str], otherwise: &str) -> &'a str {
     words.first().copied().unwrap_or(if otherwise.is_empty() { "" } else { "nothing" })
 }
 
+/// In these, lifetimes may be left out in async functions alone.
+#[profile]
+async fn longest(
+    words: impl Iterator<Item = &str>,
+    most: &(impl Into<usize> + Copy + '_),
+) -> usize {
+    let most = (*most).into();
+    words.map(str::len).filter(|len| *len <= most).max().unwrap_or(0)
+}
+
 #[test]
 fn futures_borrow_what_they_are_given() {
     let text = "a b".to_owned();
@@ -48,6 +58,7 @@ fn futures_borrow_what_they_are_given() {
     };
     assert_eq!((found, now(pin!(words).count())), ("a", 2));
     assert_eq!(now(first_of(&[], "x")), "nothing");
+    assert_eq!(now(longest(text.split(' '), &2u8)), 1);
 }
 
 trait Answers {
