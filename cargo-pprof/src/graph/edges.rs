@@ -66,9 +66,10 @@ pub(super) struct Edges {
     /// What weights are a mean over, where that is asked for.
     divisors: Divisors,
     frames: Vec<Frame>,
-    /// When they are to be added: so many, and for what is there now.
-    part: usize,
+    /// So many of them are put down before they are added.
     limit: usize,
+    /// The same while there are few edges.
+    part: usize,
     /// The samples that these are of.
     samples: Vec<Weight>,
     /// Where the frames of the last one begin.

@@ -15,6 +15,9 @@ pub(super) struct Links {
 impl Links {
     /// Those of so many nodes, each with the edges that `end` says are its, in their order.
     pub(super) fn new(nodes: usize, edges: &[Edge], end: impl Fn(&Edge) -> NodeId) -> Links {
+        if edges.is_empty() {
+            return Links::default();
+        }
         let mut spans = vec![0..0; nodes];
         for edge in edges {
             spans[end(edge) as usize].end += 1;
@@ -62,7 +65,7 @@ impl Links {
 
     /// The same, of one node.
     pub(super) fn retain_of(&mut self, node: NodeId, keep: impl Fn(EdgeId) -> bool) {
-        let span = &mut self.spans[node as usize];
+        let Some(span) = self.spans.get_mut(node as usize) else { return };
         let mut end = span.start;
         for at in span.clone() {
             let id = self.edges[at as usize];
@@ -92,6 +95,9 @@ mod tests {
         assert_eq!(all(&links), [vec![3], vec![0], vec![1, 4], vec![], vec![]]);
         links.retain(|id| id > 0 && id < 4);
         assert_eq!(all(&links), [vec![3], vec![], vec![1], vec![], vec![]]);
+        let mut none = Links::new(4, &[], Edge::callee);
+        none.retain_of(2, |_| false);
+        assert!(all(&none).concat().is_empty());
         let lists = Links::of_lists([vec![2, 1], vec![], vec![0]].into_iter());
         assert_eq!(all(&lists), [vec![2, 1], vec![], vec![0], vec![], vec![]]);
     }

@@ -78,7 +78,8 @@ pub(super) struct TagTable<'t> {
     /// Parts that are no sums, of all nodes, and where each is.
     parts: Vec<(NodeId, Tag)>,
     places: HashMap<(NodeId, u32, u32), u32, Hasher>,
-    /// What each node has with its callees of the labels that are looked at, which is nearly all that is added, and the nodes of which that is not zero, or was not.
+    /// What each node has with its callees of the labels that are looked at, which is nearly all that is added; and the nodes of which that is not
+    /// zero, or was not.
     sums: Vec<i64>,
     summed: Vec<NodeId>,
 }

@@ -244,7 +244,8 @@ impl Tables {
     }
 
     fn resolve(mut self) -> Result<Profile> {
-        // What is free behind them is of no use to others, and that it was theirs decides how allocators keep what comes later.
+        // What is free behind them is of no use to others. And glibc, once it has freed something that large, leaves holes where what comes later
+        // grows: 1 MB of the peak of `-dot` on a profile of 5 MB.
         self.locations.shrink_to_fit();
         self.functions.shrink_to_fit();
         let texts = self.texts;
