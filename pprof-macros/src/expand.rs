@@ -197,7 +197,8 @@ fn typed_return(output: &ReturnType) -> TokenStream {
             clippy::diverging_sub_expression,
             clippy::empty_loop,
             clippy::let_unit_value,
-            clippy::needless_return
+            clippy::needless_return,
+            clippy::type_complexity
         )]
         if false {
             let #value: #ty = loop {};

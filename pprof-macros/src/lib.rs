@@ -41,6 +41,7 @@ use proc_macro::TokenStream;
 /// The function becomes `fn f() -> impl Future<Output = T>`, as which its documentation shows it: what the compiler makes of it anyway. It
 /// stays an `async fn`, at the price of a future around the recorded one, with `labels`, where `T` is `!`, where types are macros or have an
 /// `impl`, and above attributes that may have to see it, as `#[tokio::main]`, `#[async_trait]` on the block, `#[must_use]` or `#[expect]`.
+/// Name lifetimes in paths (`Iter<'_, u8>`): without the attribute an `async fn` has to, with it the compiler does not say so.
 ///
 /// A function that returns `impl Future` or a boxed future (by these names) is recorded so too, if it can be seen to make it: in its last
 /// expression, and where it is boxed in each `return` too, by `Box::pin(...)` or `....boxed()`. What comes before that is in no time.
