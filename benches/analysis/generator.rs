@@ -95,18 +95,11 @@ fn program() -> Profile {
         let name = format!("app::module{}::f{index:05}", index % 200);
         let name = profile.texts.intern(&name);
         let filename = profile.texts.intern(&format!("/src/app/module{}.rs", index % 200));
-        profile.functions.push(Function {
-            id: u64::from(index) + 1,
-            name,
-            system_name: name,
-            filename,
-            start_line: 10,
-        });
+        profile.functions.push(Function { name, system_name: name, filename, start_line: 10 });
     }
     for index in 0..LOCATIONS {
         let line = Line { function: index / 2, line: 11 + i64::from(index % 2), column: 0 };
         profile.locations.push(Location {
-            id: u64::from(index) + 1,
             mapping: MappingIndex::at(0),
             address: 0x40_0000 + 16 * u64::from(index),
             lines: line.into(),

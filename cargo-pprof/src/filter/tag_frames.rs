@@ -16,11 +16,7 @@ pub fn add_tag_frames(
     if roots.is_empty() && leaves.is_empty() {
         return (true, true);
     }
-    let mut frames = Frames {
-        next_location: 1 + profile.locations.iter().map(|l| l.id).max().unwrap_or(0),
-        next_function: 1 + profile.functions.iter().map(|f| f.id).max().unwrap_or(0),
-        known: HashMap::new(),
-    };
+    let mut frames = Frames::default();
     let samples = std::mem::take(&mut profile.samples);
     let mut with_frames = Samples::new(profile.sample_types.len());
     let (mut any_root, mut any_leaf) = (false, false);
@@ -62,9 +58,8 @@ fn values(profile: &Profile, sample: Sample<'_>, key: &str, unit: &str) -> Vec<S
     texts.chain(formatted).collect()
 }
 
+#[derive(Default)]
 struct Frames {
-    next_location: u64,
-    next_function: u64,
     known: HashMap<(Text, Text), u32>,
 }
 
@@ -76,13 +71,11 @@ impl Frames {
         }
         let function = profile.functions.len() as u32;
         let (name, filename) = key;
-        let id = self.next_function;
-        profile.functions.push(Function { id, name, filename, ..Function::default() });
+        profile.function_ids.add_new(profile.functions.len());
+        profile.functions.push(Function { name, filename, ..Function::default() });
         let line = Line { function, ..Line::default() };
-        let id = self.next_location;
-        profile.locations.push(Location { id, lines: line.into(), ..Location::default() });
-        self.next_function += 1;
-        self.next_location += 1;
+        profile.location_ids.add_new(profile.locations.len());
+        profile.locations.push(Location { lines: line.into(), ..Location::default() });
         let index = profile.locations.len() as u32 - 1;
         self.known.insert(key, index);
         index

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::edges::{Callee, Divisors, Edges, Kind, Weight};
 use super::sites::{Sites, functions};
 use super::tags::TagTable;
-use super::{Edge, Graph, Info, Node, NodeId};
+use super::{Edge, Graph, Infos, Node, NodeId, Nodes};
 use crate::filter::Units;
 use crate::profile::{Profile, Sample};
 
@@ -70,25 +70,26 @@ struct Sum {
 impl<'p> Builder<'p> {
     /// Nodes and edges, with all parts of nodes.
     #[must_use]
-    pub fn whole(&self, infos: Vec<Info>) -> Graph {
+    pub fn whole(&self, infos: Infos) -> Graph {
         let mut graph = self.nodes(infos);
         if !self.options.is_tree {
             self.connect(&mut graph, None, 0);
+            graph.link();
         }
         graph
     }
 
     /// What nodes weigh, which are these. Those of a tree have edges and parts too: they are what tells them apart.
     #[must_use]
-    pub fn nodes(&self, infos: Vec<Info>) -> Graph {
+    pub fn nodes(&self, infos: Infos) -> Graph {
         let mut graph = if self.options.is_tree { self.tree(&infos) } else { self.weighed(&infos) };
         graph.infos = infos;
-        let is_shown = |node: &Node| {
+        let is_shown = |node: Node| {
             let is_negative = node.flat < 0 || node.flat == 0 && node.cum < 0;
             (node.cum != 0 || node.flat != 0) && !(self.options.drop_negative && is_negative)
         };
         let all = 0..graph.nodes.len() as NodeId;
-        graph.shown = all.filter(|id| is_shown(&graph.nodes[*id as usize])).collect();
+        graph.shown = all.filter(|id| is_shown(graph.node(*id))).collect();
         graph
     }
 
@@ -99,15 +100,10 @@ impl<'p> Builder<'p> {
         (value != 0 || divisor != 0).then_some((value, divisor))
     }
 
-    fn weighed(&self, infos: &[Info]) -> Graph {
+    fn weighed(&self, infos: &Infos) -> Graph {
         let sites = self.sites;
-        let node = |info| Node { info, ..Node::default() };
-        let mut nodes: Vec<Node> = (0..infos.len() as u32).map(node).collect();
-        if self.options.has_functions {
-            for (node, function) in nodes.iter_mut().zip(functions(infos)) {
-                node.function = function;
-            }
-        }
+        let functions = if self.options.has_functions { functions(infos) } else { vec![] };
+        let mut nodes = Nodes::of_infos(infos.len(), functions);
         // What every frame changes, and no more: caches hold it.
         let mut sums = vec![Sum::default(); nodes.len()];
         for (number, sample) in (1..).zip(self.profile.samples.iter()) {
@@ -120,23 +116,22 @@ impl<'p> Builder<'p> {
                         sum.seen = number;
                         sum.cum = sum.cum.wrapping_add(value);
                         if divisor != 0 {
-                            let div = &mut nodes[node as usize].cum_div;
-                            *div = div.wrapping_add(divisor);
+                            nodes.add_cum(node, (0, divisor));
                         }
                     }
                 }
             });
             if let Some(leaf) = sample.stack.get(0) {
-                nodes[sites.of(leaf)[0] as usize].add(true, (value, divisor));
+                nodes.add_flat(sites.of(leaf)[0], (value, divisor));
             }
         }
-        for (node, sum) in nodes.iter_mut().zip(sums) {
-            node.cum = sum.cum;
+        for (node, sum) in (0..).zip(sums) {
+            nodes.add_cum(node, (sum.cum, 0));
         }
         Graph { nodes, ..Graph::default() }
     }
 
-    /// Gives the nodes that `kept` names, or all, their edges and their parts: others are left out, and edges go over them. Of parts there are
+    /// Finds the edges of the nodes that `kept` names, or of all, and their parts: others are left out, and edges go over them. Of parts there are
     /// those that have so much of anything at least.
     pub fn connect(&self, graph: &mut Graph, kept: Option<&[bool]>, least_part: i64) {
         graph.set_edges(Default::default());
@@ -243,12 +238,12 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn tree(&self, infos: &[Info]) -> Graph {
+    fn tree(&self, infos: &Infos) -> Graph {
         let mut known: HashMap<(NodeId, u32), NodeId, foldhash::fast::RandomState> =
             HashMap::default();
         // Functions of different contexts are not the same.
         let (of_infos, mut functions) = (functions(infos), HashMap::new());
-        let mut nodes: Vec<Node> = Vec::new();
+        let mut nodes = Nodes::default();
         // Of each node the one that calls it, and how.
         let mut calls: Vec<(NodeId, Callee)> = Vec::new();
         let mut table = self.tag_table();
@@ -256,8 +251,12 @@ impl<'p> Builder<'p> {
             let Some(weight) = self.weight(sample) else { continue };
             let tags = table.as_mut().filter(|_| !sample.labels.is_empty());
             let tags = tags.map(|table| table.of(sample.labels));
-            let mut add = |nodes: &mut [Node], id: NodeId, is_flat| {
-                nodes[id as usize].add(is_flat, weight);
+            let mut add = |nodes: &mut Nodes, id: NodeId, is_flat| {
+                if is_flat {
+                    nodes.add_flat(id, weight);
+                } else {
+                    nodes.add_cum(id, weight);
+                }
                 if let (Some(table), Some(tags)) = (&mut table, &tags) {
                     table.add(id, tags, is_flat, weight);
                 }
@@ -273,7 +272,7 @@ impl<'p> Builder<'p> {
                     if node == next {
                         let function = of_infos[info as usize];
                         let function = *functions.entry((parent, function)).or_insert(next);
-                        nodes.push(Node { info, function, ..Node::default() });
+                        nodes.push(info, function);
                         calls.push((parent, Callee::new(node, kind)));
                     }
                     add(&mut nodes, node, false);
@@ -290,18 +289,20 @@ impl<'p> Builder<'p> {
         let (tags, names) = table.map(TagTable::finish).unwrap_or_default();
         let mut graph = Graph { nodes, tags, names, ..Graph::default() };
         graph.set_edges(tree_edges(&graph.nodes, &calls));
+        graph.link();
         graph
     }
 }
 
 /// The edges of a tree, which have what their callees have.
-fn tree_edges(nodes: &[Node], calls: &[(NodeId, Callee)]) -> (Vec<Edge>, Divisors) {
-    let calls = calls.iter().copied().zip(nodes).filter(|((caller, _), _)| *caller != NOBODY);
-    let divided = calls.clone().filter(|(_, node)| node.cum_div != 0);
+fn tree_edges(nodes: &Nodes, calls: &[(NodeId, Callee)]) -> (Vec<Edge>, Divisors) {
+    let calls =
+        || calls.iter().copied().zip(nodes.iter()).filter(|((caller, _), _)| *caller != NOBODY);
+    let divided = calls().filter(|(_, node)| node.cum_div != 0);
     let divisors = divided.map(|((caller, callee), node)| ((caller, callee.node()), node.cum_div));
     let divisors = divisors.collect();
     let mut edges: Vec<Edge> =
-        calls.map(|((caller, callee), node)| Edge { caller, callee, weight: node.cum }).collect();
+        calls().map(|((caller, callee), node)| Edge { caller, callee, weight: node.cum }).collect();
     edges.sort_unstable_by_key(Edge::ends);
     (edges, divisors)
 }

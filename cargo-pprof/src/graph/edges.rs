@@ -112,10 +112,10 @@ impl Edges {
     pub(super) fn of(locations: usize) -> Edges {
         let part = (locations / PART).clamp(FEWEST, MOST);
         Edges {
-            all: Vec::new(),
-            new: Vec::new(),
+            // At once, as what grows leaves its smaller selves behind, and what is not used of it takes no memory.
+            all: Vec::with_capacity(4 * part),
+            new: Vec::with_capacity(part),
             divisors: Divisors::default(),
-            // At once, as they are left behind in pieces where they grow.
             frames: Vec::with_capacity(part),
             by_caller: Vec::with_capacity(part),
             part,

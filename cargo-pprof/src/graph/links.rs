@@ -48,6 +48,11 @@ impl Links {
         links
     }
 
+    /// Whether no edges have been linked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
     /// A node's; none if there are no edges at all.
     pub(super) fn of(&self, node: NodeId) -> &[EdgeId] {
         match self.spans.get(node as usize) {

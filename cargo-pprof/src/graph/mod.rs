@@ -4,9 +4,11 @@
 //! one context. It is found once for each location, not for each frame of each sample.
 
 mod build;
+mod column;
 mod edges;
 mod info;
 mod links;
+mod nodes;
 mod order;
 mod shorten;
 mod sites;
@@ -17,7 +19,8 @@ use edges::{Callee, Divisors};
 use links::Links;
 
 pub use build::{Builder, EdgesOf, Options};
-pub use info::Info;
+pub use info::{Info, Infos};
+pub use nodes::{Node, Nodes};
 pub use shorten::{shorten, without_modules};
 pub use sites::Sites;
 pub use tags::{Names, Tag};
@@ -28,47 +31,6 @@ pub type NodeId = u32;
 
 /// Index of an edge.
 pub type EdgeId = u32;
-
-/// An entry of a report: small, as there may be one for each address.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Node {
-    /// What it is: its number in [`Graph::infos`].
-    info: u32,
-    /// The function that it belongs to, as a number that only tells functions apart; zero if that is not asked for.
-    pub function: u32,
-    /// Spent here.
-    pub flat: i64,
-    /// What `flat` is a mean over; zero if it is none.
-    pub flat_div: i64,
-    /// Spent here and in callees.
-    pub cum: i64,
-    /// What `cum` is a mean over; zero if it is none.
-    pub cum_div: i64,
-}
-
-impl Node {
-    fn add(&mut self, is_flat: bool, (value, divisor): (i64, i64)) {
-        let (sum, div) = if is_flat {
-            (&mut self.flat, &mut self.flat_div)
-        } else {
-            (&mut self.cum, &mut self.cum_div)
-        };
-        *sum = sum.wrapping_add(value);
-        *div = div.wrapping_add(divisor);
-    }
-
-    /// `flat`, or its mean.
-    #[must_use]
-    pub fn flat_value(&self) -> i64 {
-        mean(self.flat, self.flat_div)
-    }
-
-    /// `cum`, or its mean.
-    #[must_use]
-    pub fn cum_value(&self) -> i64 {
-        mean(self.cum, self.cum_div)
-    }
-}
 
 /// Calls from one node to another: small, as there may be more than caches hold.
 #[derive(Clone, Copy, Debug)]
@@ -114,9 +76,9 @@ pub(crate) fn mean(value: i64, divisor: i64) -> i64 {
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// What nodes are: those of a tree that are the same in other contexts have one.
-    pub infos: Vec<Info>,
+    pub infos: Infos,
     /// All nodes, also those that are not shown.
-    pub nodes: Vec<Node>,
+    pub nodes: Nodes,
     /// All edges, also those that no node names any more.
     pub edges: Vec<Edge>,
     callers: Links,
@@ -133,20 +95,20 @@ pub struct Graph {
 
 impl Graph {
     /// The nodes that are shown, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Node> + Clone {
-        self.shown.iter().map(|id| &self.nodes[*id as usize])
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Node> + Clone {
+        self.shown.iter().map(|id| self.nodes.get(*id))
     }
 
     /// A node.
     #[must_use]
-    pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id as usize]
+    pub fn node(&self, id: NodeId) -> Node {
+        self.nodes.get(id)
     }
 
     /// What a node is.
     #[must_use]
-    pub fn info(&self, node: &Node) -> &Info {
-        &self.infos[node.info as usize]
+    pub fn info(&self, node: Node) -> Info {
+        self.infos.get(node.info)
     }
 
     /// Calls to a node.
@@ -167,11 +129,26 @@ impl Graph {
         self.tags[start..].iter().take_while(move |(of, _)| *of == id).map(|(_, tag)| tag)
     }
 
-    /// Gives it edges in the place of those that it has.
+    /// Gives it edges in the place of those that it has. Nodes know of them when they are linked.
     fn set_edges(&mut self, (edges, divisors): (Vec<Edge>, Divisors)) {
-        self.callers = Links::new(self.nodes.len(), &edges, Edge::callee);
-        self.callees = Links::new(self.nodes.len(), &edges, |edge| edge.caller);
+        (self.callers, self.callees) = Default::default();
         (self.edges, self.divisors) = (edges, divisors);
+    }
+
+    /// Gives nodes their edges: all that there are.
+    fn link(&mut self) {
+        self.callers = Links::new(self.nodes.len(), &self.edges, Edge::callee);
+        self.callees = Links::new(self.nodes.len(), &self.edges, |edge| edge.caller);
+    }
+
+    /// All edges that nodes have, or will have when they are linked: those of a caller in a row.
+    fn each_edge(&self, mut each: impl FnMut(&Edge)) {
+        if self.callees.is_empty() {
+            self.edges.iter().for_each(each);
+        } else {
+            let nodes = 0..self.nodes.len() as NodeId;
+            nodes.flat_map(|node| self.callees(node)).for_each(|id| each(self.edge(*id)));
+        }
     }
 
     /// An edge.

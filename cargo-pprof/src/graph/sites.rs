@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::info::Info;
+use super::info::{Info, Infos};
 use crate::paths::clean;
 use crate::profile::{Profile, Text};
 
@@ -13,7 +13,7 @@ use crate::profile::{Profile, Text};
 #[derive(Debug)]
 pub struct Sites {
     /// What nodes are, by their numbers. A graph takes them over.
-    pub infos: Vec<Info>,
+    pub infos: Infos,
     /// Of each location the nodes of its lines, innermost first; one at least.
     nodes: Vec<u32>,
     starts: Vec<u32>,
@@ -41,11 +41,11 @@ impl Sites {
         let count = profile.locations.len();
         let (nodes, mut starts) = (Vec::with_capacity(count), Vec::with_capacity(count + 1));
         starts.push(0);
-        let mut sites = Sites { infos: vec![], nodes, starts };
+        let mut sites = Sites { infos: Infos::default(), nodes, starts };
         for location in &profile.locations {
             let mut add = |info: Info| {
                 let next = sites.infos.len() as u32;
-                let id = first(&mut known, &hasher, &sites.infos, info, |info| info);
+                let id = first(&mut known, &hasher, &sites.infos, next, info, |info| info);
                 if id == next {
                     sites.infos.push(info);
                 }
@@ -97,11 +97,11 @@ impl Sites {
 }
 
 /// The function that each belongs to: the number of the first one that is of it.
-pub(super) fn functions(infos: &[Info]) -> Vec<u32> {
+pub(super) fn functions(infos: &Infos) -> Vec<u32> {
     let (mut known, hasher) = (HashTable::new(), Hasher::default());
-    let numbered = (0..infos.len()).zip(infos);
+    let numbered = (0..).zip(infos.iter());
     numbered
-        .map(|(at, info)| first(&mut known, &hasher, &infos[..at], *info, function_of))
+        .map(|(next, info)| first(&mut known, &hasher, infos, next, info, function_of))
         .collect()
 }
 
@@ -113,20 +113,21 @@ fn function_of(info: Info) -> Info {
     }
 }
 
-/// The number of the first node that has the same `part` as `info`; that of the next one if none has, which is then known and has to be pushed
-/// after this. What is known are numbers alone, as what they are of is in `infos`.
+/// The number of the first node that has the same `part` as `info`; `next` if none has, which is then known and has to be that of `info` from then on.
+/// What is known are numbers alone, as what they are of is in `infos`.
 fn first(
     known: &mut HashTable<u32>,
     hasher: &Hasher,
-    infos: &[Info],
+    infos: &Infos,
+    next: u32,
     info: Info,
     part: impl Fn(Info) -> Info,
 ) -> u32 {
     let wanted = part(info);
-    let part_of = |number: &u32| part(infos[*number as usize]);
+    let part_of = |number: &u32| part(infos.get(*number));
     let is_same = |number: &u32| part_of(number) == wanted;
     match known.entry(hasher.hash_one(wanted), is_same, |number| hasher.hash_one(part_of(number))) {
         Entry::Occupied(number) => *number.get(),
-        Entry::Vacant(place) => *place.insert(infos.len() as u32).get(),
+        Entry::Vacant(place) => *place.insert(next).get(),
     }
 }

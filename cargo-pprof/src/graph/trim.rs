@@ -4,10 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::build::{Builder, EdgesOf};
 use super::links::Links;
-use super::order::Order;
-use super::{Edge, EdgeId, Graph, Info, NodeId};
+use super::{Edge, EdgeId, Graph, Infos, NodeId};
 use crate::measurement::to_integer;
-use crate::profile::Profile;
+use crate::profile::{Profile, Texts};
 
 /// Parts of a node, as tags, that are drawn at most.
 pub const MAX_TAGS: usize = 4;
@@ -53,7 +52,7 @@ pub struct Trimmed {
 ///
 /// Where nodes go, edges are of the samples and not of the graph before: that does not know what goes through two of its edges.
 #[must_use]
-pub fn trimmed(builder: Builder<'_>, infos: Vec<Info>, trim: Trim) -> Trimmed {
+pub fn trimmed(builder: Builder<'_>, infos: Infos, trim: Trim) -> Trimmed {
     let Builder { profile, options, .. } = builder;
     debug_assert!(!trim.is_picture || options.edges == EdgesOf::AllNodes);
     let mut graph = builder.nodes(infos);
@@ -77,31 +76,35 @@ pub fn trimmed(builder: Builder<'_>, infos: Vec<Info>, trim: Trim) -> Trimmed {
             builder.connect(graph, kept, node_cutoff);
         }
     };
-    let order = match (trim.is_picture, trim.by_cum) {
-        (true, _) => Order::Entropy,
-        (false, true) => Order::Cum,
-        (false, false) => Order::Flat,
-    };
     if trim.is_picture {
         connect(&mut graph, kept.as_deref());
     }
-    graph.sort(order, &profile.texts);
+    graph.sort(trim, &profile.texts);
+    let mut is_chosen = false;
     if trim.node_count > 0 {
         // Of a picture, what is left of them counts when nodes are chosen.
         graph.trim_tags(node_cutoff);
         graph.trim_edges(edge_cutoff);
         let count = graph.count_to_show(trim);
-        if count < graph.shown.len() {
+        is_chosen = count < graph.shown.len();
+        if is_chosen {
             let first = graph.shown[..count].to_vec();
             kept = Some(graph.keep(first, builder));
             if trim.is_picture {
                 connect(&mut graph, kept.as_deref());
             }
-            graph.sort(order, &profile.texts);
+            graph.sort(trim, &profile.texts);
         }
     }
     if !trim.is_picture {
         connect(&mut graph, kept.as_deref());
+    }
+    if !options.is_tree {
+        graph.link();
+        if trim.is_picture && trim.node_count > 0 && !is_chosen {
+            // As in the reference these are not counted below.
+            graph.trim_edges(edge_cutoff);
+        }
     }
     graph.trim_tags(node_cutoff);
     let dropped_edges = graph.trim_edges(edge_cutoff);
@@ -118,6 +121,14 @@ fn mask(kept: &[NodeId], len: usize) -> Vec<bool> {
 }
 
 impl Graph {
+    fn sort(&mut self, trim: Trim, texts: &Texts) {
+        match trim {
+            Trim { is_picture: true, .. } => self.sort_by_entropy(texts),
+            Trim { by_cum: true, .. } => self.sort_by(|node| node.cum, texts),
+            _ => self.sort_by(|node| node.flat, texts),
+        }
+    }
+
     /// Shows these nodes alone, and says which they are.
     fn keep(&mut self, shown: Vec<NodeId>, builder: Builder<'_>) -> Vec<bool> {
         let kept = mask(&shown, self.nodes.len());

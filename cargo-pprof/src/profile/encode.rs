@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Profile, Sample, Text, Value, ValueType};
+use super::{Ids, Profile, Sample, Text, Value, ValueType};
 
 impl Profile {
     /// Writes the profile, compressed.
@@ -29,10 +29,8 @@ impl Profile {
         for value_type in &self.sample_types {
             message(&mut buffer, 1, |b| put_value_type(b, value_type, &mut texts));
         }
-        // By themselves they stay in a cache.
-        let ids: Vec<u64> = self.locations.iter().map(|location| location.id).collect();
         for sample in self.samples.iter() {
-            put_sample(&mut buffer, sample, &ids, &mut texts);
+            put_sample(&mut buffer, sample, &self.location_ids, &mut texts);
             if buffer.len() > 1 << 16 {
                 writer.write_all(&buffer)?;
                 buffer.clear();
@@ -60,14 +58,14 @@ impl Profile {
                 put(b, 10, mapping.has_inline_frames.into());
             });
         }
-        for location in &self.locations {
+        for (index, location) in self.locations.iter().enumerate() {
             message(buffer, 4, |b| {
-                put(b, 1, location.id);
+                put(b, 1, self.location_ids.get(index));
                 put(b, 2, location.mapping.get().map_or(0, |m| self.mappings[m as usize].id));
                 put(b, 3, location.address);
                 for line in location.lines.iter() {
                     message(b, 4, |b| {
-                        put(b, 1, self.functions[line.function as usize].id);
+                        put(b, 1, self.function_ids.get(line.function as usize));
                         put(b, 2, line.line.cast_unsigned());
                         put(b, 3, line.column.cast_unsigned());
                     });
@@ -75,9 +73,9 @@ impl Profile {
                 put(b, 5, location.is_folded.into());
             });
         }
-        for function in &self.functions {
+        for (index, function) in self.functions.iter().enumerate() {
             message(buffer, 5, |b| {
-                put(b, 1, function.id);
+                put(b, 1, self.function_ids.get(index));
                 put(b, 2, texts.number(function.name));
                 put(b, 3, texts.number(function.system_name));
                 put(b, 4, texts.number(function.filename));
@@ -99,9 +97,9 @@ impl Profile {
     }
 }
 
-fn put_sample(buffer: &mut Vec<u8>, sample: Sample<'_>, ids: &[u64], texts: &mut Used) {
+fn put_sample(buffer: &mut Vec<u8>, sample: Sample<'_>, ids: &Ids, texts: &mut Used) {
     message(buffer, 2, |b| {
-        packed(b, 1, sample.stack.iter().map(|location| ids[location as usize]));
+        packed(b, 1, sample.stack.iter().map(|location| ids.get(location as usize)));
         packed(b, 2, sample.values.iter().map(|v| v.cast_unsigned()));
         for label in sample.labels {
             message(b, 3, |b| {

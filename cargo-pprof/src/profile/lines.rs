@@ -164,6 +164,6 @@ mod tests {
     #[test]
     fn a_location_is_small() {
         assert_eq!(size_of::<Lines>(), 16);
-        assert_eq!(size_of::<crate::profile::Location>(), 40);
+        assert_eq!(size_of::<crate::profile::Location>(), 32);
     }
 }

@@ -245,14 +245,14 @@ struct Merger {
     merged: Profile,
     /// Indices of `merged.samples`, by stack and labels.
     samples: HashTable<u32>,
-    /// Indices of `merged.locations`, by all but the id.
+    /// Indices of `merged.locations`.
     locations: HashTable<u32>,
     functions: HashMap<FunctionKey, u32, Hasher>,
     mappings: HashMap<MappingKey, u32, Hasher>,
     hasher: Hasher,
 }
 
-/// All but the id. Addresses of one mapping tell apart what their distances from its start do.
+/// Addresses of one mapping tell apart what their distances from its start do.
 fn location_key(location: &Location) -> impl Hash + Eq {
     (location.address, location.mapping, &location.lines, location.is_folded)
 }
@@ -358,7 +358,6 @@ impl Merger {
         let start = mapping.map_or(0, |m| mappings[m as usize].start);
         let next = locations.len() as u32;
         let new = Location {
-            id: u64::from(next) + 1,
             mapping: mapping.into(),
             address: from_start.wrapping_add(start),
             lines,
@@ -391,8 +390,7 @@ impl Merger {
         let next = functions.len() as u32;
         let key = (start_line, name, system_name, filename);
         let index_in_merged = *self.functions.entry(key).or_insert_with(|| {
-            let id = u64::from(next) + 1;
-            functions.push(Function { id, name, system_name, filename, start_line });
+            functions.push(Function { name, system_name, filename, start_line });
             next
         });
         seen.functions[index as usize] = Some(index_in_merged);

@@ -5,6 +5,7 @@ mod aggregate;
 mod decode;
 mod encode;
 mod foreign;
+mod ids;
 mod legacy;
 mod lines;
 mod mapping_index;
@@ -16,6 +17,7 @@ mod texts;
 pub use aggregate::Granularity;
 pub use decode::DecodeError;
 pub(crate) use foreign::parse as parse_foreign;
+pub use ids::Ids;
 pub(crate) use legacy::parse as parse_legacy;
 pub use lines::Lines;
 pub use mapping_index::MappingIndex;
@@ -61,8 +63,6 @@ pub struct Mapping {
 /// An address and what is known of it.
 #[derive(Clone, Debug, Default)]
 pub struct Location {
-    /// As in the file; unique.
-    pub id: u64,
     /// Index of the mapping that it is in.
     pub mapping: MappingIndex,
     /// The address; zero where reports are not of addresses.
@@ -87,8 +87,6 @@ pub struct Line {
 /// A function.
 #[derive(Clone, Debug, Default)]
 pub struct Function {
-    /// As in the file; unique.
-    pub id: u64,
     /// As shown.
     pub name: Text,
     /// As linkers know it.
@@ -114,8 +112,12 @@ pub struct Profile {
     pub mappings: Vec<Mapping>,
     /// In the file's order.
     pub locations: Vec<Location>,
+    /// Of the locations.
+    pub location_ids: Ids,
     /// In the file's order.
     pub functions: Vec<Function>,
+    /// Of the functions.
+    pub function_ids: Ids,
     /// Remarks.
     pub comments: Vec<Text>,
     /// A page on this kind of profile.

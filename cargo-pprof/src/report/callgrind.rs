@@ -42,7 +42,7 @@ impl Report {
         let mut previous: Option<Info> = None;
         for id in &graph.shown {
             let node = graph.node(*id);
-            let info = *graph.info(node);
+            let info = graph.info(node);
             let block = |info: Info| (info.object, info.file, info.name);
             if previous.map(block) != Some(block(info)) {
                 writeln!(out, "\nob={}", objects.get(info.object, texts))?;
@@ -71,7 +71,7 @@ impl Report {
         // The number of each function among those that are called alike, and how many these are.
         let mut numbers: HashMap<u32, u32> = HashMap::new();
         let mut counts: HashMap<(Text, Text), u32> = HashMap::new();
-        let called = |node: &Node| {
+        let called = |node: Node| {
             let info = graph.info(node);
             (info.file, info.name)
         };

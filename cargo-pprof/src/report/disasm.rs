@@ -14,13 +14,13 @@ use crate::pattern::Pattern;
 use crate::profile::{Mapping, Text};
 
 /// A function in a binary, and what was measured there.
-struct Routine<'g> {
+struct Routine {
     /// Of the same place, all that were asked for.
     names: Vec<String>,
     start: u64,
     end: u64,
     /// By their addresses in the binary.
-    nodes: Vec<(u64, &'g Node)>,
+    nodes: Vec<(u64, Node)>,
     code: Vec<Instruction>,
     /// Function and line of each instruction, as they are shown.
     places: Vec<Box<str>>,
@@ -94,14 +94,14 @@ impl Report {
     }
 
     /// What there is in one binary of the functions that are asked for.
-    fn routines<'g>(
+    fn routines(
         &self,
-        graph: &'g Graph,
+        graph: &Graph,
         file: Text,
         binary: &Binary,
         symbols: &Symbols<'_>,
         asked: &Asked,
-    ) -> Vec<Routine<'g>> {
+    ) -> Vec<Routine> {
         // Another build at this place has other code.
         let is_its = |mapping: &&Mapping| {
             mapping.file == file && binary.has_build_id(self.profile.text(mapping.build_id))
@@ -111,10 +111,10 @@ impl Report {
             let mut mappings = self.profile.mappings.iter().filter(is_its).filter(is_in);
             mappings.find_map(|mapping| binary.link_address(mapping, address))
         };
-        let nodes = graph.iter().filter(|node| graph.info(node).object == file);
+        let nodes = graph.iter().filter(|node| graph.info(*node).object == file);
         let nodes = nodes.filter_map(|node| Some((linked(graph.info(node).address)?, node)));
-        let mut nodes: Vec<(u64, &Node)> = nodes.collect();
-        nodes.sort_by_key(|(address, node)| (*address, graph.info(node)));
+        let mut nodes: Vec<(u64, Node)> = nodes.collect();
+        nodes.sort_by_key(|(address, node)| (*address, graph.info(*node)));
         let address = asked.address.and_then(|address| linked(address).or(Some(address)));
         let mut routines: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
         for found in symbols.iter() {
@@ -146,7 +146,7 @@ impl Report {
         &self,
         binary: &Binary,
         symbols: &Symbols<'_>,
-        routines: &mut [Routine<'_>],
+        routines: &mut [Routine],
     ) -> Result<(), String> {
         let syntax = if self.options.intel_syntax { Syntax::Intel } else { Syntax::Att };
         let mut addresses: Vec<u64> = Vec::new();
@@ -166,10 +166,10 @@ impl Report {
         Ok(())
     }
 
-    fn routine(&self, out: &mut dyn Write, routine: &Routine<'_>) -> Result<(), Error> {
+    fn routine(&self, out: &mut dyn Write, routine: &Routine) -> Result<(), Error> {
         let Routine { names, nodes, code, places, .. } = routine;
         let mut all = Node::default();
-        nodes.iter().for_each(|(_, node)| add(&mut all, node));
+        nodes.iter().for_each(|(_, node)| add(&mut all, *node));
         let (name, others) = names.split_first().map_or(("", &[][..]), |(n, o)| (n.as_str(), o));
         writeln!(out, "ROUTINE ======================== {name}")?;
         for name in others {
@@ -186,7 +186,7 @@ impl Report {
             let end = address.saturating_add(*length);
             let mut at = Node::default();
             while let Some((_, node)) = nodes.next_if(|(address, _)| *address < end) {
-                add(&mut at, node);
+                add(&mut at, *node);
             }
             let values = (self.value_or_dot(at.flat_value()), self.value_or_dot(at.cum_value()));
             let head = format!("{:>10} {:>10} {address:>10x}: ", values.0, values.1);
@@ -215,7 +215,7 @@ fn place(frames: Vec<Frame>) -> Box<str> {
     }
 }
 
-fn add(sum: &mut Node, node: &Node) {
+fn add(sum: &mut Node, node: Node) {
     sum.flat = sum.flat.wrapping_add(node.flat);
     sum.flat_div = sum.flat_div.wrapping_add(node.flat_div);
     sum.cum = sum.cum.wrapping_add(node.cum);

@@ -46,7 +46,7 @@ struct Stacks {
 impl Report {
     fn stacks(&mut self) -> Stacks {
         let mut sites = self.sites();
-        self.shorten_all(sites.infos.iter_mut());
+        self.shorten_all(&mut sites.infos);
         let texts = &self.profile.texts;
         let mut numbers: HashMap<String, u32> = HashMap::new();
         let names: Vec<u32> = sites

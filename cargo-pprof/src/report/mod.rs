@@ -23,7 +23,7 @@ use std::io::{self, Write};
 
 use crate::draw::{Drawing, Image};
 use crate::filter::Units;
-use crate::graph::{self, Builder, EdgesOf, Graph, Info, Sites, Trim, Trimmed};
+use crate::graph::{self, Builder, EdgesOf, Graph, Infos, Sites, Trim, Trimmed};
 use crate::graph::{mean, trimmed, without_modules};
 use crate::layout::TooLarge;
 use crate::measurement::{scale, scaled_label, to_integer};
@@ -254,6 +254,13 @@ impl Report {
         Sites::new(&mut self.profile, object_names)
     }
 
+    /// Where sites say all that is needed of them: what is made then takes memory too.
+    fn free_locations(&mut self) {
+        let Profile { locations, location_ids, functions, function_ids, .. } = &mut self.profile;
+        (*locations, *location_ids) = Default::default();
+        (*functions, *function_ids) = Default::default();
+    }
+
     fn trim_paths(&mut self) {
         let Options { trim_path, source_path, .. } = &self.options;
         for function in &mut self.profile.functions {
@@ -268,16 +275,16 @@ impl Report {
 
     /// Makes names those that are shown. Entries that are called alike then are still two.
     fn shorten(&mut self, graph: &mut Graph) {
-        self.shorten_all(graph.infos.iter_mut());
+        self.shorten_all(&mut graph.infos);
     }
 
-    fn shorten_all<'i>(&mut self, infos: impl Iterator<Item = &'i mut Info>) {
+    fn shorten_all(&mut self, infos: &mut Infos) {
         if self.options.short_names {
             let texts = &mut self.profile.texts;
-            for info in infos {
-                let short = without_modules(texts.get(info.name));
-                info.name = texts.intern(&short);
-            }
+            infos.rename(|name| {
+                let short = without_modules(texts.get(name));
+                texts.intern(&short)
+            });
         }
     }
 
@@ -323,9 +330,9 @@ impl Report {
     }
 
     /// What `build` makes of the samples, which are gone then: a graph says all that reports of it need, and takes memory too.
-    fn graph_by<G>(&mut self, build: impl FnOnce(Builder<'_>, Vec<Info>) -> G) -> G {
+    fn graph_by<G>(&mut self, build: impl FnOnce(Builder<'_>, Infos) -> G) -> G {
         let mut sites = self.sites();
-        (self.profile.locations, self.profile.functions) = Default::default();
+        self.free_locations();
         let options = self.graph_options(&sites);
         let infos = std::mem::take(&mut sites.infos);
         let (profile, units) = (&self.profile, &self.units);

@@ -49,7 +49,7 @@ impl Report {
         percentage(value, self.total).trim().to_owned()
     }
 
-    fn node(&self, graph: &Graph, node: &Node, number: usize, max_flat: i64) -> Drawn {
+    fn node(&self, graph: &Graph, node: Node, number: usize, max_flat: i64) -> Drawn {
         let (flat, cum) = (node.flat_value(), node.cum_value());
         let (info, texts) = (graph.info(node), &self.profile.texts);
         let name = escape(&shorten(texts.get(info.name)));

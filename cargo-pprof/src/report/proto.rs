@@ -44,7 +44,6 @@ impl Report {
             let key = (info.name, info.file, info.start_line);
             let function = *functions.entry(key).or_insert_with(|| {
                 top.functions.push(Function {
-                    id: top.functions.len() as u64 + 1,
                     name: info.name,
                     filename: info.file,
                     start_line: info.start_line,
@@ -53,7 +52,6 @@ impl Report {
                 top.functions.len() as u32 - 1
             });
             top.locations.push(Location {
-                id: u64::from(index) + 1,
                 address: info.address,
                 lines: Line { function, line: info.line, column: info.column }.into(),
                 ..Location::default()

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Report;
-use crate::profile::{Location, Profile, Sample, Value};
+use crate::profile::{Profile, Sample, Value};
 
 impl Report {
     pub(super) fn raw(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -42,8 +42,8 @@ impl Report {
             raw_sample(out, profile, sample)?;
         }
         writeln!(out, "Locations")?;
-        for location in &profile.locations {
-            raw_location(out, profile, location)?;
+        for index in 0..profile.locations.len() {
+            raw_location(out, profile, index)?;
         }
         writeln!(out, "Mappings")?;
         for m in &profile.mappings {
@@ -68,7 +68,7 @@ fn raw_sample(out: &mut dyn Write, profile: &Profile, sample: Sample<'_>) -> io:
     }
     write!(out, ": ")?;
     for location in sample.stack {
-        write!(out, "{} ", profile.locations[location as usize].id)?;
+        write!(out, "{} ", profile.location_ids.get(location as usize))?;
     }
     writeln!(out)?;
     let mut texts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -100,8 +100,9 @@ fn raw_sample(out: &mut dyn Write, profile: &Profile, sample: Sample<'_>) -> io:
     Ok(())
 }
 
-fn raw_location(out: &mut dyn Write, profile: &Profile, location: &Location) -> io::Result<()> {
-    write!(out, "{:>6}: {:#x} ", location.id, location.address)?;
+fn raw_location(out: &mut dyn Write, profile: &Profile, index: usize) -> io::Result<()> {
+    let (id, location) = (profile.location_ids.get(index), &profile.locations[index]);
+    write!(out, "{id:>6}: {:#x} ", location.address)?;
     if let Some(mapping) = location.mapping.get() {
         write!(out, "M={} ", profile.mappings[mapping as usize].id)?;
     }

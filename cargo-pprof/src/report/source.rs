@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::sources::Reader;
 use super::{Error, Report};
-use crate::graph::{Graph, Info, Node};
+use crate::graph::{Graph, Info, Node, NodeId};
 use crate::measurement::percentage;
 
 /// Lines shown before the first one and after the last one that has samples.
@@ -18,10 +18,10 @@ impl Report {
         };
         let graph = self.whole_graph();
         let texts = &self.profile.texts;
-        let name_of = |node: &Node| texts.get(graph.info(node).name);
-        let file_of = |node: &Node| texts.get(graph.info(node).file);
-        let mut nodes: Vec<&Node> =
-            graph.iter().filter(|node| symbol.matches(name_of(node))).collect();
+        let name_of = |id: &NodeId| texts.get(graph.info(graph.node(*id)).name);
+        let file_of = |id: &NodeId| texts.get(graph.info(graph.node(*id)).file);
+        let shown = graph.shown.iter().copied();
+        let mut nodes: Vec<NodeId> = shown.filter(|id| symbol.matches(name_of(id))).collect();
         if nodes.is_empty() {
             let source = symbol.source();
             return Err(Error::NotFound(format!("no matches found for regexp: {source}")));
@@ -31,9 +31,9 @@ impl Report {
         writeln!(out, "Total: {}", self.value(self.total))?;
         for function in nodes.chunk_by(|a, b| name_of(a) == name_of(b)) {
             // Those of no file are first.
-            let known = function.partition_point(|node| file_of(node).is_empty());
+            let known = function.partition_point(|id| file_of(id).is_empty());
             if known == function.len() {
-                writeln!(out, "No source information for {}", name_of(function[0]))?;
+                writeln!(out, "No source information for {}", name_of(&function[0]))?;
             }
             for nodes in function[known..].chunk_by(|a, b| file_of(a) == file_of(b)) {
                 self.listing(out, &mut reader, &graph, nodes)?;
@@ -48,12 +48,12 @@ impl Report {
         out: &mut dyn Write,
         reader: &mut Reader,
         graph: &Graph,
-        nodes: &[&Node],
+        nodes: &[NodeId],
     ) -> Result<(), Error> {
-        let infos: Vec<&Info> = nodes.iter().map(|node| graph.info(node)).collect();
+        let nodes: Vec<Node> = nodes.iter().map(|id| graph.node(*id)).collect();
+        let infos: Vec<Info> = nodes.iter().map(|node| graph.info(*node)).collect();
         let [name, file] = [infos[0].name, infos[0].file].map(|text| self.profile.text(text));
-        let sum =
-            |of: fn(&Node) -> i64| nodes.iter().fold(0i64, |sum, node| sum.wrapping_add(of(node)));
+        let sum = |of: fn(&Node) -> i64| nodes.iter().map(of).fold(0, i64::wrapping_add);
         let (flat, cum) = (sum(|n| n.flat), sum(|n| n.cum));
         writeln!(out, "ROUTINE ======================== {name} in {file}")?;
         let share = percentage(cum, self.total);
@@ -90,7 +90,7 @@ impl Report {
 }
 
 /// The first and the last line that are shown: from where the function starts, if that is known.
-fn bounds(infos: &[&Info]) -> (i64, i64) {
+fn bounds(infos: &[Info]) -> (i64, i64) {
     let start_of = |info: &Info| match info.start_line {
         0 => info.line.saturating_sub(MARGIN),
         start => start,

@@ -80,7 +80,7 @@ impl Report {
         let texts = &self.profile.texts;
         let mut known = HashMap::new();
         let mut frames = Vec::new();
-        let number = |info: &Info| {
+        let number = |info: Info| {
             let name = match texts.get(info.name) {
                 "" => info.printable(texts).into_owned(),
                 name => name.to_owned(),

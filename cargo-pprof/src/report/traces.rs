@@ -14,12 +14,11 @@ impl Report {
     pub(super) fn traces(&mut self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.profile_labels().join("\n"))?;
         let mut sites = Sites::new(&mut self.profile, false);
-        // Sites say all that is needed of them, and lines take memory too.
-        (self.profile.locations, self.profile.functions) = Default::default();
-        self.shorten_all(sites.infos.iter_mut());
+        self.free_locations();
+        self.shorten_all(&mut sites.infos);
         let texts = &self.profile.texts;
         // Printed many times each: lines of callers, of which the first eleven columns are for values.
-        let line = |info: &Info| format!("             {}\n", info.printable(texts)).into_bytes();
+        let line = |info: Info| format!("             {}\n", info.printable(texts)).into_bytes();
         let lines: Vec<Vec<u8>> = sites.infos.iter().map(line).collect();
         for sample in self.profile.samples.iter() {
             if sample.stack.is_empty() {

@@ -13,7 +13,7 @@ impl Report {
     pub(super) fn tree(&mut self, out: &mut dyn Write) -> Result<(), Error> {
         let mut trimmed = self.trimmed_graph();
         let symbol = self.options.symbol.as_ref();
-        let is_asked = |node: &Node| {
+        let is_asked = |node: Node| {
             let name = trimmed.graph.info(node).printable(&self.profile.texts);
             symbol.is_none_or(|symbol| symbol.matches(&name))
         };

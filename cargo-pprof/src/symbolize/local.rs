@@ -15,7 +15,7 @@ pub(super) fn name_locations(
     say: &mut dyn FnMut(String),
 ) {
     let mut is_missing = false;
-    let mut functions = Functions::of(profile);
+    let mut functions = Functions::default();
     // A binary may be mapped in several parts, and is read but once.
     let mut by_binary: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
     for (index, locations) in unnamed(profile, force).into_iter().enumerate() {
@@ -129,17 +129,12 @@ fn name_some(
 }
 
 /// Functions that are there already.
+#[derive(Default)]
 struct Functions {
-    next_id: u64,
     known: HashMap<(Text, Text, i64), u32>,
 }
 
 impl Functions {
-    fn of(profile: &Profile) -> Functions {
-        let next_id = 1 + profile.functions.iter().map(|f| f.id).max().unwrap_or(0);
-        Functions { next_id, known: HashMap::new() }
-    }
-
     fn of_frame(&mut self, profile: &mut Profile, frame: &Frame) -> u32 {
         let name = profile.texts.intern(&frame.name);
         let filename = profile.texts.intern(&frame.file);
@@ -147,9 +142,8 @@ impl Functions {
         let start_line = frame.start_line;
         let function = *self.known.entry((name, filename, start_line)).or_insert(next);
         if function == next {
-            let id = self.next_id;
-            self.next_id = id.wrapping_add(1);
-            let function = Function { id, name, system_name: name, filename, start_line };
+            profile.function_ids.add_new(next as usize);
+            let function = Function { name, system_name: name, filename, start_line };
             profile.functions.push(function);
         }
         function

@@ -76,16 +76,14 @@ fn ask(
         return Ok(());
     }
     let answer = client.post(url, &addresses.join("+"))?;
-    let mut next_id = 1 + profile.functions.iter().map(|f| f.id).max().unwrap_or(0);
     let mut names: HashMap<String, u32> = HashMap::new();
     let mut lines: HashMap<u64, Line> = HashMap::new();
     for line in String::from_utf8_lossy(&answer).lines() {
         let Some((address, name)) = entry(line) else { continue };
         let function = *names.entry(name.to_owned()).or_insert_with(|| {
-            let id = next_id;
-            next_id = next_id.wrapping_add(1);
+            profile.function_ids.add_new(profile.functions.len());
             let name = profile.texts.intern(name);
-            let function = Function { id, name, system_name: name, ..Function::default() };
+            let function = Function { name, system_name: name, ..Function::default() };
             profile.functions.push(function);
             profile.functions.len() as u32 - 1
         });

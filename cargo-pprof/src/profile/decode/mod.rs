@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 
-use super::{Function, Line, Location, Mapping, MappingIndex, Profile, Text, Texts, ValueType};
+use super::{
+    Function, Ids, Line, Location, Mapping, MappingIndex, Profile, Text, Texts, ValueType,
+};
 use samples::RawSamples;
 use wire::{Field, fields, fields_of};
 
@@ -92,9 +94,11 @@ struct Tables {
     function_texts: Indices,
     /// Of what locations refer to.
     numbers: Numbers,
-    mapping_ids: Ids,
     location_ids: Ids,
     function_ids: Ids,
+    mappings_by_id: ById,
+    locations_by_id: ById,
+    functions_by_id: ById,
     interned: Texts,
     /// Which of these each text of the file is.
     texts: Vec<Text>,
@@ -111,7 +115,7 @@ struct Tables {
 /// Marks what takes more than 31 bits.
 const LARGE: u32 = 1 << 31;
 
-/// Ids in half their bits: those of most files are counted from one. Of others there are their places here, each time that they are named.
+/// ById in half their bits: those of most files are counted from one. Of others there are their places here, each time that they are named.
 #[derive(Default)]
 struct Numbers {
     large: Vec<u64>,
@@ -191,21 +195,25 @@ impl Tables {
             2 => self.samples.add(field.bytes()?)?,
             3 => {
                 let (mut mapping, texts) = mapping(field.bytes()?)?;
-                if self.mapping_ids.add(mapping.id, self.mappings.len()) {
+                if self.mappings_by_id.add(mapping.id, self.mappings.len()) {
                     let texts = texts.map(|raw| self.mapping_texts.narrow(raw));
                     [mapping.file, mapping.build_id] = texts;
                     self.mappings.push(mapping);
                 }
             }
             4 => {
-                let location = location(field.bytes()?, &mut self.numbers)?;
-                if self.location_ids.add(location.id, self.locations.len()) {
+                let (id, location) = location(field.bytes()?, &mut self.numbers)?;
+                let index = self.locations.len();
+                if self.locations_by_id.add(id, index) {
+                    self.location_ids.add(index, id);
                     self.locations.push(location);
                 }
             }
             5 => {
-                let (mut function, texts) = function(field.bytes()?)?;
-                if self.function_ids.add(function.id, self.functions.len()) {
+                let (id, mut function, texts) = function(field.bytes()?)?;
+                let index = self.functions.len();
+                if self.functions_by_id.add(id, index) {
+                    self.function_ids.add(index, id);
                     let texts = texts.map(|raw| self.function_texts.narrow(raw));
                     [function.name, function.system_name, function.filename] = texts;
                     self.functions.push(function);
@@ -277,28 +285,29 @@ impl Tables {
                 self.function_texts.resolve(text, &texts)?;
             }
         }
-        self.mapping_ids.check("mapping")?;
-        self.function_ids.check("function")?;
+        self.mappings_by_id.check("mapping")?;
+        self.functions_by_id.check("function")?;
+        (profile.location_ids, profile.function_ids) = (self.location_ids, self.function_ids);
         profile.locations = self.locations;
-        for location in &mut profile.locations {
+        for (index, location) in profile.locations.iter_mut().enumerate() {
             let id_of = |narrow| self.numbers.whole(narrow);
             let mapping = location.mapping.get();
-            let mapping = mapping.and_then(|id| self.mapping_ids.get(id_of(id)));
+            let mapping = mapping.and_then(|id| self.mappings_by_id.get(id_of(id)));
             location.mapping = mapping.into();
             let mut all_exist = true;
             location.lines.rewrite(|line| {
-                let function = self.function_ids.get(id_of(line.function));
+                let function = self.functions_by_id.get(id_of(line.function));
                 all_exist &= function.is_some();
                 Line { function: function.unwrap_or(0), ..line }
             });
             if !all_exist {
-                let id = location.id;
+                let id = profile.location_ids.get(index);
                 return invalid(format!("location {id} has a line of no function"));
             }
         }
-        self.location_ids.check("location")?;
+        self.locations_by_id.check("location")?;
         let width = profile.sample_types.len();
-        profile.samples = self.samples.resolve(width, &self.location_ids, &texts)?;
+        profile.samples = self.samples.resolve(width, &self.locations_by_id, &texts)?;
         Ok(profile)
     }
 }
@@ -349,14 +358,14 @@ fn mapping(bytes: &[u8]) -> Result<(Mapping, [Raw; 2])> {
     Ok((mapping, texts))
 }
 
-/// A location, with numbers in the places of what it refers to.
-fn location(bytes: &[u8], numbers: &mut Numbers) -> Result<Location> {
-    let (mut location, mut mapping) = (Location::default(), 0);
+/// An id and its location, with numbers in the places of what that refers to.
+fn location(bytes: &[u8], numbers: &mut Numbers) -> Result<(u64, Location)> {
+    let (mut id, mut location, mut mapping) = (0, Location::default(), 0);
     // Nearly all have one.
     let (mut first, mut others) = (None, Vec::new());
     fields(bytes, |number, field| {
         match number {
-            1 => location.id = field.number()?,
+            1 => id = field.number()?,
             2 => mapping = field.number()?,
             3 => location.address = field.number()?,
             4 => {
@@ -379,7 +388,7 @@ fn location(bytes: &[u8], numbers: &mut Numbers) -> Result<Location> {
         Some(line) if others.is_empty() => line.into(),
         _ => others.into(),
     };
-    Ok(location)
+    Ok((id, location))
 }
 
 fn line(bytes: &[u8]) -> Result<(u64, Line)> {
@@ -396,11 +405,11 @@ fn line(bytes: &[u8]) -> Result<(u64, Line)> {
     Ok((function, line))
 }
 
-fn function(bytes: &[u8]) -> Result<(Function, [Raw; 3])> {
-    let (mut function, mut texts) = (Function::default(), [0; 3]);
+fn function(bytes: &[u8]) -> Result<(u64, Function, [Raw; 3])> {
+    let (mut id, mut function, mut texts) = (0, Function::default(), [0; 3]);
     fields(bytes, |number, field| {
         match number {
-            1 => function.id = field.number()?,
+            1 => id = field.number()?,
             2 => texts[0] = field.signed()?,
             3 => texts[1] = field.signed()?,
             4 => texts[2] = field.signed()?,
@@ -409,12 +418,12 @@ fn function(bytes: &[u8]) -> Result<(Function, [Raw; 3])> {
         }
         Ok(())
     })?;
-    Ok((function, texts))
+    Ok((id, function, texts))
 }
 
 /// From ids to indices: ids are mostly those from 1 on.
 #[derive(Default)]
-struct Ids {
+struct ById {
     dense: Vec<u32>,
     sparse: HashMap<u64, u32>,
     /// The first that says nothing or is there twice.
@@ -423,7 +432,7 @@ struct Ids {
 
 const NONE: u32 = u32::MAX;
 
-impl Ids {
+impl ById {
     /// Whether it is one of its own: if not, what has it is not to be kept, as a file is small that has it a million times.
     fn add(&mut self, id: u64, index: usize) -> bool {
         if id == 0 || self.get(id).is_some() {
@@ -511,7 +520,7 @@ mod tests {
             let location = &profile.locations[index];
             let lines =
                 location.lines.iter().map(|line| (line.function, line.line.cast_unsigned()));
-            (location.id, location.mapping.get(), lines.collect::<Vec<_>>())
+            (profile.location_ids.get(index), location.mapping.get(), lines.collect::<Vec<_>>())
         };
         let lines: Vec<_> = (0..).zip(ids.map(|id| id >> 8)).collect();
         for (index, id) in ids.iter().enumerate() {

@@ -2,8 +2,8 @@
 
 use indexmap::IndexSet;
 
-use super::wire::fields;
-use super::{Ids, Indices, LARGE, Raw, Result, invalid, text_at};
+use super::wire::{Field, fields, take_small};
+use super::{ById, Indices, LARGE, Raw, Result, invalid, text_at};
 use crate::profile::samples::Column;
 use crate::profile::stack::FrameColumn;
 use crate::profile::{Label, Samples, Text, Value};
@@ -15,7 +15,7 @@ pub(super) struct RawSamples {
     width: usize,
     other_width: Option<usize>,
     values: Vec<i64>,
-    /// Ids of locations, or from `LARGE` on the place among these: from `NARROW_LARGE` on, as long as the column is narrow.
+    /// ById of locations, or from `LARGE` on the place among these: from `NARROW_LARGE` on, as long as the column is narrow.
     frames: FrameColumn,
     large: IndexSet<u64, foldhash::fast::RandomState>,
     labels: Vec<Label>,
@@ -26,7 +26,7 @@ pub(super) struct RawSamples {
     lengths: Vec<[u32; 2]>,
 }
 
-/// Ids that are smaller are kept as they are: those of most files are counted from one. Of others there are addresses, in any order.
+/// ById that are smaller are kept as they are: those of most files are counted from one. Of others there are addresses, in any order.
 const NARROW_LARGE: u16 = 0xC000;
 
 #[derive(Clone, Copy, Default)]
@@ -42,10 +42,10 @@ impl RawSamples {
         let (frames, values, labels) = (self.frames.len(), self.values.len(), self.labels.len());
         fields(bytes, |number, field| {
             match number {
-                1 => field.numbers(|id| match u32::try_from(id) {
-                    Ok(small) if small < u32::from(NARROW_LARGE) => self.frames.push(small),
-                    _ => self.add_large(id),
-                })?,
+                1 => match field {
+                    Field::Bytes(ids) => self.add_frames(ids)?,
+                    id => self.add_frame(id.number()?),
+                },
                 2 => field.numbers(|value| self.values.push(value.cast_signed()))?,
                 3 => {
                     let label = label(field.bytes()?)?;
@@ -78,6 +78,22 @@ impl RawSamples {
         Ok(())
     }
 
+    fn add_frames(&mut self, mut ids: &[u8]) -> Result<()> {
+        const END: u32 = NARROW_LARGE as u32;
+        match &mut self.frames {
+            FrameColumn::Narrow(frames) => take_small(&mut ids, END, frames, |id| id as u16),
+            FrameColumn::Wide(frames) => take_small(&mut ids, LARGE, frames, |id| id),
+        }
+        Field::Bytes(ids).numbers(|id| self.add_frame(id))
+    }
+
+    fn add_frame(&mut self, id: u64) {
+        match u32::try_from(id) {
+            Ok(small) if small < u32::from(NARROW_LARGE) => self.frames.push(small),
+            _ => self.add_large(id),
+        }
+    }
+
     fn add_large(&mut self, id: u64) {
         if let FrameColumn::Narrow(frames) = &mut self.frames {
             let (place, _) = self.large.insert_full(id);
@@ -98,7 +114,7 @@ impl RawSamples {
     }
 
     /// All of them, of a profile with so many sample types and these locations and texts.
-    pub(super) fn resolve(self, types: usize, ids: &Ids, texts: &[Text]) -> Result<Samples> {
+    pub(super) fn resolve(self, types: usize, ids: &ById, texts: &[Text]) -> Result<Samples> {
         let width = (!self.lengths.is_empty()).then_some(self.width);
         if width.or(self.other_width).is_some() {
             if types == 0 {
@@ -201,7 +217,7 @@ mod tests {
 
     /// The stacks of locations with these ids, in this order, are found again; whether their frames took two bytes.
     fn is_narrow(ids: &[u64]) -> bool {
-        let (mut raw, mut known) = (RawSamples::default(), Ids::default());
+        let (mut raw, mut known) = (RawSamples::default(), ById::default());
         for (index, id) in ids.iter().enumerate() {
             assert!(known.add(*id, index));
         }

@@ -66,6 +66,33 @@ fn varint(bytes: &mut &[u8]) -> Result<u64> {
     malformed("a number does not end")
 }
 
+/// Takes numbers from the start of some, up to the first that is not below `end` or the last few bytes. How long a number is cannot be foretold,
+/// so nothing here depends on it but where the next one is.
+pub(super) fn take_small<N: Copy + Default>(
+    bytes: &mut &[u8],
+    end: u32,
+    numbers: &mut Vec<N>,
+    number: impl Fn(u32) -> N,
+) {
+    let (start, mut count) = (numbers.len(), 0);
+    numbers.resize(start + bytes.len(), N::default());
+    for place in &mut numbers[start..] {
+        let Some(word) = bytes.first_chunk() else { break };
+        let word = u32::from_le_bytes(*word);
+        // Where three bytes may be the last of a number.
+        let last = !word & 0x0080_8080;
+        let own = word & (last ^ last.wrapping_sub(1));
+        let value = own & 0x7f | own >> 1 & 0x3f80 | own >> 2 & 0x1f_c000;
+        if last == 0 || value >= end {
+            break;
+        }
+        *place = number(value);
+        count += 1;
+        *bytes = &bytes[last.trailing_zeros() as usize / 8 + 1..];
+    }
+    numbers.truncate(start + count);
+}
+
 /// Calls `each` with every field of a message and its number.
 #[inline]
 pub(super) fn fields<'b>(
@@ -172,5 +199,47 @@ impl<R: Read> Window<R> {
             }
         }
         Ok(&self.bytes[self.start..self.end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_numbers_are_those_that_are_read_one_by_one() {
+        // The last two say more than they have to.
+        let numbers: [&[u8]; 10] = [
+            &[0],
+            &[0x7f],
+            &[0x80, 1],
+            &[0xff, 0x7f],
+            &[0x80, 0x80, 1],
+            &[0xff, 0xff, 0x7f],
+            &[0x80, 0x80, 0x80, 1],
+            &[0xff; 9],
+            &[0x85, 0],
+            &[0x86, 0x80, 0],
+        ];
+        let mut random = 1u64;
+        for _ in 0..5_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random % 9 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                bytes.extend(numbers[(random >> 33) as usize % numbers.len()]);
+            }
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (mut all, mut found) = (vec![7], vec![7]);
+            let is_whole = Field::Bytes(&bytes).numbers(|number| all.push(number)).is_ok();
+            let mut rest = &bytes[..];
+            take_small(&mut rest, 0x4001, &mut found, u64::from);
+            assert!(found[1..].iter().all(|number| *number < 0x4001));
+            let is_large = |number: &u64| *number > 0x4000;
+            let first_large = all[1..].iter().position(is_large).map_or(all.len(), |at| at + 1);
+            // What is taken stops before that or near the end.
+            assert!(found.len() == first_large || rest.len() < 4, "{bytes:x?}: {found:?}");
+            assert_eq!(Field::Bytes(rest).numbers(|number| found.push(number)).is_ok(), is_whole);
+            assert_eq!(found, all);
+        }
     }
 }

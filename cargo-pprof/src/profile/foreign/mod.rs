@@ -83,9 +83,8 @@ impl Draft {
         let name = profile.texts.intern(function);
         let filename = profile.texts.intern(file);
         let function = *functions.entry((name, filename)).or_insert_with(|| {
-            let id = profile.functions.len() as u64 + 1;
             let (system_name, start_line) = (name, 0);
-            profile.functions.push(Function { id, name, system_name, filename, start_line });
+            profile.functions.push(Function { name, system_name, filename, start_line });
             profile.functions.len() as u32 - 1
         });
         Line { function, line, column: 0 }
@@ -95,7 +94,6 @@ impl Draft {
         let Draft { profile, locations, .. } = self;
         *locations.entry((address, line, mapping)).or_insert_with(|| {
             profile.locations.push(Location {
-                id: profile.locations.len() as u64 + 1,
                 mapping: mapping.into(),
                 address,
                 lines: line.into_iter().collect(),

@@ -90,7 +90,7 @@ impl Draft {
         let locations = &mut self.profile.locations;
         *self.by_address.entry(address).or_insert_with(|| {
             let index = locations.len() as u32;
-            locations.push(Location { id: u64::from(index) + 1, address, ..Location::default() });
+            locations.push(Location { address, ..Location::default() });
             index
         })
     }

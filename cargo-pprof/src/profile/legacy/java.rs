@@ -199,8 +199,7 @@ pub(super) fn name_locations(draft: Draft, text: &str) -> Result<Profile> {
             let index = profile.functions.len() as u32;
             let file = files.get(name).copied().unwrap_or_default();
             let (name, filename) = (profile.texts.intern(name), profile.texts.intern(file));
-            let id = u64::from(index) + 1;
-            let function = Function { id, name, system_name: name, filename, start_line: 0 };
+            let function = Function { name, system_name: name, filename, start_line: 0 };
             profile.functions.push(function);
             index
         });
