@@ -20,20 +20,21 @@ pub fn add_tag_frames(
     let samples = std::mem::take(&mut profile.samples);
     let mut with_frames = Samples::new(profile.sample_types.len());
     let (mut any_root, mut any_leaf) = (false, false);
-    let mut stack = Vec::new();
     for sample in samples.iter() {
-        stack.clear();
-        let mut add = |stack: &mut Vec<u32>, keys: &[String], any: &mut bool| {
-            for key in keys.iter().rev() {
+        let mut add = |keys: &[String], any: &mut bool| {
+            let frame = |key: &String| {
                 let values = values(profile, sample, key, unit);
                 *any |= !values.is_empty();
-                stack.push(frames.get(profile, &values.join(","), key));
-            }
+                frames.get(profile, &values.join(","), key)
+            };
+            keys.iter().rev().map(frame).collect::<Vec<u32>>()
         };
-        add(&mut stack, leaves, &mut any_leaf);
+        // Those at the root have the smaller ids, as in the reference.
+        let roots = add(roots, &mut any_root);
+        let mut stack = add(leaves, &mut any_leaf);
         stack.extend(sample.stack);
-        add(&mut stack, roots, &mut any_root);
-        with_frames.push(stack.iter().copied(), sample.values, sample.labels.iter().copied());
+        stack.extend(roots);
+        with_frames.push(stack, sample.values, sample.labels.iter().copied());
     }
     profile.samples = with_frames;
     (any_root || roots.is_empty(), any_leaf || leaves.is_empty())

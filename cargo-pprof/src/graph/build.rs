@@ -74,7 +74,6 @@ impl<'p> Builder<'p> {
         let mut graph = self.nodes(infos);
         if !self.options.is_tree {
             self.connect(&mut graph, None, 0);
-            graph.link();
         }
         graph
     }
@@ -131,7 +130,7 @@ impl<'p> Builder<'p> {
         Graph { nodes, ..Graph::default() }
     }
 
-    /// Finds the edges of the nodes that `kept` names, or of all, and their parts: others are left out, and edges go over them. Of parts there are
+    /// Gives the nodes that `kept` names, or all, their edges and their parts: others are left out, and edges go over them. Of parts there are
     /// those that have so much of anything at least.
     pub fn connect(&self, graph: &mut Graph, kept: Option<&[bool]>, least_part: i64) {
         graph.set_edges(Default::default());
@@ -289,7 +288,6 @@ impl<'p> Builder<'p> {
         let (tags, names) = table.map(TagTable::finish).unwrap_or_default();
         let mut graph = Graph { nodes, tags, names, ..Graph::default() };
         graph.set_edges(tree_edges(&graph.nodes, &calls));
-        graph.link();
         graph
     }
 }

@@ -7,7 +7,8 @@ use super::{Edge, EdgeId, NodeId};
 /// The edges of all nodes, on one side of these: one list after the other, as there are many and most are short.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
-    edges: Vec<EdgeId>,
+    /// One list after the other; nothing if they are all edges in their order.
+    listed: Vec<EdgeId>,
     /// Where each node's are. There may be room between them, of what has been taken away.
     spans: Vec<Range<u32>>,
 }
@@ -15,6 +16,19 @@ pub(super) struct Links {
 impl Links {
     /// Those of so many nodes, each with the edges that `end` says are its, in their order.
     pub(super) fn new(nodes: usize, edges: &[Edge], end: impl Fn(&Edge) -> NodeId) -> Links {
+        let mut links = Links::in_rows(nodes, edges, &end);
+        links.spans.iter_mut().for_each(|span| span.end = span.start);
+        links.listed = vec![0; edges.len()];
+        for (id, edge) in (0..).zip(edges) {
+            let place = &mut links.spans[end(edge) as usize].end;
+            links.listed[*place as usize] = id;
+            *place += 1;
+        }
+        links
+    }
+
+    /// The same, where those of a node are in a row, one node after the other.
+    pub(super) fn in_rows(nodes: usize, edges: &[Edge], end: impl Fn(&Edge) -> NodeId) -> Links {
         if edges.is_empty() {
             return Links::default();
         }
@@ -24,41 +38,30 @@ impl Links {
         }
         let mut start = 0;
         for span in &mut spans {
-            let len = span.end;
-            *span = start..start;
-            start += len;
+            *span = start..start + span.end;
+            start = span.end;
         }
-        let mut links = Links { edges: vec![0; edges.len()], spans };
-        for (id, edge) in (0..).zip(edges) {
-            let place = &mut links.spans[end(edge) as usize].end;
-            links.edges[*place as usize] = id;
-            *place += 1;
-        }
-        links
+        Links { listed: Vec::new(), spans }
     }
 
     /// Those in such lists, one for each node.
     pub(super) fn of_lists(lists: impl Iterator<Item = Vec<EdgeId>>) -> Links {
         let mut links = Links::default();
         for list in lists {
-            let start = links.edges.len() as u32;
-            links.edges.extend(list);
-            links.spans.push(start..links.edges.len() as u32);
+            let start = links.listed.len() as u32;
+            links.listed.extend(list);
+            links.spans.push(start..links.listed.len() as u32);
         }
         links
     }
 
-    /// Whether no edges have been linked.
-    pub(super) fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// A node's; none if there are no edges at all.
-    pub(super) fn of(&self, node: NodeId) -> &[EdgeId] {
-        match self.spans.get(node as usize) {
-            Some(span) => &self.edges[span.start as usize..span.end as usize],
-            None => &[],
-        }
+    pub(super) fn of(
+        &self,
+        node: NodeId,
+    ) -> impl DoubleEndedIterator<Item = EdgeId> + ExactSizeIterator + Clone {
+        let span = self.spans.get(node as usize).cloned().unwrap_or_default();
+        span.map(|at| if self.listed.is_empty() { at } else { self.listed[at as usize] })
     }
 
     /// Leaves those that `keep` says.
@@ -70,12 +73,15 @@ impl Links {
 
     /// The same, of one node.
     pub(super) fn retain_of(&mut self, node: NodeId, keep: impl Fn(EdgeId) -> bool) {
+        if self.listed.is_empty() {
+            self.listed = (0..self.spans.last().map_or(0, |span| span.end)).collect();
+        }
         let Some(span) = self.spans.get_mut(node as usize) else { return };
         let mut end = span.start;
         for at in span.clone() {
-            let id = self.edges[at as usize];
+            let id = self.listed[at as usize];
             if keep(id) {
-                self.edges[end as usize] = id;
+                self.listed[end as usize] = id;
                 end += 1;
             }
         }
@@ -94,12 +100,23 @@ mod tests {
         let edge = |(caller, callee)| Edge { caller, callee: Callee::new(callee, kind), weight: 1 };
         let edges = [(0, 1), (0, 2), (1, 2), (3, 0), (3, 2)].map(edge);
         let mut links = Links::new(4, &edges, Edge::callee);
-        let all = |links: &Links| (0..5).map(|node| links.of(node).to_vec()).collect::<Vec<_>>();
+        let all =
+            |links: &Links| (0..5).map(|node| links.of(node).collect()).collect::<Vec<Vec<_>>>();
         assert_eq!(all(&links), [vec![3], vec![0], vec![1, 2, 4], vec![], vec![]]);
         links.retain_of(2, |id| id != 2);
         assert_eq!(all(&links), [vec![3], vec![0], vec![1, 4], vec![], vec![]]);
         links.retain(|id| id > 0 && id < 4);
         assert_eq!(all(&links), [vec![3], vec![], vec![1], vec![], vec![]]);
+        // The same of callers, whose edges are in rows.
+        let mut listed = Links::new(4, &edges, |edge| edge.caller);
+        let mut rows = Links::in_rows(4, &edges, |edge| edge.caller);
+        assert_eq!(all(&rows), [vec![0, 1], vec![2], vec![], vec![3, 4], vec![]]);
+        for gone in [3, 0] {
+            assert_eq!(all(&rows), all(&listed));
+            listed.retain(|id| id != gone);
+            rows.retain(|id| id != gone);
+        }
+        assert_eq!(all(&rows), [vec![1], vec![2], vec![], vec![4], vec![]]);
         let mut none = Links::new(4, &[], Edge::callee);
         none.retain_of(2, |_| false);
         assert!(all(&none).concat().is_empty());

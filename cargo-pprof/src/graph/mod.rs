@@ -113,13 +113,19 @@ impl Graph {
 
     /// Calls to a node.
     #[must_use]
-    pub fn callers(&self, id: NodeId) -> &[EdgeId] {
+    pub fn callers(
+        &self,
+        id: NodeId,
+    ) -> impl DoubleEndedIterator<Item = EdgeId> + ExactSizeIterator + Clone {
         self.callers.of(id)
     }
 
     /// Calls from a node.
     #[must_use]
-    pub fn callees(&self, id: NodeId) -> &[EdgeId] {
+    pub fn callees(
+        &self,
+        id: NodeId,
+    ) -> impl DoubleEndedIterator<Item = EdgeId> + ExactSizeIterator + Clone {
         self.callees.of(id)
     }
 
@@ -129,26 +135,11 @@ impl Graph {
         self.tags[start..].iter().take_while(move |(of, _)| *of == id).map(|(_, tag)| tag)
     }
 
-    /// Gives it edges in the place of those that it has. Nodes know of them when they are linked.
+    /// Gives it edges in the place of those that it has. They are sorted by their callers.
     fn set_edges(&mut self, (edges, divisors): (Vec<Edge>, Divisors)) {
-        (self.callers, self.callees) = Default::default();
+        self.callers = Links::new(self.nodes.len(), &edges, Edge::callee);
+        self.callees = Links::in_rows(self.nodes.len(), &edges, |edge| edge.caller);
         (self.edges, self.divisors) = (edges, divisors);
-    }
-
-    /// Gives nodes their edges: all that there are.
-    fn link(&mut self) {
-        self.callers = Links::new(self.nodes.len(), &self.edges, Edge::callee);
-        self.callees = Links::new(self.nodes.len(), &self.edges, |edge| edge.caller);
-    }
-
-    /// All edges that nodes have, or will have when they are linked: those of a caller in a row.
-    fn each_edge(&self, mut each: impl FnMut(&Edge)) {
-        if self.callees.is_empty() {
-            self.edges.iter().for_each(each);
-        } else {
-            let nodes = 0..self.nodes.len() as NodeId;
-            nodes.flat_map(|node| self.callees(node)).for_each(|id| each(self.edge(*id)));
-        }
     }
 
     /// An edge.

@@ -2,21 +2,35 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use super::{Edge, EdgeId, Graph, Info, Node, NodeId};
+use super::{EdgeId, Graph, Info, NodeId};
 use crate::measurement::to_integer;
 use crate::profile::Texts;
 
-impl Graph {
-    /// By a score of each node that is shown.
-    pub(super) fn sort_by(&mut self, score: impl Fn(Node) -> i64, texts: &Texts) {
-        let scores = self.iter().map(score).collect();
-        self.sort_by_scores(scores, texts);
-    }
+/// What nodes are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Flat,
+    Cum,
+    /// How much a picture tells with a node in it.
+    Entropy,
+}
 
-    fn sort_by_scores(&mut self, scores: Vec<i64>, texts: &Texts) {
-        // As the reference has it, the magnitude of the least number is below zero.
-        let sizes = scores.into_iter().map(size);
-        let mut keyed: Vec<(u64, NodeId)> = sizes.zip(self.shown.iter().copied()).collect();
+impl Graph {
+    pub(super) fn sort(&mut self, order: Order, texts: &Texts) {
+        let mut keyed: Vec<(u64, NodeId)> = self
+            .shown
+            .iter()
+            .map(|&id| {
+                let node = self.node(id);
+                let score = match order {
+                    Order::Flat => node.flat,
+                    Order::Cum => node.cum,
+                    Order::Entropy => self.entropy(id),
+                };
+                // As the reference has it, the magnitude of the least number is below zero.
+                (size(score), id)
+            })
+            .collect();
         let info = |id: NodeId| self.info(self.node(id));
         keyed.sort_by(|(a_score, a), (b_score, b)| {
             let by_score = signed(*b_score).cmp(&signed(*a_score));
@@ -34,51 +48,35 @@ impl Graph {
         self.shown = keyed.into_iter().map(|(_, id)| id).collect();
     }
 
-    /// The same by how much a picture tells with a node in it: with simple lines of calls through it that is little.
-    pub(super) fn sort_by_entropy(&mut self, texts: &Texts) {
-        let of_callers = self.entropies(Edge::callee, |_| 0);
-        let of_callees = self.entropies(|edge| edge.caller, |node| node.flat);
-        let score = |id: &NodeId| {
-            let node = self.node(*id);
-            let entropy = of_callers[*id as usize] + of_callees[*id as usize];
-            to_integer(entropy * node.cum as f64).wrapping_add(node.flat)
-        };
-        let scores = self.shown.iter().map(score).collect();
-        self.sort_by_scores(scores, texts);
+    /// Nodes with simple lines of calls through them score low.
+    fn entropy(&self, id: NodeId) -> i64 {
+        let node = self.node(id);
+        let callers = self.edge_entropy(self.callers(id), 0);
+        let score = callers + self.edge_entropy(self.callees(id), node.flat);
+        to_integer(score * node.cum as f64).wrapping_add(node.flat)
     }
 
-    /// Of each node what the edges say that have it at this end, beside what it has of its own.
-    fn entropies(&self, end: impl Fn(&Edge) -> NodeId, own: impl Fn(Node) -> i64) -> Vec<f64> {
-        let mut totals: Vec<i64> = self.nodes.iter().map(&own).collect();
-        self.each_edge(|edge| {
-            let total = &mut totals[end(edge) as usize];
-            *total = total.wrapping_add(edge.weight.max(0));
-        });
-        let part = |weight: i64, total: i64| match total {
-            0 => 0.0,
-            total => {
-                let part = weight.wrapping_abs() as f64 / total as f64;
-                -part * part.log2()
-            }
+    fn edge_entropy(&self, edges: impl ExactSizeIterator<Item = EdgeId> + Clone, own: i64) -> f64 {
+        if edges.len() == 0 {
+            return 1.0;
+        }
+        let weights = || edges.clone().map(|id| self.edge(id).weight);
+        let total = weights().filter(|w| *w > 0).fold(own, i64::wrapping_add);
+        if total == 0 {
+            return 0.0;
+        }
+        let part = |weight: i64| {
+            let part = weight.wrapping_abs() as f64 / total as f64;
+            -part * part.log2()
         };
-        let mut sums = vec![None; totals.len()];
-        self.each_edge(|edge| {
-            let node = end(edge) as usize;
-            *sums[node].get_or_insert(0.0) += part(edge.weight, totals[node]);
-        });
-        let all = self.nodes.iter().zip(totals).zip(sums);
-        all.map(|((node, total), sum)| match sum {
-            None => 1.0,
-            Some(sum) if own(node) > 0 => sum + part(own(node), total),
-            Some(sum) => sum,
-        })
-        .collect()
+        let own = if own > 0 { part(own) } else { 0.0 };
+        weights().map(part).sum::<f64>() + own
     }
 
     /// Edges, the heaviest first, and then by the names at their ends.
     #[must_use]
-    pub fn sorted_edges(&self, edges: &[EdgeId], texts: &Texts) -> Vec<EdgeId> {
-        let mut edges = edges.to_vec();
+    pub fn sorted_edges(&self, edges: impl Iterator<Item = EdgeId>, texts: &Texts) -> Vec<EdgeId> {
+        let mut edges: Vec<EdgeId> = edges.collect();
         let info = |id: NodeId| self.info(self.node(id));
         let name = |id: NodeId| info(id).printable(texts);
         edges.sort_by(|&a, &b| {

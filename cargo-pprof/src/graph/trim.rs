@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use super::build::{Builder, EdgesOf};
 use super::links::Links;
+use super::order::Order;
 use super::{Edge, EdgeId, Graph, Infos, NodeId};
 use crate::measurement::to_integer;
-use crate::profile::{Profile, Texts};
+use crate::profile::Profile;
 
 /// Parts of a node, as tags, that are drawn at most.
 pub const MAX_TAGS: usize = 4;
@@ -76,35 +77,31 @@ pub fn trimmed(builder: Builder<'_>, infos: Infos, trim: Trim) -> Trimmed {
             builder.connect(graph, kept, node_cutoff);
         }
     };
+    let order = match (trim.is_picture, trim.by_cum) {
+        (true, _) => Order::Entropy,
+        (false, true) => Order::Cum,
+        (false, false) => Order::Flat,
+    };
     if trim.is_picture {
         connect(&mut graph, kept.as_deref());
     }
-    graph.sort(trim, &profile.texts);
-    let mut is_chosen = false;
+    graph.sort(order, &profile.texts);
     if trim.node_count > 0 {
         // Of a picture, what is left of them counts when nodes are chosen.
         graph.trim_tags(node_cutoff);
         graph.trim_edges(edge_cutoff);
         let count = graph.count_to_show(trim);
-        is_chosen = count < graph.shown.len();
-        if is_chosen {
+        if count < graph.shown.len() {
             let first = graph.shown[..count].to_vec();
             kept = Some(graph.keep(first, builder));
             if trim.is_picture {
                 connect(&mut graph, kept.as_deref());
             }
-            graph.sort(trim, &profile.texts);
+            graph.sort(order, &profile.texts);
         }
     }
     if !trim.is_picture {
         connect(&mut graph, kept.as_deref());
-    }
-    if !options.is_tree {
-        graph.link();
-        if trim.is_picture && trim.node_count > 0 && !is_chosen {
-            // As in the reference these are not counted below.
-            graph.trim_edges(edge_cutoff);
-        }
     }
     graph.trim_tags(node_cutoff);
     let dropped_edges = graph.trim_edges(edge_cutoff);
@@ -121,14 +118,6 @@ fn mask(kept: &[NodeId], len: usize) -> Vec<bool> {
 }
 
 impl Graph {
-    fn sort(&mut self, trim: Trim, texts: &Texts) {
-        match trim {
-            Trim { is_picture: true, .. } => self.sort_by_entropy(texts),
-            Trim { by_cum: true, .. } => self.sort_by(|node| node.cum, texts),
-            _ => self.sort_by(|node| node.flat, texts),
-        }
-    }
-
     /// Shows these nodes alone, and says which they are.
     fn keep(&mut self, shown: Vec<NodeId>, builder: Builder<'_>) -> Vec<bool> {
         let kept = mask(&shown, self.nodes.len());
@@ -165,8 +154,8 @@ impl Graph {
         let mut is_light = vec![false; self.edges.len()];
         let mut count = 0;
         for id in self.shown.iter().flat_map(|node| self.callers(*node)) {
-            if self.edge(*id).weight.wrapping_abs() < cutoff {
-                is_light[*id as usize] = true;
+            if self.edge(id).weight.wrapping_abs() < cutoff {
+                is_light[id as usize] = true;
                 count += 1;
             }
         }
@@ -188,7 +177,7 @@ impl Graph {
     fn remove_redundant_edges(&mut self, profile: &Profile) {
         for index in (0..self.shown.len()).rev() {
             let callers = self.callers(self.shown[index]);
-            if !callers.iter().any(|id| self.edge(*id).is_residual()) {
+            if !callers.clone().any(|id| self.edge(id).is_residual()) {
                 continue;
             }
             for id in self.sorted_edges(callers, &profile.texts).into_iter().rev() {
@@ -208,7 +197,7 @@ impl Graph {
         seen[edge.callee() as usize] = true;
         let mut queue = VecDeque::from([edge.callee()]);
         while let Some(node) = queue.pop_front() {
-            for &other in self.callers(node) {
+            for other in self.callers(node) {
                 let caller = self.edge(other).caller;
                 if other == id || seen[caller as usize] {
                     continue;
@@ -235,10 +224,10 @@ impl Graph {
                 continue;
             }
             let more = adopted.remove(&id).unwrap_or_default();
-            let callees = self.callees(id).iter().copied().chain(more);
+            let callees = self.callees(id).chain(more);
             let callees: Vec<EdgeId> = callees.filter(|edge| !is_gone[*edge as usize]).collect();
-            let from_parent = self.callers(id).first().filter(|edge| !is_gone[**edge as usize]);
-            let Some(&from_parent) = from_parent else {
+            let from_parent = self.callers(id).next().filter(|edge| !is_gone[*edge as usize]);
+            let Some(from_parent) = from_parent else {
                 callees.iter().for_each(|edge| is_gone[*edge as usize] = true);
                 continue;
             };
@@ -255,8 +244,7 @@ impl Graph {
             adopted.entry(parent).or_default().extend(callees);
         }
         let lists = (0..self.nodes.len() as NodeId).map(|node| {
-            let own = self.callees(node).iter().copied();
-            let all = own.chain(adopted.remove(&node).unwrap_or_default());
+            let all = self.callees(node).chain(adopted.remove(&node).unwrap_or_default());
             all.filter(|edge| !is_gone[*edge as usize]).collect()
         });
         self.callees = Links::of_lists(lists);

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Default)]
 pub struct Ids {
     all: Vec<u64>,
-    /// Of `all`.
+    /// Of `all`; once new ones are given, the last of these.
     greatest: u64,
 }
 
@@ -35,10 +35,12 @@ impl Ids {
         self.greatest = self.greatest.max(id);
     }
 
-    /// Gives the entry at `index`, which is the next one, an id that no other has.
+    /// Gives the entry at `index`, which is the next one, the id after the greatest: as in the reference they start from zero after the last.
     pub(crate) fn add_new(&mut self, index: usize) {
         if !self.all.is_empty() {
-            self.add_other(index, self.greatest.wrapping_add(1));
+            debug_assert_eq!(self.all.len(), index);
+            self.greatest = self.greatest.wrapping_add(1);
+            self.all.push(self.greatest);
         }
     }
 }
@@ -53,10 +55,11 @@ mod tests {
             let mut ids = Ids::default();
             given.iter().enumerate().for_each(|(index, id)| ids.add(index, *id));
             let greatest = given.iter().copied().max().unwrap_or(0);
+            let new = [1, 2, 3].map(|nth| greatest.wrapping_add(nth));
             let count = given.len();
-            ids.add_new(count);
-            let found: Vec<u64> = (0..=count).map(|index| ids.get(index)).collect();
-            assert_eq!(found, [given, &[greatest + 1]].concat());
+            (count..count + new.len()).for_each(|index| ids.add_new(index));
+            let found: Vec<u64> = (0..count + new.len()).map(|index| ids.get(index)).collect();
+            assert_eq!(found, [given, &new].concat());
         }
         let mut ids = Ids::default();
         (0..1000).for_each(|index| ids.add(index, index as u64 + 1));

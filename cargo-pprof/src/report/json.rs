@@ -74,7 +74,7 @@ impl Report {
         put("column", info.column != 0, json!(info.column));
         put("address", info.address != 0, json!(format!("{:#x}", info.address)));
         put("object", !info.object.is_empty(), json!(texts.get(info.object)));
-        let mut calls = graph.callers(id).iter().map(|id| graph.edge(*id).is_inline());
+        let mut calls = graph.callers(id).map(|id| graph.edge(id).is_inline());
         put("inline", calls.any(|is_inline| is_inline), json!(true));
         entry
     }

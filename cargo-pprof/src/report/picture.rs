@@ -33,8 +33,8 @@ impl Report {
             self.add_tags(&mut picture.nodes, place, graph, *id);
             has_tags[*id as usize] = picture.nodes.len() > place + 1;
         }
-        let edges: Vec<_> = graph.shown.iter().flat_map(|id| graph.callees(*id)).copied().collect();
-        let edges = graph.sorted_edges(&edges, &self.profile.texts);
+        let edges = graph.shown.iter().flat_map(|id| graph.callees(*id));
+        let edges = graph.sorted_edges(edges, &self.profile.texts);
         let calls = edges.into_iter().map(|id| {
             let edge = graph.edge(id);
             let min_length = if has_tags[edge.caller as usize] { 2 } else { 1 };
@@ -88,7 +88,7 @@ impl Report {
 
     /// Of nodes that have callees what is their own, of others also what callees have that were left out.
     fn add_tags(&self, nodes: &mut Vec<Drawn>, of: usize, graph: &Graph, id: NodeId) {
-        let by_flat = !graph.callees(id).is_empty();
+        let by_flat = graph.callees(id).len() != 0;
         let name = |tag: &Tag| graph.names.labels[tag.labels as usize].clone();
         let labels = graph.tags(id).filter(|tag| tag.number.is_none());
         let mut labels: Vec<Part> = labels.map(|tag| Part::of(tag, name(tag))).collect();
@@ -114,7 +114,7 @@ impl Report {
         id: NodeId,
         labels: u32,
     ) {
-        let by_flat = !graph.callees(id).is_empty();
+        let by_flat = graph.callees(id).len() != 0;
         let of_labels = |tag: &&Tag| tag.labels == labels && tag.number.is_some();
         let numbers: Vec<Part> = graph
             .tags(id)

@@ -35,7 +35,7 @@ impl Report {
 
 /// Whether it is inlined into its callers.
 fn inlined(graph: &Graph, node: NodeId) -> &'static str {
-    let mut edges = graph.callers(node).iter().map(|id| graph.edge(*id).is_inline());
+    let mut edges = graph.callers(node).map(|id| graph.edge(id).is_inline());
     match (edges.clone().any(|inline| inline), edges.any(|inline| !inline)) {
         (true, true) => " (partial-inline)",
         (true, false) => " (inline)",

@@ -115,7 +115,7 @@ struct Tables {
 /// Marks what takes more than 31 bits.
 const LARGE: u32 = 1 << 31;
 
-/// ById in half their bits: those of most files are counted from one. Of others there are their places here, each time that they are named.
+/// Ids in half their bits: those of most files are counted from one. Of others there are their places here, each time that they are named.
 #[derive(Default)]
 struct Numbers {
     large: Vec<u64>,

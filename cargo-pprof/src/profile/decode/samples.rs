@@ -15,7 +15,7 @@ pub(super) struct RawSamples {
     width: usize,
     other_width: Option<usize>,
     values: Vec<i64>,
-    /// ById of locations, or from `LARGE` on the place among these: from `NARROW_LARGE` on, as long as the column is narrow.
+    /// Ids of locations, or from `LARGE` on the place among these: from `NARROW_LARGE` on, as long as the column is narrow.
     frames: FrameColumn,
     large: IndexSet<u64, foldhash::fast::RandomState>,
     labels: Vec<Label>,
@@ -26,7 +26,7 @@ pub(super) struct RawSamples {
     lengths: Vec<[u32; 2]>,
 }
 
-/// ById that are smaller are kept as they are: those of most files are counted from one. Of others there are addresses, in any order.
+/// Ids that are smaller are kept as they are: those of most files are counted from one. Of others there are addresses, in any order.
 const NARROW_LARGE: u16 = 0xC000;
 
 #[derive(Clone, Copy, Default)]

@@ -74,23 +74,42 @@ pub(super) fn take_small<N: Copy + Default>(
     numbers: &mut Vec<N>,
     number: impl Fn(u32) -> N,
 ) {
-    let (start, mut count) = (numbers.len(), 0);
-    numbers.resize(start + bytes.len(), N::default());
-    for place in &mut numbers[start..] {
-        let Some(word) = bytes.first_chunk() else { break };
-        let word = u32::from_le_bytes(*word);
-        // Where three bytes may be the last of a number.
-        let last = !word & 0x0080_8080;
-        let own = word & (last ^ last.wrapping_sub(1));
-        let value = own & 0x7f | own >> 1 & 0x3f80 | own >> 2 & 0x1f_c000;
-        if last == 0 || value >= end {
-            break;
+    debug_assert!(end > 0x7f);
+    // Room for so many at a time: there may be fewer numbers than bytes by far.
+    const PART: usize = 1 << 12;
+    let mut is_small = true;
+    while is_small && !bytes.is_empty() {
+        let start = numbers.len();
+        numbers.resize(start + bytes.len().min(PART), N::default());
+        let (places, mut count) = (&mut numbers[start..], 0);
+        while count < places.len() {
+            let Some(word) = bytes.first_chunk() else {
+                is_small = false;
+                break;
+            };
+            let mut word = u32::from_le_bytes(*word);
+            // Of few locations all numbers take a byte: four at once.
+            if word & 0x8080_8080 == 0 && count + 4 <= places.len() {
+                for place in &mut places[count..count + 4] {
+                    *place = number(word & 0x7f);
+                    word >>= 8;
+                }
+                (*bytes, count) = (&bytes[4..], count + 4);
+                continue;
+            }
+            // Where three bytes may be the last of a number.
+            let last = !word & 0x0080_8080;
+            let own = word & (last ^ last.wrapping_sub(1));
+            let value = own & 0x7f | own >> 1 & 0x3f80 | own >> 2 & 0x1f_c000;
+            if last == 0 || value >= end {
+                is_small = false;
+                break;
+            }
+            places[count] = number(value);
+            (*bytes, count) = (&bytes[last.trailing_zeros() as usize / 8 + 1..], count + 1);
         }
-        *place = number(value);
-        count += 1;
-        *bytes = &bytes[last.trailing_zeros() as usize / 8 + 1..];
+        numbers.truncate(start + count);
     }
-    numbers.truncate(start + count);
 }
 
 /// Calls `each` with every field of a message and its number.
@@ -208,36 +227,38 @@ mod tests {
 
     #[test]
     fn small_numbers_are_those_that_are_read_one_by_one() {
-        // The last two say more than they have to.
-        let numbers: [&[u8]; 10] = [
+        // Those from the eighth on are not small or not short, and end what is taken.
+        let numbers: [&[u8]; 12] = [
             &[0],
             &[0x7f],
             &[0x80, 1],
             &[0xff, 0x7f],
             &[0x80, 0x80, 1],
-            &[0xff, 0xff, 0x7f],
-            &[0x80, 0x80, 0x80, 1],
-            &[0xff; 9],
             &[0x85, 0],
             &[0x86, 0x80, 0],
+            &[0x81, 0x80, 1],
+            &[0xff, 0xff, 0x7f],
+            &[0x80, 0x80, 0x80, 1],
+            &[0x87, 0x80, 0x80, 0],
+            &[0xff; 9],
         ];
-        let mut random = 1u64;
-        for _ in 0..5_000 {
-            let mut bytes = Vec::new();
-            for _ in 0..random % 9 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                bytes.extend(numbers[(random >> 33) as usize % numbers.len()]);
-            }
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        for round in 0..5_000 {
+            // Now and then more than there is room for at a time.
+            let (count, kinds) = if round % 100 == 0 { (9_000, 7) } else { (random(30), 8) };
+            let kinds = if random(3) == 0 { numbers.len() } else { kinds };
+            let chosen: Vec<usize> = (0..count).map(|_| random(kinds)).collect();
+            let bytes: Vec<u8> = chosen.iter().flat_map(|kind| numbers[*kind]).copied().collect();
             let (mut all, mut found) = (vec![7], vec![7]);
             let is_whole = Field::Bytes(&bytes).numbers(|number| all.push(number)).is_ok();
             let mut rest = &bytes[..];
             take_small(&mut rest, 0x4001, &mut found, u64::from);
-            assert!(found[1..].iter().all(|number| *number < 0x4001));
-            let is_large = |number: &u64| *number > 0x4000;
-            let first_large = all[1..].iter().position(is_large).map_or(all.len(), |at| at + 1);
-            // What is taken stops before that or near the end.
-            assert!(found.len() == first_large || rest.len() < 4, "{bytes:x?}: {found:?}");
+            let small = chosen.iter().take_while(|kind| **kind < 7).count();
+            assert!(found.len() == 1 + small || rest.len() < 4, "{bytes:x?}: {found:?}");
             assert_eq!(Field::Bytes(rest).numbers(|number| found.push(number)).is_ok(), is_whole);
             assert_eq!(found, all);
         }
