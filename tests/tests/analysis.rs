@@ -278,21 +278,24 @@ fn written_profiles_are_the_same() {
 #[test]
 fn ids_are_what_the_file_says() {
     let reference = Reference::new();
-    // From one on in another order, in twos, as addresses, and near the last that there is.
-    let others: [fn(u64) -> u64; 4] =
-        [|id| id ^ 1, |id| 2 * id, |id| (1 << 40) - 16 * id, |id| u64::MAX - 1000 + id];
+    // From one on but from half-way on backwards, in twos, as addresses, and near the last that there is.
+    let others: [fn(u64) -> u64; 4] = [
+        |id| if id < 40 { id } else { 120 - id },
+        |id| 2 * id,
+        |id| (1 << 40) - 16 * id,
+        |id| u64::MAX - 1000 + id,
+    ];
     for (number, other) in others.into_iter().enumerate() {
         let mut profile = rich(8, 60);
-        let count = profile.location.len().max(profile.function.len()) as u64;
-        let renamed = |id: u64| other(id + 100 - count);
-        profile.function.iter_mut().for_each(|function| function.id = renamed(function.id));
+        profile.function.iter_mut().for_each(|function| function.id = other(function.id));
         for location in &mut profile.location {
-            location.id = renamed(location.id);
-            location.line.iter_mut().for_each(|line| line.function_id = renamed(line.function_id));
+            location.id = other(location.id);
+            location.line.iter_mut().for_each(|line| line.function_id = other(line.function_id));
         }
         let ids = profile.sample.iter_mut().flat_map(|sample| &mut sample.location_id);
-        ids.for_each(|id| *id = renamed(*id));
+        ids.for_each(|id| *id = other(*id));
         let file = reference.file(&format!("{number}.pb.gz"), &profile);
+        assert_eq!(ours(&["-raw", &file], "").0.0, 0);
         for format in ["-raw", "-traces", "-top"] {
             for flags in [&[][..], &["-tagroot=handler"], &["-tagleaf=bytes", "-tagroot=handler"]] {
                 compare(&reference, &[&[format], flags, &[&file]].concat(), "");

@@ -35,7 +35,8 @@ impl Ids {
         self.greatest = self.greatest.max(id);
     }
 
-    /// Gives the entry at `index`, which is the next one, the id after the greatest: as in the reference they start from zero after the last.
+    /// Gives the entry at `index`, which is the next one, the id after the greatest. After the last that there is they start from zero, as in
+    /// the reference, which then refuses most reports; here nothing is found by its id any more.
     pub(crate) fn add_new(&mut self, index: usize) {
         if !self.all.is_empty() {
             debug_assert_eq!(self.all.len(), index);
