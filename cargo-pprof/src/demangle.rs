@@ -48,7 +48,7 @@ fn known(name: &str, style: Style) -> Option<String> {
     }
     let mut out = Bounded::of(name);
     if let Some(rust) = without_rust_suffix(name)
-        && let Ok(rust) = rustc_demangle::try_demangle(rust)
+        && let Ok(rust) = rustc_demangle::try_demangle(&without_separators(rust))
     {
         write!(out, "{rust:#}").ok()?;
         let has_arguments = style == Style::Short && name.trim_start_matches('_').starts_with('R');
@@ -107,6 +107,24 @@ fn without_rust_suffix(name: &str) -> Option<&str> {
     let name = name.rfind("E.").map_or(name, |at| &name[..=at]);
     let hash = name.strip_suffix('E')?.len().checked_sub("17h0123456789abcdef".len())?;
     (name.starts_with("_ZN") && name.get(hash..)?.starts_with("17h")).then_some(name)
+}
+
+/// An older name of Rust without the underscores that begin its parts: the reference takes one for the separator that newer names have there, and
+/// shows `__rust_begin_short_backtrace` with one less.
+fn without_separators(name: &str) -> Cow<'_, str> {
+    const START: &str = "_ZN";
+    let Some(mut rest) = name.strip_prefix(START) else { return Cow::Borrowed(name) };
+    let mut changed = START.to_owned();
+    while let Some(digits) = rest.find(|c: char| !c.is_ascii_digit()).filter(|count| *count > 0) {
+        let (count, after) = rest.split_at(digits);
+        let part = count.parse().ok().and_then(|count| after.split_at_checked(count));
+        let Some((part, after)) = part else { return Cow::Borrowed(name) };
+        // Before what stands for a sign it says nothing, and is left out anyway.
+        let own = part.strip_prefix('_').filter(|own| !own.starts_with('$')).unwrap_or(part);
+        changed += &format!("{}{own}", own.len());
+        rest = after;
+    }
+    Cow::Owned(changed + rest)
 }
 
 /// What manglings have a letter for by its short name, but where it is constructed or destroyed.
@@ -441,6 +459,16 @@ mod tests {
             ("_ZN4core3fmt5write17h0123456789abcdefE.cold", "core::fmt::write"),
             ("_ZN4core3fmt5write17h0123456789abcdefE14", "core::fmt::write::h0123456789abcdef"),
             ("_RNvCs4fqI2P2rA04_3foo3bar.cold", "foo::bar"),
+            // As the reference has it, with an underscore less.
+            (
+                "_ZN3std3sys9backtrace28__rust_begin_short_backtrace17h27c50d9c0123abcdE",
+                "std::sys::backtrace::_rust_begin_short_backtrace",
+            ),
+            ("_ZN2_a2b_17h0123456789abcdefE", "a::b_"),
+            (
+                "_ZN58_$LT$alloc..string..String$u20$as$u20$core..fmt..Write$GT$9write_str17h0123456789abcdefE",
+                "<alloc::string::String as core::fmt::Write>::write_str",
+            ),
             ("ZN3foo3barE", "ZN3foo3barE"),
             ("_ZN17h0123456789abcdefE", "_ZN17h0123456789abcdefE"),
             ("_ZTch0_h16_N3foo3barEi", "covariant return thunk to foo::bar(int)"),
